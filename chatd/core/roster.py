@@ -1,0 +1,159 @@
+"""The roster: its items, the roster set of a client, and items on the wire. RFC 6121 2.
+
+The subscription fields change only by the table of `chatd.core.subscription`; a roster set touches name and
+groups, or removes (RFC 6121 2.1.2.5, 2.3).
+"""
+from __future__ import annotations
+
+from typing import Iterable
+
+import attrs
+from twisted.words.protocols.jabber.error import StanzaError
+from twisted.words.xish import domish
+
+from chatd.core.jid import JID, InvalidJID
+
+NS = "jabber:iq:roster"
+NS_VERSIONING = "urn:xmpp:features:rosterver"
+NS_PRE_APPROVAL = "urn:xmpp:features:pre-approval"
+
+NAME_BYTES = 1023
+"""Longest handle and longest group name, in UTF-8 bytes (the limit RFC 7622 sets for a JID's part)."""
+GROUPS_MAX = 50
+"""Groups of one item."""
+
+
+@attrs.frozen
+class RosterItem:
+    """One contact of one account.
+
+    jid: bare JID. subscription: "none", "to", "from" or "both". ask: a subscribe of ours waits for the
+    contact's answer (pending out). pending_in: the contact's subscribe stanza that waits for our answer.
+    approved: pre-approved (RFC 6121 3.4). listed: False for an item that exists only to keep pending_in;
+    such an item is never shown (RFC 6121 3.1.3).
+    """
+
+    jid: str
+    name: str = ""
+    subscription: str = "none"
+    ask: bool = False
+    pending_in: bytes | None = None
+    approved: bool = False
+    groups: tuple[str, ...] = ()
+    listed: bool = True
+
+    @property
+    def may_see_us(self) -> bool:
+        """The contact receives our presence."""
+        return self.subscription in ("from", "both")
+
+    @property
+    def shows_us(self) -> bool:
+        """We receive the contact's presence."""
+        return self.subscription in ("to", "both")
+
+
+@attrs.frozen
+class RosterChange:
+    """A checked roster set: what the client may change. remove: the item goes (name, groups empty then)."""
+
+    jid: str
+    remove: bool = False
+    name: str = ""
+    groups: tuple[str, ...] = ()
+
+
+def parse_roster_set(query: domish.Element, account_bare: str) -> RosterChange:
+    """The <query/> of an iq set. account_bare: whose roster it is.
+
+    Refuses with StanzaError (RFC 6121 2.3.3): bad-request (not exactly one item, no jid, a group twice),
+    jid-malformed, not-acceptable (handle or group too long or empty, too many groups), not-allowed (the
+    account itself as its own contact).
+    """
+    items = [child for child in query.elements() if child.name == "item" and child.uri == NS]
+    if len(items) != 1:
+        raise StanzaError("bad-request", text="A roster set holds one item.")
+    item = items[0]
+    address = item.getAttribute("jid")
+    if not address:
+        raise StanzaError("bad-request", text="The item has no 'jid'.")
+    try:
+        jid = JID.parse(address).bare
+    except InvalidJID:
+        raise StanzaError("jid-malformed", text="The item's 'jid' is not a valid address.") from None
+    if jid == account_bare:
+        raise StanzaError("not-allowed", text="An account is not its own contact.")
+    # RFC 6121 2.1.2.5: of the subscription values a server heeds only "remove".
+    if item.getAttribute("subscription") == "remove":
+        return RosterChange(jid, remove=True)
+    name = item.getAttribute("name") or ""
+    if len(name.encode()) > NAME_BYTES:
+        raise StanzaError("not-acceptable", text=f"A contact's name has at most {NAME_BYTES} bytes.")
+    groups: dict[str, None] = {}
+    for child in item.elements():
+        if child.name != "group" or child.uri != NS:
+            continue
+        group = str(child)
+        if not group.strip():
+            raise StanzaError("not-acceptable", text="A group needs a name.")
+        if len(group.encode()) > NAME_BYTES:
+            raise StanzaError("not-acceptable", text=f"A group's name has at most {NAME_BYTES} bytes.")
+        if group in groups:
+            raise StanzaError("bad-request", text="A group is given twice.")
+        groups[group] = None
+    if len(groups) > GROUPS_MAX:
+        raise StanzaError("not-acceptable", text=f"A contact is in at most {GROUPS_MAX} groups.")
+    return RosterChange(jid, False, name, tuple(groups))
+
+
+def apply_change(item: RosterItem | None, change: RosterChange) -> RosterItem:
+    """The item after a roster set that is no removal: only name and groups are the client's to set."""
+    if item is None:
+        return RosterItem(change.jid, change.name, groups=change.groups)
+    return attrs.evolve(item, name=change.name, groups=change.groups, listed=True)
+
+
+def item_bytes(item: RosterItem) -> bytes:
+    """<item/> as it stands inside <query xmlns='jabber:iq:roster'/> (RFC 6121 2.1.2)."""
+    parts = [f"<item jid='{domish.escapeToXml(item.jid, True)}' subscription='{item.subscription}'"]
+    if item.name:
+        parts.append(f" name='{domish.escapeToXml(item.name, True)}'")
+    if item.ask:
+        parts.append(" ask='subscribe'")
+    if item.approved:
+        parts.append(" approved='true'")
+    if item.groups:
+        parts.append(">")
+        parts.extend(f"<group>{domish.escapeToXml(group)}</group>" for group in item.groups)
+        parts.append("</item>")
+    else:
+        parts.append("/>")
+    return "".join(parts).encode()
+
+
+def removed_bytes(jid: str) -> bytes:
+    """<item subscription='remove'/> of a push after a removal (RFC 6121 2.5.2)."""
+    return f"<item jid='{domish.escapeToXml(jid, True)}' subscription='remove'/>".encode()
+
+
+def query_bytes(items: Iterable[RosterItem | str], version: int | None = None) -> bytes:
+    """<query/> of a roster result or push: items, or bare JIDs of removed ones; items not listed are left out.
+
+    version: the roster's version, None where the client does not use versioning (RFC 6121 2.1.1).
+    """
+    inner = b"".join(
+        removed_bytes(item) if isinstance(item, str) else item_bytes(item)
+        for item in items if isinstance(item, str) or item.listed)
+    ver = "" if version is None else f" ver='{version}'"
+    if not inner:
+        return f"<query xmlns='{NS}'{ver}/>".encode()
+    return f"<query xmlns='{NS}'{ver}>".encode() + inner + b"</query>"
+
+
+def parse_version(query: domish.Element) -> int | None:
+    """The 'ver' a client sends with its roster get: None without one (no versioning wanted), 0 for the empty
+    or an unknown text, which no stored version equals, so the whole roster is sent (RFC 6121 2.6.2)."""
+    text = query.getAttribute("ver")
+    if text is None:
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
