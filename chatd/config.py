@@ -1,0 +1,241 @@
+"""Reads chatd.toml: `load(path)` gives Settings, or a ConfigError that lists every mistake at once.
+
+The settings themselves are declared in chatd.settings. Those of modules, `[modules.NAME]`, are declared by the
+modules and checked against them at the start and by `chatctl check`, not here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from chatd.config_types import Address, Wrong, shown
+from chatd.settings import TABLES, Domain, Limits, Listen, Settings
+
+__all__ = ["Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "load", "read"]
+
+
+@frozen
+class Mistake:
+    """One thing wrong with the file: where (`key`, "" = the file), what, and what would be right."""
+
+    key: str
+    problem: str
+    right: str
+
+    def __str__(self) -> str:
+        where = f"{self.key}: " if self.key else ""
+        return f"{where}{self.problem}. Right would be: {self.right}."
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `mistakes` holds all that was found, in the order of the file's
+    tables.
+    """
+
+    def __init__(self, path: Path, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__(path, mistakes)
+        self.path = path
+        self.mistakes = mistakes
+
+    def __str__(self) -> str:
+        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
+        return "\n".join([f"{self.path}: {count}", *(f"  - {mistake}" for mistake in self.mistakes)])
+
+
+def load(path: str | Path) -> Settings:
+    """Read the file at path. Raises ConfigError with everything that is wrong with it."""
+    path = Path(path).absolute()
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        mistake = Mistake("", "there is no such file", "a copy of the sample, etc/chatd.toml")
+    except (OSError, UnicodeDecodeError) as error:
+        mistake = Mistake("", f"it cannot be read ({error})", "a UTF-8 file that this user may read")
+    except tomllib.TOMLDecodeError as error:
+        mistake = Mistake(
+            "", f"it is not TOML ({error})", 'lines such as host = "chat.example.com" under [server]'
+        )
+    else:
+        return read(raw, path)
+    raise ConfigError(path, (mistake,))
+
+
+def read(raw: Mapping[str, Any], path: Path) -> Settings:
+    """Turn parsed TOML into Settings; path is where it stood. Raises ConfigError."""
+    mistakes: list[Mistake] = []
+    _refuse_unknown(raw, [*TABLES, "domain", "modules"], "", mistakes)
+    tables = {
+        name: _table(cls, _mapping(raw.get(name, {}), name, mistakes), name, path.parent, mistakes)
+        for name, cls in TABLES.items()
+    }
+    server = tables["server"]
+    state_dir = server.get("state_dir") or path.parent / "var"
+    server["state_dir"] = state_dir
+    domains = _domains(raw.get("domain"), path.parent, mistakes)
+    for domain in domains:
+        stem = domain.get("name", "")
+        domain.setdefault("certificate", state_dir / "certificates" / f"{stem}.crt")
+        domain.setdefault("key", state_dir / "certificates" / f"{stem}.key")
+    modules = _mapping(raw.get("modules", {}), "modules", mistakes)
+    for name, options in modules.items():
+        _mapping(options, f"modules.{name}", mistakes)
+    _check_together(tables, domains, mistakes)
+    if mistakes:
+        raise ConfigError(path, tuple(mistakes))
+    _fill_public_url(tables)
+    built = {name: cls(**tables[name]) for name, cls in TABLES.items()}
+    return Settings(
+        path=path, domains=tuple(Domain(**domain) for domain in domains), modules=modules, **built
+    )
+
+
+def _table(
+    cls: type, raw: Mapping[str, Any], where: str, base: Path, mistakes: list[Mistake]
+) -> dict[str, Any]:
+    """Read the keys of one table; adds what is wrong to mistakes and returns what is right and given."""
+    fields = {field.name: field for field in attrs.fields(cls)}
+    _refuse_unknown(raw, list(fields), where, mistakes)
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        key = f"{where}.{name}"
+        if name in raw:
+            try:
+                values[name] = field.metadata["kind"].read(raw[name], base)
+            except Wrong as wrong:
+                mistakes.append(Mistake(key, wrong.problem, wrong.right))
+        elif field.default is attrs.NOTHING:
+            mistakes.append(Mistake(key, "it is missing", f'{name} = "{field.metadata["kind"].example}"'))
+    return values
+
+
+def _mapping(value: object, where: str, mistakes: list[Mistake]) -> Mapping[str, Any]:
+    """Return value if it is a table; else note the mistake and return an empty one."""
+    if isinstance(value, dict):
+        return value
+    mistakes.append(
+        Mistake(where, f"{shown(value)} is not a table", f"a line [{where}] with its settings below")
+    )
+    return {}
+
+
+def _domains(raw: object, base: Path, mistakes: list[Mistake]) -> list[dict[str, Any]]:
+    """Read all [[domain]] tables."""
+    if isinstance(raw, dict):
+        mistakes.append(Mistake("domain", "it is written as one table", "[[domain]], with two brackets"))
+        return []
+    if not isinstance(raw, list) or not raw or not all(isinstance(item, dict) for item in raw):
+        mistakes.append(
+            Mistake("domain", "no domain is given", '[[domain]] with name = "example.com" below it')
+        )
+        return []
+    found = [_table(Domain, item, f"domain[{number}]", base, mistakes) for number, item in enumerate(raw)]
+    names: set[str] = set()
+    for number, domain in enumerate(found):
+        if domain.get("name") in names:
+            mistakes.append(
+                Mistake(
+                    f"domain[{number}].name", f'"{domain["name"]}" is there already', "one [[domain]] a name"
+                )
+            )
+        names.add(domain.get("name", ""))
+    return found
+
+
+def _refuse_unknown(raw: Mapping[str, Any], known: list[str], where: str, mistakes: list[Mistake]) -> None:
+    """Note every key of raw that is not known, with the nearest known one."""
+    for key in raw:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+            right = f'"{near[0]}", if that was meant' if near else "one of " + ", ".join(known)
+            mistakes.append(Mistake(f"{where}.{key}" if where else key, "there is no such setting", right))
+
+
+def _check_together(
+    tables: dict[str, dict[str, Any]], domains: list[dict[str, Any]], mistakes: list[Mistake]
+) -> None:
+    """Note what is wrong between settings that are each right alone."""
+    limits, listen = tables["limits"], tables["listen"]
+    default = Limits()
+    for burst, rate in (("stanzas_burst", "stanzas_per_second"), ("bytes_burst", "bytes_per_second")):
+        least = limits.get(rate, getattr(default, rate))
+        if limits.get(burst, getattr(default, burst)) < least:
+            mistakes.append(Mistake(f"limits.{burst}", f"it is below limits.{rate}", f"{least} or more"))
+    if limits.get("preauth_stanza_bytes", 0) > limits.get("stanza_bytes", default.stanza_bytes):
+        mistakes.append(
+            Mistake(
+                "limits.preauth_stanza_bytes", "it is above limits.stanza_bytes", "the smaller of the two"
+            )
+        )
+    seen: dict[Address, str] = {}
+    for field in attrs.fields(Listen):
+        for address in listen.get(field.name, field.default) or ():
+            if address.port and address in seen:
+                mistakes.append(
+                    Mistake(
+                        f"listen.{field.name}",
+                        f"{address} is taken by listen.{seen[address]}",
+                        "an address of its own",
+                    )
+                )
+            seen.setdefault(address, field.name)
+    certificates = {(domain.get("certificate"), domain.get("key")) for domain in domains}
+    if len({certificate for certificate, _ in certificates}) < len(certificates):
+        mistakes.append(
+            Mistake(
+                "domain", "one certificate is given with two different keys", "the key that belongs to it"
+            )
+        )
+
+
+def _fill_public_url(tables: dict[str, dict[str, Any]]) -> None:
+    """Give http.public_url its default, which needs the host and the HTTPS port."""
+    if not tables["http"].get("public_url"):
+        https = tables["listen"].get("https", Listen().https)
+        port = https[0].port if https else 443
+        suffix = "" if port in (0, 443) else f":{port}"
+        tables["http"]["public_url"] = f"https://{tables['server']['host']}{suffix}"
+
+
+@frozen
+class Change:
+    """One setting that differs between two readings; `is_live`: a reload carries it out, otherwise only a
+    restart.
+    """
+
+    key: str
+    is_live: bool
+
+    def __str__(self) -> str:
+        return self.key if self.is_live else f"{self.key} (after a restart)"
+
+
+def changes(old: Settings, new: Settings) -> tuple[Change, ...]:
+    """Return what differs from old to new, key by key, for a reload. Values stay out of it: some hold
+    passwords.
+    """
+    found: list[Change] = []
+    for name, cls in TABLES.items():
+        found += _differences(cls, getattr(old, name), getattr(new, name), name)
+    if [domain.name for domain in old.domains] != [domain.name for domain in new.domains]:
+        found.append(Change("domain", False))
+    for number, domain in enumerate(new.domains):
+        before = old.domain(domain.name)
+        if before is not None:
+            found += _differences(Domain, before, domain, f"domain[{number}]")
+    for name in sorted({*old.modules, *new.modules}):
+        if old.modules.get(name) != new.modules.get(name):
+            found.append(Change(f"modules.{name}", False))
+    return tuple(found)
+
+
+def _differences(cls: type, old: object, new: object, where: str) -> Iterator[Change]:
+    for field in attrs.fields(cls):
+        if getattr(old, field.name) != getattr(new, field.name):
+            yield Change(f"{where}.{field.name}", field.metadata["live"])

@@ -1,0 +1,253 @@
+"""The kinds of value a setting may have: each turns what TOML holds into what the program uses, or says
+what is wrong.
+
+A kind is an object with `read(value, base)`: value is what tomllib gave, base the folder of the
+configuration file (relative paths start there). It returns the value to use or raises `Wrong(problem,
+right)`: two half sentences for the person who wrote the file. Numbers carry their unit in the setting's
+name, so no kind parses "10 MB" or "5 min".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import idna
+from attrs import field, frozen
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Wrong(Exception):
+    """A value that cannot be used: `problem` says what it is, `right` what it should be."""
+
+    def __init__(self, problem: str, right: str) -> None:
+        super().__init__(problem, right)
+        self.problem = problem
+        self.right = right
+
+
+class Kind(Protocol):
+    """What every class of this module provides."""
+
+    def read(self, value: object, base: Path) -> object:
+        """Return the value to use; raises Wrong."""
+
+
+@frozen
+class Address:
+    """Where a listener binds: host is an IP address or a local name, port 0..65535 (0 = any free one)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def shown(value: object) -> str:
+    """Return value as the writer of the file would recognise it, shortened."""
+    text = {True: "true", False: "false"}.get(value, repr(value)) if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def text_of(value: object, right: str) -> str:
+    """Return value if it is a text that is not blank, stripped; else raise Wrong with right."""
+    if not isinstance(value, str) or not value.strip():
+        raise Wrong(f"{shown(value)} is not a text", right)
+    return value.strip()
+
+
+@frozen
+class Whole:
+    """A whole number between least and most, both allowed."""
+
+    least: int
+    most: int
+
+    def read(self, value: object, base: Path) -> int:
+        """Return the number; true and false are not numbers here."""
+        right = f"a whole number from {self.least} to {self.most}"
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Wrong(f"{shown(value)} is not a whole number", right)
+        if not self.least <= value <= self.most:
+            raise Wrong(f"{value} is out of range", right)
+        return value
+
+
+@frozen
+class Flag:
+    """true or false."""
+
+    def read(self, value: object, base: Path) -> bool:
+        """Return the truth value."""
+        if not isinstance(value, bool):
+            raise Wrong(f"{shown(value)} is neither true nor false", "true or false, without quotes")
+        return value
+
+
+@frozen
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def read(self, value: object, base: Path) -> str:
+        """Return the word."""
+        if value not in self.words or not isinstance(value, str):
+            words = [f'"{word}"' for word in self.words]
+            raise Wrong(f"{shown(value)} is not known here", " or ".join([", ".join(words[:-1]), words[-1]]))
+        return value
+
+
+@frozen
+class Name:
+    """A DNS name: of the server, or of an XMPP domain (RFC 7622 3.2). International names are kept as
+    written.
+
+    An IP address is refused: a certificate, a DNS record and a JID all need a name.
+    """
+
+    example: str = "chat.example.com"
+
+    def read(self, value: object, base: Path) -> str:
+        """Return the name in lower case and without a final dot."""
+        right = f'a host name such as "{self.example}"'
+        name = text_of(value, right).lower().rstrip(".")
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            pass
+        else:
+            raise Wrong(f"{shown(value)} is an IP address", right)
+        try:
+            idna.encode(name, uts46=True)
+        except (idna.IDNAError, UnicodeError) as error:
+            raise Wrong(f"{shown(value)} is not a host name ({error})", right) from None
+        return name
+
+
+@frozen
+class FilePath:
+    """A file or folder; a relative one starts at the folder of the configuration file."""
+
+    example: str = "../var/example.com.crt"
+
+    def read(self, value: object, base: Path) -> Path:
+        """Return the absolute path; whether it exists is found out by `chatctl check` and the start."""
+        text = text_of(value, f'a path such as "{self.example}"')
+        if "\0" in text:
+            raise Wrong(f"{shown(value)} holds a zero byte", f'a path such as "{self.example}"')
+        path = base / Path(text).expanduser()
+        return Path(*path.parts) if ".." not in path.parts else path.resolve()
+
+
+@frozen
+class Addresses:
+    """A list of "HOST:PORT", "[IPV6]:PORT"; an empty list switches the listener off."""
+
+    port: int
+
+    def read(self, value: object, base: Path) -> tuple[Address, ...]:
+        """Return the addresses; one text counts as a list of one."""
+        right = f'a list such as ["127.0.0.1:{self.port}", "[::1]:{self.port}"]; [] switches it off'
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            raise Wrong(f"{shown(value)} is not a list of addresses", right)
+        found = tuple(self._one(item, right) for item in items)
+        if len(set(found)) != len(found):
+            raise Wrong("the same address stands there twice", right)
+        return found
+
+    def _one(self, item: object, right: str) -> Address:
+        text = text_of(item, right)
+        host, colon, port = text.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        host = host[1:-1] if bracketed else host
+        if not colon or not host or (":" in host) != bracketed:
+            raise Wrong(f"{shown(item)} is not an address with a port", right)
+        if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+            raise Wrong(f"{shown(item)} has no port between 0 and 65535", right)
+        if bracketed or host.replace(".", "").isdigit():
+            try:
+                host = str(ipaddress.ip_address(host))
+            except ValueError:
+                raise Wrong(f"{shown(item)} is not an IP address", right) from None
+        else:
+            try:
+                Name().read(host, Path())
+            except Wrong:
+                raise Wrong(f"{shown(item)} has neither an IP address nor a host name", right) from None
+        return Address(host, int(port))
+
+
+@frozen
+class Networks:
+    """A list of IP addresses or networks ("10.0.0.0/8")."""
+
+    def read(self, value: object, base: Path) -> tuple[Network, ...]:
+        """Return the networks; a single address is a network of one."""
+        right = 'a list such as ["127.0.0.1", "10.1.0.0/16"]'
+        if not isinstance(value, list):
+            raise Wrong(f"{shown(value)} is not a list", right)
+        found = []
+        for item in value:
+            try:
+                found.append(ipaddress.ip_network(text_of(item, right)))
+            except ValueError as error:
+                raise Wrong(f"{shown(item)} is not a network ({error})", right) from None
+        return tuple(found)
+
+
+@frozen
+class StoreURL:
+    """ "sqlite:FILE" or "postgresql://USER:PASSWORD@HOST/NAME". A password in it is never shown again."""
+
+    right: str = field(
+        default='"sqlite:chatd.sqlite" or "postgresql://user:password@host/database"', init=False
+    )
+
+    def read(self, value: object, base: Path) -> str:
+        """Return the address as it is."""
+        if not isinstance(value, str):
+            raise Wrong(f"{shown(value)} is not a text", self.right)
+        scheme, colon, rest = value.partition(":")
+        if scheme not in ("sqlite", "postgresql") or not colon or not rest.strip("/"):
+            raise Wrong("this names neither an SQLite file nor a PostgreSQL database", self.right)
+        if scheme == "postgresql" and not rest.startswith("//"):
+            raise Wrong("this PostgreSQL address has no // behind the colon", self.right)
+        return value
+
+
+@frozen
+class WebAddress:
+    """The http(s) address of this server as a browser sees it, without a path's final slash; "" stands for
+    none.
+    """
+
+    def read(self, value: object, base: Path) -> str:
+        """Return the address, or ""."""
+        right = 'an address such as "https://chat.example.com"'
+        if value == "":
+            return ""
+        text = text_of(value, right)
+        try:
+            parts = urlsplit(text)
+            parts.port  # noqa: B018 - raises ValueError for a port that is none
+        except ValueError as error:
+            raise Wrong(f"{shown(value)} is not an address ({error})", right) from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise Wrong(f"{shown(value)} is not a web address", right)
+        return text.rstrip("/")

@@ -1,0 +1,216 @@
+"""The settings of chatd.toml, each declared once: default, kind with bounds, a sentence, and whether a reload
+(SIGHUP) carries it out or only a restart.
+
+Frozen values only: nothing here reads a file. `chatd.config` does, and works from these declarations when it
+refuses unknown keys or compares two readings; so do the tests of the sample file and of the manual page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from chatd.config_types import (
+    Address,
+    Addresses,
+    Choice,
+    FilePath,
+    Kind,
+    Name,
+    Network,
+    Networks,
+    StoreURL,
+    WebAddress,
+    Whole,
+)
+
+KIB, MIB = 1024, 1024 * 1024
+DAY_S = 86400
+
+
+def setting(default: Any, kind: Kind, doc: str, *, live: bool = False, secret: bool = False) -> Any:
+    """Declare one setting.
+
+    default: the value in use without the key; attrs.NOTHING makes the key a must. live: whether a reload
+    carries it out. secret: whether it may hold a password and is left out of repr().
+    """
+    return attrs.field(default=default, repr=not secret, metadata={"kind": kind, "doc": doc, "live": live})
+
+
+@frozen(kw_only=True)
+class Server:
+    """[server]: the machine itself."""
+
+    host: str = setting(attrs.NOTHING, Name(), "The name that clients connect to; it need not be a domain.")
+    state_dir: Path = setting(Path("var"), FilePath("/var/lib/chatd"), "Holds all that the daemon writes.")
+
+
+@frozen(kw_only=True)
+class Domain:
+    """[[domain]]: one domain whose people log in as name@DOMAIN."""
+
+    name: str = setting(attrs.NOTHING, Name("example.com"), "What stands behind the @ of its accounts.")
+    certificate: Path = setting(None, FilePath(), "PEM file: the certificate, then its chain.", live=True)
+    key: Path = setting(None, FilePath("../var/example.com.key"), "PEM file: its private key.", live=True)
+
+
+def _loopback(port: int) -> tuple[Address, ...]:
+    return (Address("127.0.0.1", port),)
+
+
+@frozen(kw_only=True)
+class Listen:
+    """[listen]: which addresses the daemon answers on; loopback unless told otherwise."""
+
+    c2s: tuple[Address, ...] = setting(_loopback(5222), Addresses(5222), "XMPP clients, STARTTLS required.")
+    c2s_tls: tuple[Address, ...] = setting(
+        _loopback(5223), Addresses(5223), "XMPP clients, TLS from the start."
+    )
+    https: tuple[Address, ...] = setting(
+        _loopback(5281), Addresses(5281), "Browsers: log-in page, panel, WebSocket, BOSH."
+    )
+    http: tuple[Address, ...] = setting(
+        _loopback(5280), Addresses(5280), "The same without TLS, for a reverse proxy on this machine."
+    )
+    metrics: tuple[Address, ...] = setting(_loopback(5282), Addresses(5282), "/metrics for Prometheus.")
+
+
+@frozen(kw_only=True)
+class Store:
+    """[store]: the database."""
+
+    url: str = setting(
+        "sqlite:chatd.sqlite", StoreURL(), "An SQLite file or a PostgreSQL database.", secret=True
+    )
+    commit_interval_ms: int = setting(
+        3, Whole(0, 1000), "Messages that arrive within it are written together."
+    )
+    durability: str = setting(
+        "full", Choice(("full", "normal")), "Acknowledge when the disk has it, or the system."
+    )
+    pool: int = setting(4, Whole(1, 64), "Database connections for reading.")
+
+
+@frozen(kw_only=True)
+class Limits:
+    """[limits]: what one stream, address or account may use. Beyond a rate the daemon reads slower, without
+    an error.
+    """
+
+    stanza_bytes: int = setting(
+        256 * KIB, Whole(10_000, 16 * MIB), "The largest stanza (RFC 6120 13.12).", live=True
+    )
+    preauth_stanza_bytes: int = setting(
+        10 * KIB, Whole(2048, MIB), "The largest one before log-in.", live=True
+    )
+    depth: int = setting(64, Whole(8, 1000), "How deep elements may nest.", live=True)
+    stanzas_per_second: int = setting(250, Whole(1, 1_000_000), "Of one stream, in the long run.", live=True)
+    stanzas_burst: int = setting(1000, Whole(1, 1_000_000), "That many at once are not yet fast.", live=True)
+    bytes_per_second: int = setting(
+        MIB, Whole(1024, 1024 * MIB), "Of one stream, in the long run.", live=True
+    )
+    bytes_burst: int = setting(
+        4 * MIB, Whole(1024, 1024 * MIB), "That many at once are not yet fast.", live=True
+    )
+    handshake_s: int = setting(30, Whole(1, 600), "Until the TLS handshake must be done.", live=True)
+    auth_s: int = setting(60, Whole(5, 3600), "Until a client must have logged in.", live=True)
+    sessions_per_account: int = setting(32, Whole(1, 10_000), "Clients of one person at a time.", live=True)
+    connections_per_address: int = setting(
+        200, Whole(1, 1_000_000), "From one IP address at a time.", live=True
+    )
+    roster_items: int = setting(2000, Whole(10, 100_000), "Contacts of one account.", live=True)
+    vcard_bytes: int = setting(128 * KIB, Whole(KIB, 16 * MIB), "One vCard with its picture.", live=True)
+    private_bytes: int = setting(64 * KIB, Whole(KIB, 16 * MIB), "One element of private storage.", live=True)
+    offline_messages: int = setting(
+        1000, Whole(0, 1_000_000), "Kept for an account while nobody is there.", live=True
+    )
+    resume_s: int = setting(300, Whole(0, DAY_S), "How long a cut session waits for its client.", live=True)
+    resume_stanzas: int = setting(2000, Whole(10, 1_000_000), "That it keeps meanwhile.", live=True)
+
+
+@frozen(kw_only=True)
+class Auth:
+    """[auth]: passwords."""
+
+    scram_iterations: int = setting(
+        10_000,
+        Whole(4096, 10_000_000),
+        "Rounds of SCRAM for passwords set from now on (RFC 7677).",
+        live=True,
+    )
+
+
+@frozen(kw_only=True)
+class Http:
+    """[http]: what browsers and proxies need to know."""
+
+    public_url: str = setting(
+        "", WebAddress(), "The address people open; by default https, the server's host and the HTTPS port."
+    )
+    trusted_proxies: tuple[Network, ...] = setting(
+        (), Networks(), "Proxies whose X-Forwarded-For is believed on the plain HTTP port."
+    )
+
+
+@frozen(kw_only=True)
+class Log:
+    """[log]: what is written down; never a password, a token or a message."""
+
+    format: str = setting(
+        "text", Choice(("text", "json")), "For a terminal, or one JSON object a line.", live=True
+    )
+    level: str = setting(
+        "info", Choice(("debug", "info", "warn", "error")), "From which importance on.", live=True
+    )
+
+
+@frozen(kw_only=True)
+class Archive:
+    """[archive]: the history that every client of an account can read (XEP-0313)."""
+
+    default: str = setting(
+        "always",
+        Choice(("always", "roster", "never")),
+        "Whose messages are kept, unless the person chose.",
+        live=True,
+    )
+    retention_days: int = setting(
+        0, Whole(0, 36_500), "After that many days they are deleted; 0 keeps them.", live=True
+    )
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The whole file. `path` is where it was read; `modules` holds [modules.NAME] as written."""
+
+    path: Path
+    server: Server
+    domains: tuple[Domain, ...]
+    listen: Listen = Listen()
+    store: Store = Store()
+    limits: Limits = Limits()
+    auth: Auth = Auth()
+    http: Http = Http()
+    log: Log = Log()
+    archive: Archive = Archive()
+    modules: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+
+    def domain(self, name: str) -> Domain | None:
+        """Return the domain of that name, or None."""
+        return next((domain for domain in self.domains if domain.name == name), None)
+
+
+TABLES: dict[str, type] = {
+    "server": Server,
+    "listen": Listen,
+    "store": Store,
+    "limits": Limits,
+    "auth": Auth,
+    "http": Http,
+    "log": Log,
+    "archive": Archive,
+}
