@@ -1,0 +1,49 @@
+"""Accounts as the store gives them: values only.
+
+The verifier is what RFC 5802 section 3 lets a server keep instead of the password: StoredKey and ServerKey
+prove knowledge of it, and neither gives it back.
+"""
+from __future__ import annotations
+
+import attrs
+
+
+class AccountExists(Exception):
+    """An account of that name exists in that domain already."""
+
+
+@attrs.frozen
+class Verifier:
+    """What is kept of one password for one SCRAM mechanism (RFC 5802 section 3, RFC 7677).
+
+    salt: random bytes. iterations: the PBKDF2 count (4096 or more). stored_key, server_key: as in the RFC,
+    20 bytes for SCRAM-SHA-1, 32 bytes for SCRAM-SHA-256. None of it is shown in a repr.
+    """
+
+    salt: bytes = attrs.field(repr=False)
+    iterations: int
+    stored_key: bytes = attrs.field(repr=False)
+    server_key: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class AccountRow:
+    """One account: `local`@`domain`, both in the normal form of RFC 7622.
+
+    id: its number in the store, never given to another account. disabled: may not log in. created,
+    last_login: seconds since 1970, last_login None before the first one. verifiers: by mechanism,
+    "SCRAM-SHA-1" and "SCRAM-SHA-256".
+    """
+
+    id: int
+    local: str
+    domain: str
+    disabled: bool
+    created: float
+    last_login: float | None
+    verifiers: dict[str, Verifier]
+
+    @property
+    def jid(self) -> str:
+        """The bare JID."""
+        return f"{self.local}@{self.domain}"
