@@ -1,7 +1,7 @@
 """Reads chatd.toml: `load(path)` gives Settings, or a ConfigError that lists every mistake at once.
 
-The settings themselves are declared in chatd.settings. Those of modules, `[modules.NAME]`, are declared by the
-modules and checked against them at the start and by `chatctl check`, not here.
+The settings themselves are declared in chatd.settings. Those of modules, `[modules.NAME]`, are declared by
+the modules and checked against them at the start and by `chatctl check`, not here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+# chatd's two commands are `make run` and `make test`; the others are parts of them or habits. See README.md.
+# Everything made here stays in this folder: .venv/ (Python), chatd/web/ui/node_modules/ and chatd/web/static/ (the
+# browser part), var/ (what the daemon writes). The files .venv/.*-done remember which lock file was installed.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+CONFIG ?= etc/chatd.toml
+VENV := .venv
+PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest
+TRIAL_FILES = $$(grep -rl --include='test_*.py' SynchronousTestCase tests)
+
+.PHONY: run setup ui demo check test test-long pytest trial lint bench lock clean debian-packages help
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make run         set up what is missing, make the demo domain, start the daemon in the foreground
+run: setup ui
+	@$(PY) -m chatd.demo $(CONFIG)
+	@exec $(VENV)/bin/twistd --nodaemon --pidfile= chatd --config $(CONFIG)
+
+#: make setup       the virtual environment with the exact versions of requirements.lock
+setup: $(VENV)/.run-done
+
+#: make ui          build the browser part (chatd/web/ui -> chatd/web/static) when its sources changed
+ui: setup
+	@$(PY) setup.py -q build_ui
+
+#: make check       chatctl check: what is wrong with configuration, certificates, DNS, ports, disk
+check: setup
+	@$(VENV)/bin/chatctl --config $(CONFIG) check
+
+#: make test        everything but the long tests; installs what they need
+test: debian-packages $(VENV)/.dev-done ui trial
+	$(PYTEST) -m "not long"
+
+#: make test-long   the tests that take minutes
+test-long: debian-packages $(VENV)/.dev-done ui
+	$(PYTEST) -m long
+
+#: make test-ROOM   one folder of tests, such as make test-store
+test-%: $(VENV)/.dev-done
+	$(PYTEST) -m "not long" tests/$*
+
+#: make pytest      the same tests as make test, without installing Debian packages
+pytest: $(VENV)/.dev-done
+	$(PYTEST) -m "not long"
+
+#: make trial       the tests that need no reactor, run by Twisted's own runner
+trial: $(VENV)/.dev-done
+	$(VENV)/bin/trial --reporter=summary --temp-directory=build/trial $(TRIAL_FILES)
+
+#: make lint        ruff and mypy
+lint: $(VENV)/.dev-done
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+#: make bench       measure the daemon beside Prosody and ejabberd (bench/README.md)
+bench: $(VENV)/.dev-done ui
+	$(PY) -m bench
+
+#: make lock        write the lock files anew from setup.cfg; UPGRADE=--upgrade takes the newest versions
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install -q uv
+	$(COMPILE) --extra postgresql --extra ui --output-file requirements.lock setup.cfg
+	$(COMPILE) --extra postgresql --extra ui --extra dev --output-file requirements-dev.lock setup.cfg
+COMPILE = build/lock/bin/uv pip compile $(UPGRADE) --quiet --generate-hashes --no-annotate --python-version 3.11 \
+    --python-platform linux --custom-compile-command "make lock"
+
+#: make clean       remove what was made, except var/
+clean:
+	rm -rf $(VENV) build dist chatd.egg-info chatd/web/static chatd/web/ui/node_modules
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+debian-packages:
+	@tests/install-debian-packages
+
+# A virtual environment needs Debian's python3-venv; root gets it installed, others get told.
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "chatd needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	    if [ "$$(id -u)" -eq 0 ]; then apt-get update -q && apt-get install -q -y --no-install-recommends python3-venv; \
+	    else echo "Python's venv is missing. As root, please run: apt-get install python3-venv" >&2; exit 1; fi; }
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-done: requirements.lock setup.cfg setup.py | $(VENV)/bin/python
+	@[ -f $(VENV)/.dev-done ] || { echo "Installing requirements.lock ..."; \
+	    $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; }
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev-done: requirements-dev.lock $(VENV)/.run-done
+	@echo "Installing requirements-dev.lock ..."
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
