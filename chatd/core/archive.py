@@ -9,22 +9,18 @@ XEP-0359 stanza-id). Text that is no such number can name no message, so it is a
 """
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 import attrs
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from chatd.core import rsm
+from chatd.core import ns, rsm
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stamp import InvalidStamp, format_stamp, parse_stamp
+from chatd.core.stanza import attribute, text
 
-NS = "urn:xmpp:mam:2"
-NS_EXTENDED = "urn:xmpp:mam:2#extended"
-NS_GROUPCHAT_FIELD = "urn:xmpp:mam:2#groupchat-field"
-NS_FORMS = "jabber:x:data"
-
-FEATURES = (NS, NS_EXTENDED, NS_GROUPCHAT_FIELD)
+FEATURES = (ns.MAM, ns.MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field")
 """What an account's archive announces. ``#groupchat-field`` without ``#groupchat-available``: the field is
 understood, and rooms keep their own archives, so an account's archive never holds groupchat."""
 
@@ -87,8 +83,8 @@ class ArchivePage:
     """The answer to an ArchiveQuery.
 
     rows: oldest first. complete: no further row matches in the direction of paging. count: how many rows
-    match the filters in the whole archive (paging not counted), or None when not counted. index: position of the
-    first row among them, or None when unknown.
+    match the filters in the whole archive (paging not counted), or None when not counted. index: position of
+    the first row among them, or None when unknown.
     """
 
     rows: tuple[ArchiveRow, ...] = ()
@@ -140,16 +136,16 @@ def parse_query(query: domish.Element, page_max: int = PAGE_MAX) -> tuple[str | 
             if page.before is not None:
                 wanted["before"] = parse_id(page.before) if page.before else ""
                 if "after" in wanted:  # a page that ends before the one and lies behind the other
-                    wanted["after_id"] = max(wanted.pop("after"), wanted.get("after_id", 0))  # type: ignore
+                    wanted["after_id"] = max(wanted.pop("after"), wanted.get("after_id", 0))  # type: ignore[call-overload]
     except ItemNotFound:
         raise StanzaError("item-not-found", text="The archive holds no message with that id.") from None
-    wanted["flip"] = any(child.name == "flip-page" and child.uri == NS for child in query.elements())
+    wanted["flip"] = any(child.name == "flip-page" and child.uri == ns.MAM for child in query.elements())
     return query.getAttribute("queryid"), ArchiveQuery(**wanted)  # type: ignore[arg-type]
 
 
 def _fields(query: domish.Element) -> Iterable[tuple[str, list[str]]]:
     """(var, values) of every field of the submitted form, the FORM_TYPE checked and left out."""
-    forms = [child for child in query.elements() if child.name == "x" and child.uri == NS_FORMS]
+    forms = [child for child in query.elements() if child.name == "x" and child.uri == ns.DATA]
     if not forms:
         return
     if len(forms) > 1 or forms[0].getAttribute("type") != "submit":
@@ -166,8 +162,8 @@ def _fields(query: domish.Element) -> Iterable[tuple[str, list[str]]]:
         seen[var] = values
         if var == "FORM_TYPE":
             form_type = values
-    if form_type != [NS]:
-        raise StanzaError("bad-request", text=f"The form's FORM_TYPE is to be {NS}.")
+    if form_type != [ns.MAM]:
+        raise StanzaError("bad-request", text=f"The form's FORM_TYPE is to be {ns.MAM}.")
     for var, values in seen.items():
         if var != "FORM_TYPE":
             yield var, values
@@ -185,30 +181,30 @@ def _single(values: list[str], field: str) -> str | None:
 
 
 def _set_with(wanted: dict[str, object], values: list[str]) -> None:
-    text = _single(values, "with")
-    if text is not None:
+    given = _single(values, "with")
+    if given is not None:
         try:
-            wanted["with_jid"] = JID.parse(text).full
+            wanted["with_jid"] = JID.parse(given).full
         except InvalidJID:
             raise StanzaError("jid-malformed", text="The field 'with' holds no valid address.") from None
 
 
 def _set_stamp(field: str):  # type: ignore[no-untyped-def]
     def apply(wanted: dict[str, object], values: list[str]) -> None:
-        text = _single(values, field)
-        if text is not None:
+        given = _single(values, field)
+        if given is not None:
             try:
-                wanted[field + "_ms"] = parse_stamp(text)
+                wanted[field + "_ms"] = parse_stamp(given)
             except InvalidStamp as error:
                 raise StanzaError("bad-request", text=f"The field {field!r}: {error}") from None
     return apply
 
 
-def _set_bound(field: str, attribute: str):  # type: ignore[no-untyped-def]
+def _set_bound(field: str, key: str):  # type: ignore[no-untyped-def]
     def apply(wanted: dict[str, object], values: list[str]) -> None:
-        text = _single(values, field)
-        if text is not None:
-            wanted[attribute] = parse_id(text)
+        given = _single(values, field)
+        if given is not None:
+            wanted[key] = parse_id(given)
     return apply
 
 
@@ -235,8 +231,8 @@ _FIELDS = {
 }
 
 FORM = (
-    f"<query xmlns='{NS}'><x xmlns='{NS_FORMS}' type='form'>"
-    f"<field type='hidden' var='FORM_TYPE'><value>{NS}</value></field>"
+    f"<query xmlns='{ns.MAM}'><x xmlns='{ns.DATA}' type='form'>"
+    f"<field type='hidden' var='FORM_TYPE'><value>{ns.MAM}</value></field>"
     "<field type='jid-single' var='with'/><field type='text-single' var='start'/>"
     "<field type='text-single' var='end'/><field type='text-single' var='before-id'/>"
     "<field type='text-single' var='after-id'/><field type='list-multi' var='ids'>"
@@ -253,25 +249,25 @@ def fin_bytes(page: ArchivePage) -> bytes:
     complete = " complete='true'" if page.complete else ""
     body = rsm.result_bytes(None if first is None else str(first), None if last is None else str(last),
                             page.count, page.index)
-    return b"<fin xmlns='%b'%b>%b</fin>" % (NS.encode(), complete.encode(), body)
+    return b"<fin xmlns='%b'%b>%b</fin>" % (ns.MAM.encode(), complete.encode(), body)
 
 
 def result_bytes(row: ArchiveRow, queryid: str | None) -> bytes:
     """<result/> with the forwarded message, the content of the <message/> sent for one row (XEP-0313 4.2)."""
-    quoted = "" if queryid is None else f" queryid='{domish.escapeToXml(queryid, True)}'"
+    quoted = "" if queryid is None else f" queryid='{attribute(queryid)}'"
     return (
-        f"<result xmlns='{NS}'{quoted} id='{row.id}'><forwarded xmlns='urn:xmpp:forward:0'>"
-        f"<delay xmlns='urn:xmpp:delay' stamp='{format_stamp(row.stamp_ms)}'/>"
+        f"<result xmlns='{ns.MAM}'{quoted} id='{row.id}'><forwarded xmlns='{ns.FORWARD}'>"
+        f"<delay xmlns='{ns.DELAY}' stamp='{format_stamp(row.stamp_ms)}'/>"
     ).encode() + row.stanza + b"</forwarded></result>"
 
 
 def metadata_bytes(bounds: tuple[int, int, int, int] | None) -> bytes:
-    """<metadata/> (XEP-0313 5): bounds are (first id, its stamp_ms, last id, its stamp_ms), None when empty."""
+    """<metadata/> (XEP-0313 5); bounds: (first id, its stamp_ms, last id, its stamp_ms), None when empty."""
     if bounds is None:
-        return f"<metadata xmlns='{NS}'/>".encode()
+        return f"<metadata xmlns='{ns.MAM}'/>".encode()
     first, first_ms, last, last_ms = bounds
     return (
-        f"<metadata xmlns='{NS}'><start id='{first}' timestamp='{format_stamp(first_ms)}'/>"
+        f"<metadata xmlns='{ns.MAM}'><start id='{first}' timestamp='{format_stamp(first_ms)}'/>"
         f"<end id='{last}' timestamp='{format_stamp(last_ms)}'/></metadata>"
     ).encode()
 
@@ -287,10 +283,10 @@ def parse_prefs(prefs: domish.Element) -> ArchivePrefs:
         raise StanzaError("bad-request", text="The attribute 'default' is 'always', 'never' or 'roster'.")
     lists: dict[str, dict[str, None]] = {"always": {}, "never": {}}
     for part in prefs.elements():
-        if part.uri != NS or part.name not in lists:
+        if part.uri != ns.MAM or part.name not in lists:
             continue
         for entry in part.elements():
-            if entry.name != "jid" or entry.uri != NS:
+            if entry.name != "jid" or entry.uri != ns.MAM:
                 continue
             try:
                 lists[part.name][JID.parse(str(entry).strip()).full] = None
@@ -303,9 +299,9 @@ def parse_prefs(prefs: domish.Element) -> ArchivePrefs:
 
 def prefs_bytes(prefs: ArchivePrefs) -> bytes:
     """<prefs/> as it is answered: both lists present even if empty (XEP-0441 2)."""
-    parts = [f"<prefs xmlns='{NS}' default='{prefs.default}'>"]
+    parts = [f"<prefs xmlns='{ns.MAM}' default='{prefs.default}'>"]
     for name, jids in (("always", prefs.always), ("never", prefs.never)):
-        inner = "".join(f"<jid>{domish.escapeToXml(jid)}</jid>" for jid in jids)
+        inner = "".join(f"<jid>{text(jid)}</jid>" for jid in jids)
         parts.append(f"<{name}>{inner}</{name}>")
     parts.append("</prefs>")
     return "".join(parts).encode()

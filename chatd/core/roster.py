@@ -5,17 +5,15 @@ groups, or removes (RFC 6121 2.1.2.5, 2.3).
 """
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 import attrs
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
+from chatd.core import ns
 from chatd.core.jid import JID, InvalidJID
-
-NS = "jabber:iq:roster"
-NS_VERSIONING = "urn:xmpp:features:rosterver"
-NS_PRE_APPROVAL = "urn:xmpp:features:pre-approval"
+from chatd.core.stanza import attribute, text
 
 NAME_BYTES = 1023
 """Longest handle and longest group name, in UTF-8 bytes (the limit RFC 7622 sets for a JID's part)."""
@@ -70,7 +68,7 @@ def parse_roster_set(query: domish.Element, account_bare: str) -> RosterChange:
     jid-malformed, not-acceptable (handle or group too long or empty, too many groups), not-allowed (the
     account itself as its own contact).
     """
-    items = [child for child in query.elements() if child.name == "item" and child.uri == NS]
+    items = [child for child in query.elements() if child.name == "item" and child.uri == ns.ROSTER]
     if len(items) != 1:
         raise StanzaError("bad-request", text="A roster set holds one item.")
     item = items[0]
@@ -91,7 +89,7 @@ def parse_roster_set(query: domish.Element, account_bare: str) -> RosterChange:
         raise StanzaError("not-acceptable", text=f"A contact's name has at most {NAME_BYTES} bytes.")
     groups: dict[str, None] = {}
     for child in item.elements():
-        if child.name != "group" or child.uri != NS:
+        if child.name != "group" or child.uri != ns.ROSTER:
             continue
         group = str(child)
         if not group.strip():
@@ -115,16 +113,16 @@ def apply_change(item: RosterItem | None, change: RosterChange) -> RosterItem:
 
 def item_bytes(item: RosterItem) -> bytes:
     """<item/> as it stands inside <query xmlns='jabber:iq:roster'/> (RFC 6121 2.1.2)."""
-    parts = [f"<item jid='{domish.escapeToXml(item.jid, True)}' subscription='{item.subscription}'"]
+    parts = [f"<item jid='{attribute(item.jid)}' subscription='{item.subscription}'"]
     if item.name:
-        parts.append(f" name='{domish.escapeToXml(item.name, True)}'")
+        parts.append(f" name='{attribute(item.name)}'")
     if item.ask:
         parts.append(" ask='subscribe'")
     if item.approved:
         parts.append(" approved='true'")
     if item.groups:
         parts.append(">")
-        parts.extend(f"<group>{domish.escapeToXml(group)}</group>" for group in item.groups)
+        parts.extend(f"<group>{text(group)}</group>" for group in item.groups)
         parts.append("</item>")
     else:
         parts.append("/>")
@@ -133,11 +131,11 @@ def item_bytes(item: RosterItem) -> bytes:
 
 def removed_bytes(jid: str) -> bytes:
     """<item subscription='remove'/> of a push after a removal (RFC 6121 2.5.2)."""
-    return f"<item jid='{domish.escapeToXml(jid, True)}' subscription='remove'/>".encode()
+    return f"<item jid='{attribute(jid)}' subscription='remove'/>".encode()
 
 
 def query_bytes(items: Iterable[RosterItem | str], version: int | None = None) -> bytes:
-    """<query/> of a roster result or push: items, or bare JIDs of removed ones; items not listed are left out.
+    """<query/> of a roster result or push: items, or bare JIDs of removed ones; unlisted items are left out.
 
     version: the roster's version, None where the client does not use versioning (RFC 6121 2.1.1).
     """
@@ -146,14 +144,14 @@ def query_bytes(items: Iterable[RosterItem | str], version: int | None = None) -
         for item in items if isinstance(item, str) or item.listed)
     ver = "" if version is None else f" ver='{version}'"
     if not inner:
-        return f"<query xmlns='{NS}'{ver}/>".encode()
-    return f"<query xmlns='{NS}'{ver}>".encode() + inner + b"</query>"
+        return f"<query xmlns='{ns.ROSTER}'{ver}/>".encode()
+    return f"<query xmlns='{ns.ROSTER}'{ver}>".encode() + inner + b"</query>"
 
 
 def parse_version(query: domish.Element) -> int | None:
     """The 'ver' a client sends with its roster get: None without one (no versioning wanted), 0 for the empty
     or an unknown text, which no stored version equals, so the whole roster is sent (RFC 6121 2.6.2)."""
-    text = query.getAttribute("ver")
-    if text is None:
+    ver = query.getAttribute("ver")
+    if ver is None:
         return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+    return int(ver) if ver.isascii() and ver.isdigit() and len(ver) <= 18 else 0

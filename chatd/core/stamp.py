@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 # XEP-0082 3.2: CCYY-MM-DDThh:mm:ss[.sss]TZD
 _DATETIME = re.compile(
@@ -29,7 +29,7 @@ def parse_stamp(text: str) -> int:
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     leap = second == 60  # A leap second is legal XML Schema; datetime does not know it.
     try:
-        moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=timezone.utc)
+        moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=UTC)
     except ValueError:
         raise InvalidStamp("no such day or time") from None
     milliseconds = (moment - _EPOCH) // _MILLISECOND + 1000 * leap
