@@ -1,0 +1,131 @@
+"""Who listens to what: the tables between the router and the features.
+
+Events, with what their hooks get and may return
+    session.bound(session)                      a resource is bound, nothing received yet
+    session.resumed(session)                    a stream took a session up again (XEP-0198)
+    session.closed(session)                     gone for good; its presence has been withdrawn
+    presence.initial(session)                   first available presence of a session (RFC 6121 4.2)
+    presence.sent(session, stanza)              undirected presence, before it is broadcast; may return another
+    presence.available(session)                 priority is not negative now, and was or there was none
+    message.sent(message)                       a message leaves an account; may raise or change `message`
+    message.received(message)                   a message reaches an account; may raise or change it
+    message.routed(message, sessions)           delivered to these; who else wants a copy? (0280)
+    message.offline(message)                    nobody is there; a hook that keeps it returns True
+    roster.pushed(account, item)                an item changed
+    disco.info(request, node) -> features       strings; a falsy node is the entity itself
+    account.loaded(account)                     its state was read from the store
+    account.deleted(account)                    it is no more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from twisted.logger import Logger
+from twisted.words.xish import domish
+
+from chatd.core.errors import StanzaError
+from chatd.core.jid import JID
+from chatd.core.stanza import Stanza
+
+if TYPE_CHECKING:
+    from chatd.interfaces import IAccount, ISession
+
+__all__ = ["ANSWERED", "Hooks", "Message", "Request"]
+
+_log = Logger()
+
+
+class _Answered:
+    """What an iq hook returns when it sends the answer itself."""
+
+
+ANSWERED: Final = _Answered()
+
+
+@attrs.define
+class Request:
+    """An iq get or set that a module is to answer.
+
+    `account` is whose address it was sent to: of an account target, its owner; of a domain target,
+    the asking local account or None.  `session` is the asking local session, None for a remote one.
+    """
+
+    stanza: Stanza
+    from_: JID
+    to: JID
+    session: ISession | None
+    account: IAccount | None
+
+    @property
+    def child(self) -> domish.Element:
+        """The payload, parsed; raises StanzaError bad-request where there is not exactly one."""
+        if len(self.stanza.children) != 1:
+            raise StanzaError("bad-request", text="an iq has exactly one child")
+        return next(self.stanza.element.elements())
+
+    @property
+    def is_own(self) -> bool:
+        """The account asks about itself."""
+        return self.from_.bare == self.to.bare
+
+
+@attrs.define
+class Message:
+    """A message on its way from one address to another.
+
+    `account` is whose side is being looked at: the sender's in message.sent, the recipient's in
+    message.received.  `session` is the sending local session, or None.  `sent_id` and `received_id`
+    are the ids this message has in the sender's and in the recipient's archive, None where it is not
+    archived; `stanza` is changed by hooks as it goes (the recipient's carries a stanza-id).  `sent`
+    keeps the stanza as the sender's own side may see it.
+    """
+
+    stanza: Stanza
+    from_: JID
+    to: JID
+    session: ISession | None
+    account: IAccount | None = None
+    sent_id: int | None = None
+    received_id: int | None = None
+    sent: Stanza | None = None
+
+
+IqHook = Callable[[Request], Any]
+
+
+class Hooks:
+    """Who listens to what: filled by the Apis, read by the router."""
+
+    def __init__(self) -> None:
+        self.iqs: dict[tuple[str, str, str], tuple[IqHook, bool]] = {}
+        self.events: dict[str, tuple[Callable[..., Any], ...]] = {}
+        self.elements: dict[str, Callable[[ISession, Stanza], None]] = {}
+        self.stream_features: tuple[Callable[[str], bytes], ...] = ()
+        self._order: dict[str, list[tuple[int, int, Callable[..., Any]]]] = {}
+        self._count = 0
+
+    def on(self, event: str, hook: Callable[..., Any], priority: int) -> None:
+        """Adds a hook; among equal priorities the first registered goes first, higher ones go earlier."""
+        self._count += 1
+        order = self._order.setdefault(event, [])
+        order.append((-priority, self._count, hook))
+        self._settle(event)
+
+    def off(self, event: str, hook: Callable[..., Any]) -> None:
+        """Removes a hook."""
+        self._order[event] = [entry for entry in self._order[event] if entry[2] != hook]
+        self._settle(event)
+
+    def _settle(self, event: str) -> None:
+        self.events[event] = tuple(hook for _, _, hook in sorted(self._order[event], key=lambda e: e[:2]))
+
+    def tell(self, event: str, *arguments: Any) -> None:
+        """Calls every hook of an event whose answers do not matter; one that fails does not stop the others."""
+        for hook in self.events.get(event, ()):
+            try:
+                hook(*arguments)
+            except Exception:
+                _log.failure("hook of {event} failed", event=event)

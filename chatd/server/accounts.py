@@ -1,0 +1,150 @@
+"""Accounts in memory: those somebody is signed in to, and the recently used.
+
+An account's roster and block list are read once and then kept while it is of use, so that routing a
+stanza between two people who are online asks the database nothing.  All of it is changed only
+here in this process: modules change an Account and write the store in one breath.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, inlineCallbacks
+from zope.interface import implementer
+
+from chatd.core.jid import JID
+from chatd.core.roster import RosterItem
+from chatd.interfaces import IAccount, IAccounts, ISession
+
+__all__ = ["Account", "Accounts"]
+
+_IDLE_KEPT: Final = 5000        # accounts without a session that stay in memory
+
+
+@implementer(IAccount)
+class Account:
+    """One account, its sessions by resource and what was read of it.
+
+    `state` belongs to the modules, each under its own name.
+    """
+
+    __slots__ = ("_subscribers", "bare", "blocked", "id", "jid", "roster", "roster_version", "sessions", "state")
+
+    def __init__(self, row_id: int, jid: JID) -> None:
+        self.id = row_id
+        self.jid = jid
+        self.bare = jid.bare
+        self.sessions: dict[str, ISession] = {}
+        self.roster: dict[str, RosterItem] = {}
+        self.roster_version = 0
+        self.blocked: frozenset[str] = frozenset()
+        self.state: dict[str, Any] = {}
+        self._subscribers: tuple[str, ...] | None = None
+
+    def set_item(self, item: RosterItem) -> None:
+        """Puts a roster item into memory; the store is the caller's business."""
+        self.roster[item.jid] = item
+        self._subscribers = None
+
+    def drop_item(self, jid: str) -> None:
+        """Takes a roster item out of memory."""
+        self.roster.pop(jid, None)
+        self._subscribers = None
+
+    @property
+    def subscribers(self) -> tuple[str, ...]:
+        """Bare addresses that may see this account's presence (subscription from or both)."""
+        if self._subscribers is None:
+            self._subscribers = tuple(item.jid for item in self.roster.values() if item.may_see_us)
+        return self._subscribers
+
+    def available(self) -> Iterator[ISession]:
+        """Sessions that have sent available presence."""
+        return (session for session in self.sessions.values() if session.presence is not None)
+
+
+@implementer(IAccounts)
+class Accounts:
+    """All accounts of all domains of this process.
+
+    `on_load` is called with each account just read, before anybody else sees it.
+    """
+
+    def __init__(self, store: Any, on_load: Callable[[Account], None]) -> None:
+        self.store = store
+        self.on_load = on_load
+        self._known: dict[str, Account] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        self._loading: dict[str, list[Deferred[Account | None]]] = {}
+
+    def find(self, bare: str) -> Account | None:
+        """The account, if it is in memory."""
+        return self._known.get(bare)
+
+    def online(self) -> Iterator[Account]:
+        """Those with a session."""
+        return (account for account in self._known.values() if account.sessions)
+
+    def load(self, jid: JID) -> Account | Deferred[Account | None]:
+        """The account of this bare address; a Deferred where the store must be asked, of None if there is none."""
+        account = self._known.get(jid.bare)
+        if account is not None:
+            if jid.bare in self._idle:
+                self._idle.move_to_end(jid.bare)
+            return account
+        waiting: Deferred[Account | None] = Deferred()
+        others = self._loading.get(jid.bare)
+        if others is not None:
+            others.append(waiting)
+            return waiting
+        self._loading[jid.bare] = [waiting]
+        self._read(jid).addBoth(self._loaded, jid.bare)
+        return waiting
+
+    @inlineCallbacks
+    def _read(self, jid: JID) -> Any:
+        row = yield self.store.accounts.get(jid.local, jid.domain)
+        if row is None:
+            return None
+        account = Account(row.id, JID.parse(jid.bare))
+        account.roster_version, items = yield self.store.roster.load(row.id)
+        account.roster = {item.jid: item for item in items}
+        account.blocked = frozenset((yield self.store.blocking.load(row.id)))
+        account.state["disabled"] = row.disabled
+        account.state["archive"] = yield self.store.archive.prefs(row.id)
+        return account
+
+    def _loaded(self, result: Any, bare: str) -> None:
+        if isinstance(result, Account):
+            self.on_load(result)
+            self._known[bare] = result
+            self._rest(result)
+        for waiting in self._loading.pop(bare):
+            waiting.callback(result)
+
+    def attach(self, account: Account, session: ISession) -> None:
+        """A session begins."""
+        self._known[account.bare] = account
+        self._idle.pop(account.bare, None)
+        account.sessions[session.jid.resource] = session
+
+    def detach(self, account: Account, session: ISession) -> None:
+        """A session has ended."""
+        if account.sessions.get(session.jid.resource) is session:
+            del account.sessions[session.jid.resource]
+            if not account.sessions:
+                self._rest(account)
+
+    def forget(self, bare: str) -> None:
+        """Drops what is known of an account without sessions: it was changed in the store."""
+        if bare in self._idle:
+            del self._idle[bare]
+            del self._known[bare]
+
+    def _rest(self, account: Account) -> None:
+        self._idle[account.bare] = None
+        while len(self._idle) > _IDLE_KEPT:
+            oldest, _ = self._idle.popitem(last=False)
+            del self._known[oldest]
