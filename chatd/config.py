@@ -185,6 +185,11 @@ def _check_together(
                     )
                 )
             seen.setdefault(address, field.name)
+    readers = tables["http"].get("metrics_readers")
+    for address in listen.get("metrics", ()):
+        if not (address.is_loopback or readers):
+            problem = f"{address} would let anybody read /metrics"
+            mistakes.append(Mistake("listen.metrics", problem, "who may, in http.metrics_readers"))
     certificates = {(domain.get("certificate"), domain.get("key")) for domain in domains}
     if len({certificate for certificate, _ in certificates}) < len(certificates):
         mistakes.append(

@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 import idna
 from attrs import field, frozen
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 
 class Wrong(Exception):
     """A value that cannot be used: `problem` says what it is, `right` what it should be."""
@@ -197,15 +195,15 @@ class Addresses:
 class Networks:
     """A list of IP addresses or networks ("10.0.0.0/8")."""
 
-    def read(self, value: object, base: Path) -> tuple[Network, ...]:
-        """Return the networks; a single address is a network of one."""
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the networks in their normal form; a single address is a network of one."""
         right = 'a list such as ["127.0.0.1", "10.1.0.0/16"]'
         if not isinstance(value, list):
             raise Wrong(f"{shown(value)} is not a list", right)
         found = []
         for item in value:
             try:
-                found.append(ipaddress.ip_network(text_of(item, right)))
+                found.append(str(ipaddress.ip_network(text_of(item, right))))
             except ValueError as error:
                 raise Wrong(f"{shown(item)} is not a network ({error})", right) from None
         return tuple(found)

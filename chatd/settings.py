@@ -21,7 +21,6 @@ from chatd.config_types import (
     FilePath,
     Kind,
     Name,
-    Network,
     Networks,
     StoreURL,
     WebAddress,
@@ -151,8 +150,11 @@ class Http:
     public_url: str = setting(
         "", WebAddress(), "The address people open; by default https, the server's host and the HTTPS port."
     )
-    trusted_proxies: tuple[Network, ...] = setting(
+    trusted_proxies: tuple[str, ...] = setting(
         (), Networks(), "Proxies whose X-Forwarded-For is believed on the plain HTTP port."
+    )
+    metrics_readers: tuple[str, ...] = setting(
+        (), Networks(), "Who besides this machine may read /metrics on listen.metrics."
     )
 
 
@@ -165,6 +167,9 @@ class Log:
     )
     level: str = setting(
         "info", Choice(("debug", "info", "warn", "error")), "From which importance on.", live=True
+    )
+    file: Path | None = setting(
+        None, FilePath("/var/log/chatd/chatd.log"), "Where to; standard error without it.", live=True
     )
 
 
