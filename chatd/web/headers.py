@@ -1,0 +1,83 @@
+"""The security headers every answer carries.
+
+Content-Security-Policy is the promise that the panel asks no other site for anything: scripts, styles, fonts,
+sounds and connections come from this server only. Converse.js sets styles on elements, hence 'unsafe-inline'
+for styles; its OMEMO library is WebAssembly, hence 'wasm-unsafe-eval', which lets no text be run as a script.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+from twisted.web.http import Request
+
+from chatd.web.proxies import parse_address
+
+_SOURCE = re.compile(r"'self'|(?:https?://)?[A-Za-z0-9*.\-\[\]:]+")
+
+PERMISSIONS = (
+    b"camera=(self), microphone=(self), display-capture=(self), clipboard-write=(self), geolocation=(), "
+    b"payment=(), usb=(), serial=(), bluetooth=(), midi=(), browsing-topics=()"
+)
+"""Permissions-Policy: camera, microphone and screen are for meetings; the rest the panel never needs."""
+
+
+@attrs.frozen
+class SecurityHeaders:
+    """What to send, worked out once from the settings.
+
+    `frame_ancestors`: sites that may show the panel in a frame ("https://mail.example.com"); none by default.
+    `hsts_s`: seconds a browser remembers to come back by HTTPS only; 0 sends no such header.
+    """
+
+    frame_ancestors: tuple[str, ...] = attrs.field(default=())
+    hsts_s: int = attrs.field(default=31_536_000)
+    policy: bytes = attrs.field(init=False)
+    """The Content-Security-Policy value."""
+
+    @frame_ancestors.validator
+    def _check_ancestors(self, _attribute: object, value: tuple[str, ...]) -> None:
+        for source in value:
+            if not _SOURCE.fullmatch(source):
+                raise ValueError(f"{source!r} cannot frame the panel; write https://mail.example.com")
+
+    @policy.default
+    def _policy(self) -> bytes:
+        return "; ".join(
+            (
+                "default-src 'none'",
+                "script-src 'self' 'wasm-unsafe-eval'",
+                "style-src 'self' 'unsafe-inline'",
+                "img-src 'self' data: blob:",
+                "font-src 'self'",
+                "media-src 'self' data: blob:",
+                "connect-src 'self'",
+                "worker-src 'self'",
+                "manifest-src 'self'",
+                "frame-src 'self'",
+                "form-action 'self'",
+                "base-uri 'none'",
+                "frame-ancestors " + (" ".join(self.frame_ancestors) or "'none'"),
+            )
+        ).encode("ascii")
+
+    def apply(self, request: Request) -> None:
+        """Put the headers on `request`'s answer. Resources may replace any of them afterwards."""
+        set_header = request.setHeader
+        set_header(b"Server", b"chatd")
+        set_header(b"Content-Security-Policy", self.policy)
+        set_header(b"X-Content-Type-Options", b"nosniff")
+        set_header(b"Referrer-Policy", b"no-referrer")
+        set_header(b"Permissions-Policy", PERMISSIONS)
+        set_header(b"Cross-Origin-Opener-Policy", b"same-origin")
+        if not self.frame_ancestors:
+            set_header(b"X-Frame-Options", b"DENY")
+        if self.hsts_s and request.isSecure() and _may_be_remembered(request.getRequestHostname()):
+            set_header(b"Strict-Transport-Security", b"max-age=%d" % self.hsts_s)
+
+
+def _may_be_remembered(host: bytes) -> bool:
+    """HSTS binds every port of a name; never do that to localhost or a bare address on somebody's desk."""
+    name = host.decode("latin-1")
+    return name != "localhost" and not name.endswith(".localhost") and parse_address(name) is None

@@ -1,0 +1,182 @@
+"""How a request is received: who sent it, how much it may send, how long it may take.
+
+Other rooms serve WebSocket and BOSH below the same site and rely on two answers of the request:
+`getClientAddress()` is the person's machine and `isSecure()` tells about the person's own connection, both
+also behind a trusted reverse proxy.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web import server
+from twisted.web.error import UnsupportedMethod
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import IResource
+from zope.interface import implementer
+
+from chatd.web.errors import error_body
+
+if TYPE_CHECKING:
+    from chatd.web.site import PanelSite
+
+
+@implementer(IResource)
+class _InWords:
+    """Wraps the resource of one request: a method it does not know is refused by a page of ours."""
+
+    isLeaf = True
+
+    def __init__(self, resource: Any) -> None:
+        self.resource = resource
+
+    def getChildWithDefault(self, name: bytes, request: server.Request) -> Any:
+        return self
+
+    def putChild(self, path: bytes, child: Any) -> None:
+        raise RuntimeError("a finished resource takes no children")
+
+    def render(self, request: server.Request) -> Any:
+        try:
+            return self.resource.render(request)
+        except UnsupportedMethod as refused:
+            allowed = refused.allowedMethods
+            if request.method == b"HEAD" and b"GET" in allowed:
+                raise
+            request.setHeader(b"Allow", b", ".join(allowed))
+            return error_body(request, 405 if request.method in server.supportedMethods else 501)
+
+
+class PanelRequest(server.Request):
+    """A request that knows proxies, carries the security headers and is refused in words."""
+
+    site: PanelSite
+    channel: Any
+    content: Any
+    _log = Logger()
+    _is_refused = False
+    _body_bytes = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """Begin the body; `length` is the declared size or None for chunks. Too much is refused at once."""
+        if length is not None and length > self.channel.site.limits.body_bytes:
+            self._refuse_body()
+            return
+        self.content = io.BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a piece of the body, up to the limit."""
+        if self._is_refused:
+            return
+        self._body_bytes += len(data)
+        if self._body_bytes > self.channel.site.limits.body_bytes:
+            self._refuse_body()
+            return
+        super().handleContentChunk(data)
+
+    def _refuse_body(self) -> None:
+        self._is_refused = True
+        self.content = io.BytesIO()
+        self.channel.transport.write(
+            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        self.channel.loseConnection()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Answer, unless the body has already been refused."""
+        if not self._is_refused:
+            super().requestReceived(command, path, version)
+
+    def getClientAddress(self) -> IAddress:
+        """Return the address of the person's machine (the proxy's port is not theirs, so it is 0 then)."""
+        host = getattr(self.client, "host", None)
+        if host is None:
+            return self.client
+        forwarded = self.requestHeaders.getRawHeaders("x-forwarded-for") or []
+        client = self.channel.site.proxies.client(host, forwarded)
+        if client == host:
+            return self.client
+        return (IPv6Address if ":" in client else IPv4Address)("TCP", client, 0)
+
+    def isSecure(self) -> bool:
+        """Tell whether the person's connection is encrypted, to us or to the trusted proxy."""
+        channel = getattr(self, "channel", None)
+        if channel is None:
+            return False
+        secure = channel.isSecure()
+        proto = self.getHeader("x-forwarded-proto")
+        return bool(channel.site.proxies.is_secure(getattr(self.client, "host", ""), secure, proto))
+
+    def render(self, resrc: Any) -> None:
+        """Answer by `resrc`, with the security headers on."""
+        self.site.headers.apply(self)
+        super().render(_InWords(resrc))
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer a bug with a page that says nothing of it; the log has it."""
+        self._log.failure("{method} {path} failed", reason, method=_text(self.method), path=_text(self.path))
+        if not self.startedWriting:
+            self.site.headers.apply(self)
+            self.write(error_body(self, 500))
+        self.finish()
+        return reason
+
+
+class PanelChannel(HTTPChannel):
+    """HTTP/1.1 with a time limit for the whole of a request, so that nobody can send one byte a minute."""
+
+    totalHeadersSize = 16_384
+    maxHeaders = 100
+    abortTimeout = 5
+
+    factory: PanelSite
+    _deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Start with the first request's time."""
+        self._start_deadline()
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; the first ones of a further request start its time."""
+        if self._deadline is None and not self._handlingRequest:
+            self._start_deadline()
+        super().dataReceived(data)
+
+    def allContentReceived(self) -> None:
+        """The request is complete in time."""
+        self._stop_deadline()
+        super().allContentReceived()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget the time limit."""
+        self._stop_deadline()
+        super().connectionLost(reason)
+
+    def _start_deadline(self) -> None:
+        self._deadline = self.callLater(self.factory.limits.request_s, self._too_slow)
+
+    def _stop_deadline(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.timeoutConnection()
+
+    def timeoutConnection(self) -> None:
+        """Close a connection that is idle or slow; an unreachable other end is cut after `abortTimeout`."""
+        self._stop_deadline()
+        self._abortingCall = self.callLater(self.abortTimeout, self.forceAbortClient)
+        self.loseConnection()
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("ascii", "backslashreplace")
