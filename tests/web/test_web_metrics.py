@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -41,7 +42,7 @@ def test_openmetrics_when_asked(folder: Path, registry: CollectorRegistry) -> No
     ],
 )
 def test_strangers_do_not(
-    folder: Path, registry: CollectorRegistry, peer: str, headers: dict[str, str]
+    folder: Path, registry: CollectorRegistry, peer: str, headers: dict[str, Any]
 ) -> None:
     answer = ask(site_of(folder, registry=registry), "/metrics", peer=peer, **headers)
     assert answer.code == 403
