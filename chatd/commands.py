@@ -1,0 +1,180 @@
+"""The commands of chatctl that the daemon itself carries out: accounts, reload, status.
+
+They stand here and not in a room because they join several: the store keeps the accounts, auth makes what
+is kept of a password, the server holds the sessions. Modules add their own through their api.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from chatd.core.accounts import AccountExists, AccountRow, Verifier
+from chatd.core.errors import StreamError
+from chatd.core.jid import JID, InvalidJID
+from chatd.server.control import CommandError, Commands, text_argument
+
+PASSWORD_BYTES = 1024
+"""Longest password taken, in UTF-8; PBKDF2 would take any length, a person's typing does not."""
+
+MakeVerifiers = Callable[[str, int], Mapping[str, Verifier]]
+
+
+class InMemory(Protocol):
+    """Accounts somebody uses now: of chatd.server.accounts.Accounts what is needed here."""
+
+    def find(self, bare: str) -> Any:
+        """Return the account with its `sessions`, or None."""
+
+    def forget(self, bare: str) -> None:
+        """Read the account anew when it is next needed."""
+
+
+def account_shown(row: AccountRow, online: int) -> dict[str, Any]:
+    """Return what chatctl shows of an account; nothing of its password. online: sessions it has now."""
+    return {
+        "jid": row.jid,
+        "disabled": row.disabled,
+        "created": row.created,
+        "last_login": row.last_login,
+        "sessions": online,
+    }
+
+
+@attrs.define
+class UserCommands:
+    """`user add|passwd|disable|enable|delete|list|show`.
+
+    store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
+    loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
+    some 10 ms of CPU. domains: those served. now: seconds since 1970. deleted(bare): told after an account
+    is gone.
+    """
+
+    store: Any
+    accounts: InMemory
+    make_verifiers: MakeVerifiers
+    domains: Callable[[], frozenset[str]]
+    iterations: Callable[[], int]
+    now: Callable[[], float]
+    deleted: Callable[[str], None] = lambda bare: None
+
+    def register(self, commands: Commands) -> None:
+        """Offer them all."""
+        commands.register("user add", self.add, "make an account")
+        commands.register("user passwd", self.passwd, "set the password of an account")
+        commands.register("user disable", self.disable, "keep an account from logging in; ends its sessions")
+        commands.register("user enable", self.enable, "let a disabled account log in again")
+        commands.register("user delete", self.delete, "delete an account with all that is kept of it")
+        commands.register("user list", self.list_all, "list accounts, of one domain or of all")
+        commands.register("user show", self.show, "show one account")
+
+    async def add(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the account `jid` with `password`; refused with conflict when it is there."""
+        jid = self._jid(arguments)
+        verifiers = self._verifiers(arguments)
+        try:
+            await self.store.accounts.create(jid.local, jid.domain, verifiers, self.now())
+        except AccountExists:
+            raise CommandError("conflict", f"{jid.bare} is there already.") from None
+        return {"jid": jid.bare}
+
+    async def passwd(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Set the password of `jid`; sessions that are open stay open."""
+        row = await self._row(arguments)
+        await self.store.accounts.set_verifiers(row.id, self._verifiers(arguments))
+        return {"jid": row.jid}
+
+    async def disable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep `jid` from logging in, and end its sessions."""
+        row = await self._row(arguments)
+        await self.store.accounts.set_disabled(row.id, True)
+        ended = self._end_sessions(row.jid, "This account was disabled.")
+        return {"jid": row.jid, "sessions_ended": ended}
+
+    async def enable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Let `jid` log in again."""
+        row = await self._row(arguments)
+        await self.store.accounts.set_disabled(row.id, False)
+        self._forget(row.jid)
+        return {"jid": row.jid}
+
+    async def delete(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Delete `jid` and everything kept of it. First nobody may log in, then sessions end, then it goes."""
+        row = await self._row(arguments)
+        await self.store.accounts.set_disabled(row.id, True)
+        ended = self._end_sessions(row.jid, "This account was deleted.")
+        await self.store.accounts.delete(row.id)
+        self._forget(row.jid)
+        self.deleted(row.jid)
+        return {"jid": row.jid, "sessions_ended": ended}
+
+    async def list_all(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """List the accounts of `domain`, or of all domains without it."""
+        domain = arguments.get("domain")
+        if domain is not None and domain not in self.domains():
+            raise CommandError("item-not-found", f"{domain!r} is not among this server's domains.")
+        rows = await self.store.accounts.list(domain)
+        return [account_shown(row, self._sessions(row.jid)) for row in rows]
+
+    async def show(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Show the account `jid` and its sessions."""
+        row = await self._row(arguments)
+        account = self.accounts.find(row.jid)
+        resources = sorted(account.sessions) if account is not None else []
+        return {
+            **account_shown(row, len(resources)),
+            "resources": resources,
+            "mechanisms": sorted(row.verifiers),
+        }
+
+    def _jid(self, arguments: Mapping[str, Any]) -> JID:
+        text = text_argument(arguments, "jid")
+        try:
+            jid = JID.parse(text)
+        except InvalidJID as error:
+            raise CommandError("jid-malformed", f"{text!r} is not an address: {error}.") from None
+        if not jid.local or jid.resource:
+            raise CommandError(
+                "jid-malformed", f"{text!r} is not an account's address, such as john@example.com."
+            )
+        if jid.domain not in self.domains():
+            served = ", ".join(sorted(self.domains()))
+            raise CommandError(
+                "item-not-found", f"{jid.domain} is not among this server's domains: {served}."
+            )
+        return jid
+
+    def _verifiers(self, arguments: Mapping[str, Any]) -> Mapping[str, Verifier]:
+        password = text_argument(arguments, "password")
+        if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES:
+            raise CommandError("not-acceptable", f"A password may have {PASSWORD_BYTES} bytes.")
+        try:
+            return self.make_verifiers(password, self.iterations())
+        except ValueError as error:
+            raise CommandError("not-acceptable", f"This password cannot be used: {error}.") from None
+
+    async def _row(self, arguments: Mapping[str, Any]) -> AccountRow:
+        jid = self._jid(arguments)
+        row = await self.store.accounts.get(jid.local, jid.domain)
+        if row is None:
+            raise CommandError("item-not-found", f"There is no account {jid.bare}.")
+        return row
+
+    def _sessions(self, bare: str) -> int:
+        account = self.accounts.find(bare)
+        return 0 if account is None else len(account.sessions)
+
+    def _end_sessions(self, bare: str, text: str) -> int:
+        account = self.accounts.find(bare)
+        sessions = [] if account is None else list(account.sessions.values())
+        for session in sessions:
+            session.close(StreamError("not-authorized", text))
+        self._forget(bare)
+        return len(sessions)
+
+    def _forget(self, bare: str) -> None:
+        """What memory holds of the account is read anew when it is next needed."""
+        self.accounts.forget(bare)
