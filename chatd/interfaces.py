@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from twisted.internet.defer import Deferred
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
 
-# mypy: disable-error-code="no-self-argument,empty-body,misc"
+# mypy: disable-error-code="empty-body,misc"
 
 
 class IClientStream(Interface):
@@ -111,8 +111,22 @@ class IRouter(Interface):
     accounts = Attribute("The IAccounts.")
     domains = Attribute("Frozen set of the domains served.")
 
+    hooks = Attribute("The chatd.core.hooks.Hooks.")
+
+    def take(name: str, from_session: Callable[[ISession, Stanza, JID], Deferred[None] | None],
+             from_elsewhere: Callable[[Stanza, JID, JID], Deferred[None] | None],
+             undelivered: Callable[[ISession, Stanza], None]) -> None:
+        """Gives all stanzas of this name to a module: from a session of ours (session, stanza, to), from
+        elsewhere (stanza, from, to), and what a session could not deliver any more (session, stanza)."""
+
+    def route_out(stanza: Stanza, to: JID) -> None:
+        """To a domain that is not ours; raises StanzaError remote-server-not-found."""
+
     def route(stanza: Stanza, from_: JID | None = None, to: JID | None = None) -> Deferred[None] | None:
         """Takes a stanza with `from` and `to` to whom it is for; answers where it cannot be."""
 
     def answer(stanza: Stanza, error: StanzaError) -> None:
         """Sends a stanza's error answer, unless the stanza must not be answered."""
+
+    def back(stanza: Stanza) -> None:
+        """Delivers an answer to whom it is for, after everything written so far is in the store."""

@@ -137,6 +137,14 @@ class Stanza:
                 mine[key] = value
         return Stanza(self.name, mine, self.inner, self.children, self.ns)
 
+    def addressed(self, to: str) -> Stanza:
+        """A copy of this stanza, which has no `to`, for that address: serialised once for all of them."""
+        copy = Stanza(self.name, {"to": to, **self.attrs}, self.inner, self.children, self.ns)
+        plain = self.to_bytes()
+        cut = len(self.name) + 1
+        copy._bytes = b'%b to="%b"%b' % (plain[:cut], attribute(to).encode(), plain[cut:])
+        return copy
+
     def with_children(self, inner: bytes, children: tuple[str, ...]) -> Stanza:
         """A copy with other content."""
         return Stanza(self.name, dict(self.attrs), inner, children, self.ns)

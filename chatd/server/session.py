@@ -135,6 +135,7 @@ class Session:
         if stream is not None:
             stream.send_stanza(stanza)
             if smacks.asks_now:
+                smacks.asked()
                 stream.ask()
 
     # -- life

@@ -101,7 +101,7 @@ class Module:
 
 @attrs.define
 class Api:
-    """One module's view of the daemon.  `options` holds its checked settings, `now` gives seconds since 1970."""
+    """One module's view of the daemon.  `options`: its checked settings; `now` gives seconds since 1970."""
 
     module: Module
     hooks: Hooks
@@ -117,7 +117,7 @@ class Api:
 
     # -- hooking
     def iq(self, kind: str, payload: str, hook: IqHook, target: str = "account", own: bool = True) -> None:
-        """`hook(request)` answers iqs of this `kind` ("get", "set") whose first child is `payload` ("NS NAME").
+        """`hook(request)` answers iqs of this `kind` ("get", "set") with `payload` ("NS NAME") as first child.
 
         target: "account" for the bare address of a local account, or no address at all; "domain" for one
         of our domains.  own: of an account target, nobody but the account itself may ask (others get what
@@ -160,6 +160,11 @@ class Api:
         while self._undo:
             self._undo.pop()()
         self.commands.clear()
+
+    def take(self, name: str, from_session: Callable[..., Any], from_elsewhere: Callable[..., Any],
+             undelivered: Callable[..., None]) -> None:
+        """Takes all stanzas of this name: see `IRouter.take`."""
+        self.router.take(name, from_session, from_elsewhere, undelivered)
 
     # -- doing
     def send(self, stanza: Stanza) -> None:

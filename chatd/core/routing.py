@@ -1,0 +1,61 @@
+"""Which sessions get a message: RFC 6121 8.5, with XEP-0280's and XEP-0334's assumptions.
+
+A message to a bare address goes to every session whose priority is not negative (8.5.2.1.1 allows
+that or the "most available" ones; people expect their message on each device).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from chatd.core.errors import StanzaError
+
+__all__ = ["Resource", "route_message"]
+
+
+class Resource(Protocol):
+    """What routing needs of a session: available (`presence` is not None) and its priority."""
+
+    presence: object | None
+    priority: int
+
+
+R = TypeVar("R", bound=Resource)
+
+
+def route_message(kind: str | None, resource: str, sessions: Mapping[str, R]) -> Sequence[R] | None:
+    """The sessions of an account that a message is for.
+
+    kind: its type, None or unknown for normal (5.2.2).  resource: that of its `to`, or nothing.
+    sessions: the account's, by resource.  None: nobody is there, keep it (8.5.2.2.1, 8.5.4); an empty
+    sequence: to be dropped in silence.  Raises StanzaError service-unavailable.
+    """
+    if resource:
+        session = sessions.get(resource)
+        if session is not None:
+            # 8.5.3.1, even to one of negative priority, and to one that never sent presence
+            return (session,)
+        if kind in ("groupchat", "headline"):
+            if kind == "headline":
+                return ()                                   # 8.5.3.2.1
+            raise StanzaError("service-unavailable")
+        if kind == "error":
+            return ()
+        if kind != "chat":
+            # 8.5.3.2.1 leaves normal messages to us: as chat, so that nothing is lost
+            kind = "normal"
+    elif kind == "groupchat":
+        raise StanzaError("service-unavailable")            # 8.5.2.1.1
+    elif kind == "error":
+        return ()
+    if len(sessions) == 1:
+        for session in sessions.values():
+            if session.presence is not None and session.priority >= 0:
+                return (session,)
+        found: list[R] = []
+    else:
+        found = [session for session in sessions.values() if session.presence is not None and session.priority >= 0]
+    if found:
+        return found
+    return () if kind == "headline" else None
