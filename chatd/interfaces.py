@@ -88,7 +88,7 @@ class IAccount(Interface):
     def drop_item(jid: str) -> None:
         """Takes one out."""
 
-    def available() -> Iterator[ISession]:
+    def available() -> list[ISession]:
         """Sessions that have sent available presence."""
 
 

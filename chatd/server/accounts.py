@@ -60,9 +60,9 @@ class Account:
             self._subscribers = tuple(item.jid for item in self.roster.values() if item.may_see_us)
         return self._subscribers
 
-    def available(self) -> Iterator[ISession]:
+    def available(self) -> list[ISession]:
         """Sessions that have sent available presence."""
-        return (session for session in self.sessions.values() if session.presence is not None)
+        return [session for session in self.sessions.values() if session.presence is not None]
 
 
 @implementer(IAccounts)

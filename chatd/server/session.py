@@ -76,6 +76,8 @@ class Session:
                 self.stream.pause()
             return
         result = self.router.from_session(self, stanza)
+        if self.smacks is not None and stanza.name in STANZA_NAMES:
+            self.smacks.count()
         if result is not None:
             self._wait(result)
 
@@ -98,6 +100,8 @@ class Session:
                 self._waiting = None
                 self.close(error)
                 return
+            if self.smacks is not None and stanza.name in STANZA_NAMES:
+                self.smacks.count()
             if result is not None and not result.called:
                 result.addErrback(self._failed)
                 result.addCallback(self._go_on)
