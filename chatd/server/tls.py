@@ -299,8 +299,6 @@ class SocketTLS(_Base):
         send = self._tls.send
         sent, end = 0, min(len(data), self.SEND_LIMIT)
         try:
-            if end <= RECORD:
-                return send(data) if end else 0
             # SSL_write returns after each record, because partial writes are on.
             view = memoryview(data)
             while sent < end:
@@ -363,6 +361,8 @@ class SocketTLS(_Base):
         self._queued = False
         if not self.connected or self._aborting or self._writing or (self.is_secure and not self._up):
             return
+        if self._flush_one_record():
+            return
         why = self.doWrite()
         if why:
             self.connectionLost(Failure(why))
@@ -370,6 +370,32 @@ class SocketTLS(_Base):
             self.dataBuffer or self._tempDataBuffer
         ):
             self._wait_writable()
+
+    def _flush_one_record(self) -> bool:
+        """Send what waits if it fits into one record and nothing else is to be done; a short way for the usual case.
+
+        False: nothing was taken from the buffers, doWrite must see to it.
+        """
+        if (
+            not 0 < self._tempDataLen <= RECORD or self.dataBuffer or self.producer is not None
+            or self.disconnecting or self._writeDisconnecting or self._read_wants_write or self._tls is None
+        ):
+            return False
+        pieces = self._tempDataBuffer
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        try:
+            sent = self._tls.send(data)
+        except (SSL.WantWriteError, SSL.WantReadError):
+            return False  # doWrite offers the same bytes again
+        except SSL.Error as e:
+            self.connectionLost(Failure(self._broken(e)))
+            return True
+        self._tempDataBuffer = []
+        self._tempDataLen = 0
+        if sent == len(data):
+            return True
+        self.dataBuffer, self.offset = data, sent  # the peer asked for small records (RFC 6066 4)
+        return False
 
     def _wait_writable(self) -> None:
         if self._aborting:
