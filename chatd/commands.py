@@ -102,7 +102,7 @@ class UserCommands:
         return {"jid": row.jid}
 
     async def delete(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Delete `jid` and everything kept of it. First nobody may log in, then sessions end, then it goes."""
+        """Delete `jid` and all kept of it. First nobody may log in, then sessions end, then it goes."""
         row = await self._row(arguments)
         await self.store.accounts.set_disabled(row.id, True)
         ended = self._end_sessions(row.jid, "This account was deleted.")

@@ -68,6 +68,11 @@ def text_of(value: object, right: str) -> str:
     return value.strip()
 
 
+def ascii_name(name: str) -> str:
+    """Return a DNS name as it stands in DNS and in certificates; raises idna.IDNAError for what is none."""
+    return idna.encode(name, uts46=True).decode("ascii")
+
+
 @frozen
 class Whole:
     """A whole number between least and most, both allowed."""
@@ -131,7 +136,7 @@ class Name:
         else:
             raise Wrong(f"{shown(value)} is an IP address", right)
         try:
-            idna.encode(name, uts46=True)
+            ascii_name(name)
         except (idna.IDNAError, UnicodeError) as error:
             raise Wrong(f"{shown(value)} is not a host name ({error})", right) from None
         return name

@@ -204,6 +204,11 @@ class Settings:
     archive: Archive = Archive()
     modules: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
+    @property
+    def control_socket(self) -> Path:
+        """Where chatctl finds the daemon."""
+        return self.server.state_dir / "chatctl.sock"
+
     def domain(self, name: str) -> Domain | None:
         """Return the domain of that name, or None."""
         return next((domain for domain in self.domains if domain.name == name), None)

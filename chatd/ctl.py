@@ -1,0 +1,225 @@
+"""chatctl: tells the running daemon what to do, and checks an installation whether the daemon runs or not.
+
+    chatctl [--config FILE] [--json] COMMAND ...
+
+Commands that are not in the list below are sent to the daemon as they are, arguments as NAME=VALUE: modules
+bring commands of their own, and `chatctl help` asks the daemon for all of them. Passwords are typed or come
+from standard input, never from the command line, where every user of the machine could read them.
+
+Exit codes: 0 done, 1 refused (or `check` found an error), 2 wrong use or configuration, 3 the daemon does
+not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import chatd
+from chatd import ctl_output
+from chatd.config import ConfigError, load
+from chatd.control_client import NotRunning, Refused, ask
+from chatd.settings import Settings
+
+DONE, REFUSED, WRONG_USE, NOT_RUNNING = range(4)
+CONFIGS = ("etc/chatd.toml", "/etc/chatd/chatd.toml", "/etc/chatd.toml")
+
+
+class WrongUse(Exception):
+    """The command line, or what was typed, cannot be understood."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command line; returns the exit code."""
+    parser = make_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.do is not send:
+        parser.error(f"what is {rest[0]!r}?")
+    arguments.rest = rest
+    try:
+        return int(arguments.do(arguments))
+    except WrongUse as error:
+        return _fail(arguments, WRONG_USE, "bad-request", str(error))
+    except ConfigError as error:
+        return _fail(arguments, WRONG_USE, "bad-configuration", str(error))
+    except NotRunning as error:
+        return _fail(arguments, NOT_RUNNING, "not-running", f"chatd does not run: {error}.")
+    except Refused as error:
+        return _fail(arguments, REFUSED, error.condition, error.text)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(arguments: argparse.Namespace, code: int, condition: str, text: str) -> int:
+    if arguments.json:
+        print(json.dumps({"ok": False, "error": condition, "text": text}, ensure_ascii=False))
+    else:
+        print(f"chatctl: {text}", file=sys.stderr)
+    return code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; each command puts what carries it out under `do`."""
+    parser = argparse.ArgumentParser(prog="chatctl", description="Run and check a chatd daemon.")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the configuration (default: the first there is of " + ", ".join(CONFIGS) + ")",
+    )
+    parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
+    parser.add_argument("--version", action="version", version=f"chatctl {chatd.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _user_commands(commands)
+    check = commands.add_parser(
+        "check", help="what is wrong with configuration, certificates, DNS, ports, disk"
+    )
+    check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
+    check.set_defaults(do=check_installation)
+    for words, says in (
+        ("reload", "read configuration and certificates again; nobody is disconnected"),
+        ("status", "what the daemon is doing"),
+        ("help", "all commands of the running daemon, those of its modules included"),
+    ):
+        commands.add_parser(words, help=says).set_defaults(do=simple, words=words)
+    other = commands.add_parser(
+        "do", help="any other command of the daemon: chatctl do WORD ... [NAME=VALUE ...]"
+    )
+    other.add_argument("words", nargs="+", metavar="WORD")
+    other.set_defaults(do=send)
+    return parser
+
+
+def _user_commands(commands: Any) -> None:
+    user = commands.add_parser("user", help="accounts: add, passwd, disable, enable, delete, list, show")
+    verbs = user.add_subparsers(metavar="VERB", required=True)
+
+    def verb(name: str, do: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = verbs.add_parser(name, help=says, description=says)
+        parser.set_defaults(do=do, words=f"user {name}")
+        if name != "list":
+            parser.add_argument("jid", metavar="JID", help="such as john@example.com")
+        return parser
+
+    verb("add", with_password, "make an account; asks for the password, or reads it from standard input")
+    verb("passwd", with_password, "set the password of an account")
+    verb("disable", with_jid, "keep an account from logging in, and end its sessions")
+    verb("enable", with_jid, "let a disabled account log in again")
+    delete = verb("delete", delete_user, "delete an account with all that is kept of it")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    verb("show", with_jid, "show an account")
+    listing = verb("list", list_users, "list accounts")
+    listing.add_argument("domain", nargs="?", metavar="DOMAIN", help="of this domain only")
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """Return the configuration that the command line means; raises ConfigError, WrongUse."""
+    return load(config_path(arguments))
+
+
+def config_path(arguments: argparse.Namespace) -> Path:
+    """Return where the configuration is: --config, else CHATD_CONFIG, else the first of CONFIGS there is."""
+    named = arguments.config or os.environ.get("CHATD_CONFIG")
+    if named:
+        return Path(named)
+    for place in CONFIGS:
+        if Path(place).exists():
+            return Path(place)
+    raise WrongUse(f"there is no configuration at {', '.join(CONFIGS)}; name it: --config FILE")
+
+
+def _do(arguments: argparse.Namespace, words: str, values: dict[str, Any]) -> int:
+    """Have the daemon carry out a command and print what it answers."""
+    result = ask(settings_of(arguments).control_socket, words, values)
+    if arguments.json:
+        print(json.dumps({"ok": True, "result": result}, ensure_ascii=False))
+    else:
+        print(ctl_output.text_of(words, result), end="")
+    return DONE
+
+
+def simple(arguments: argparse.Namespace) -> int:
+    """A command without arguments."""
+    return _do(arguments, arguments.words, {})
+
+
+def with_jid(arguments: argparse.Namespace) -> int:
+    """A command about one account."""
+    return _do(arguments, arguments.words, {"jid": arguments.jid})
+
+
+def with_password(arguments: argparse.Namespace) -> int:
+    """A command that sets a password."""
+    settings_of(arguments)  # say what is wrong with the configuration before anybody types a password
+    return _do(arguments, arguments.words, {"jid": arguments.jid, "password": read_password(arguments.jid)})
+
+
+def read_password(jid: str) -> str:
+    """Return the password: typed twice on a terminal, else the first line of standard input. Raises WrongUse."""
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"Password for {jid}: ")
+        if password and getpass.getpass("The same again: ") != password:
+            raise WrongUse("the two passwords differ")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise WrongUse("a password must not be empty")
+    return password
+
+
+def delete_user(arguments: argparse.Namespace) -> int:
+    """`user delete`: asks first when a person sits there, and needs --yes otherwise."""
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise WrongUse("deleting needs --yes when no terminal is there to ask")
+        print(
+            f"Delete {arguments.jid} with its contacts, messages and history? Type the address to confirm: ",
+            end="",
+        )
+        if input().strip() != arguments.jid:
+            raise WrongUse("nothing was deleted")
+    return with_jid(arguments)
+
+
+def list_users(arguments: argparse.Namespace) -> int:
+    """`user list`."""
+    return _do(arguments, arguments.words, {"domain": arguments.domain} if arguments.domain else {})
+
+
+def send(arguments: argparse.Namespace) -> int:
+    """`do`: words up to the first NAME=VALUE are the command, the others its arguments."""
+    words = [word for word in arguments.words if "=" not in word]
+    pairs = [word.partition("=") for word in arguments.words if "=" in word]
+    if not words:
+        raise WrongUse("which command? `chatctl help` lists them")
+    return _do(arguments, " ".join(words), {name: _value(value) for name, _, value in pairs})
+
+
+def _value(text: str) -> Any:
+    """Return a JSON value where text is one (numbers, true, lists), otherwise the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def check_installation(arguments: argparse.Namespace) -> int:
+    """`check`: look at everything, print the findings; REFUSED when one is an error."""
+    from chatd.ctl_check import findings_of  # imports a reactor, which the other commands do without
+
+    findings = findings_of(config_path(arguments), is_offline=arguments.offline)
+    if arguments.json:
+        result = [finding.to_json() for finding in findings]
+        print(json.dumps({"ok": True, "result": result}, ensure_ascii=False))
+    else:
+        print(ctl_output.findings_text(findings, is_coloured=sys.stdout.isatty()), end="")
+    return REFUSED if any(finding.grade.value == "error" for finding in findings) else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

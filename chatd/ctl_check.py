@@ -1,0 +1,62 @@
+"""`chatctl check`: runs every check of chatd.checks, in the order a person would mend things."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import react
+from twisted.names import client
+
+from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, ports
+from chatd.config import ConfigError, load
+from chatd.control_client import NotRunning, Refused, ask
+from chatd.settings import Settings
+
+STATUS_TIMEOUT_S = 5.0
+
+
+def findings_of(config: Path, is_offline: bool) -> list[Finding]:
+    """Look at the installation that the file config describes. is_offline: ask no DNS server."""
+    try:
+        settings = load(config)
+    except ConfigError as error:
+        return list(configuration.refused(error))
+    findings = [
+        *configuration.check(settings),
+        *certificates.check(settings, datetime.now(UTC)),
+        *ports.check(settings, _held(settings)),
+        *disk.check(settings),
+    ]
+    return findings if is_offline else findings + _dns(settings)
+
+
+def _held(settings: Settings) -> list[str] | None:
+    """Return the addresses our running daemon listens on, None when it does not run."""
+    try:
+        status = ask(settings.control_socket, "status", {}, STATUS_TIMEOUT_S)
+    except (NotRunning, Refused, ValueError):
+        return None
+    return list(status.get("listening", []))
+
+
+def _dns(settings: Settings) -> list[Finding]:
+    """Run the DNS checks, which need a reactor."""
+    found: list[Finding] = []
+
+    async def run(reactor: Any) -> None:
+        try:
+            resolver = client.createResolver()
+        except Exception as error:  # an unreadable resolv.conf, among others
+            found.append(Finding(dns.SUBJECT, Grade.NOTE, f"DNS could not be asked: {error}."))
+            return
+        found.extend(await dns.check(settings, dns.Resolver(resolver)))
+
+    try:
+        react(lambda reactor: ensureDeferred(run(reactor)))
+    except SystemExit as end:  # react() always ends so
+        if end.code:
+            found.append(Finding(dns.SUBJECT, Grade.NOTE, "DNS could not be asked; see the lines above."))
+    return found

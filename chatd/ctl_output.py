@@ -1,0 +1,96 @@
+"""How chatctl shows answers to people: plain text, one fact a line, tables where there are many of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from chatd.checks import Finding, Grade, worst
+
+MARKS = {Grade.OK: "ok", Grade.NOTE: "note", Grade.WARNING: "WARNING", Grade.ERROR: "ERROR"}
+COLOURS = {Grade.OK: "32", Grade.NOTE: "36", Grade.WARNING: "33", Grade.ERROR: "31"}
+TIMES = ("created", "last_login", "started")
+"""Keys whose numbers are seconds since 1970."""
+
+
+def text_of(words: str, result: Any) -> str:
+    """Return the text for the result of a command, ending in a line feed; "" for nothing to say."""
+    if words == "user list":
+        return users_text(result)
+    if words == "help":
+        width = max(map(len, result), default=0)
+        return "".join(f"{name:<{width}}  {says}\n" for name, says in result.items())
+    if words in SENTENCES:
+        return SENTENCES[words].format_map(result) + "\n"
+    return facts_text(result)
+
+
+SENTENCES = {
+    "user add": "{jid} can log in.",
+    "user passwd": "{jid} has a new password.",
+    "user disable": "{jid} is disabled; sessions ended: {sessions_ended}.",
+    "user enable": "{jid} can log in again.",
+    "user delete": "{jid} is deleted; sessions ended: {sessions_ended}.",
+}
+
+
+def shown(name: str, value: Any) -> str:
+    """Return one value as text."""
+    if value is None:
+        return "never" if name == "last_login" else "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name in TIMES:
+        return f"{datetime.fromtimestamp(value).astimezone():%Y-%m-%d %H:%M}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)
+
+
+def facts_text(result: Any) -> str:
+    """Return a result of any shape: a mapping as a list of facts, a list line by line."""
+    if result is None:
+        return ""
+    if isinstance(result, Mapping):
+        width = max(map(len, result), default=0)
+        return "".join(
+            f"{name.replace('_', ' '):<{width}}  {shown(name, value)}\n" for name, value in result.items()
+        )
+    if isinstance(result, Sequence) and not isinstance(result, str):
+        return "".join(f"{line}\n" for line in result)
+    return f"{result}\n"
+
+
+def users_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of accounts."""
+    if not rows:
+        return "There are no accounts; `chatctl user add JID` makes one.\n"
+    table = [("ACCOUNT", "SESSIONS", "LAST LOG-IN", "")]
+    for row in rows:
+        last = shown("last_login", row["last_login"])
+        table.append((row["jid"], str(row["sessions"]), last, "disabled" if row["disabled"] else ""))
+    widths = [max(len(line[column]) for line in table) for column in range(4)]
+    return "".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in table
+    )
+
+
+def findings_text(findings: Sequence[Finding], is_coloured: bool) -> str:
+    """Return what `check` found, by subject, and a last line that sums it up."""
+    lines = []
+    subject = ""
+    for finding in findings:
+        if finding.subject != subject:
+            subject = finding.subject
+            lines.append(f"{subject}\n")
+        mark = f"{MARKS[finding.grade]:<7}"
+        if is_coloured:
+            mark = f"\x1b[{COLOURS[finding.grade]}m{mark}\x1b[0m"
+        lines.append(f"  {mark}  {finding.text}\n")
+        lines += [f"           {line}\n" for line in finding.advice]
+    counts = {grade: sum(finding.grade is grade for finding in findings) for grade in Grade}
+    summary = f"{counts[Grade.ERROR]} errors, {counts[Grade.WARNING]} warnings"
+    lines.append(("All is well: " if worst(findings).weight < Grade.WARNING.weight else "") + summary + ".\n")
+    return "".join(lines)
