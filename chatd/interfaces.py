@@ -5,15 +5,17 @@ Attributes and methods are documented here once; the classes that implement them
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from twisted.internet.defer import Deferred
 
+    from chatd.core.accounts import AccountRow, Verifier
+    from chatd.core.archive import ArchivePage, ArchivePrefs, ArchiveQuery
     from chatd.core.errors import StanzaError, StreamError
     from chatd.core.jid import JID
     from chatd.core.roster import RosterItem
@@ -130,3 +132,201 @@ class IRouter(Interface):
 
     def back(stanza: Stanza) -> None:
         """Delivers an answer to whom it is for, after everything written so far is in the store."""
+
+
+class IStore(Interface):
+    """All that outlives the process: `chatd.store.open_store` gives it.
+
+    Two kinds of writing:
+
+    - *Hot*: `archive.append`, `offline.append`, `offline.delete`. These return nothing and put a row into the batch
+      that is being collected; it is committed a few milliseconds later together with others. Who must not
+      speak before the rows are durable (an acknowledgement of XEP-0198, the archive id of a message) leaves a
+      callback by `then` or awaits `barrier`.
+    - All else returns a Deferred and is durable when it fires.
+
+    Writes take effect in the order they were called, hot or not. A read sees every write that was called
+    before it. When the database cannot be written (disk full, PostgreSQL away) the callbacks get an error, Deferreds
+    fail with StoreError, and later calls try again; nothing waits for ever.
+
+    Times: `now` in seconds since 1970 (float), `stamp_ms` in milliseconds since 1970 (int). Addresses are in the
+    normal form of RFC 7622, as `chatd.core.jid.JID` gives them.
+    """
+
+    accounts = Attribute("The IAccountStore.")
+    roster = Attribute("The IRosterStore.")
+    archive = Attribute("The IArchiveStore.")
+    offline = Attribute("The IOfflineStore.")
+    blocking = Attribute("The IBlockingStore.")
+    private = Attribute("The IPrivateStore.")
+    vcard = Attribute("The IVCardStore.")
+    last = Attribute("The ILastStore.")
+    pending = Attribute("bool: hot rows were added that are not durable yet.")
+
+    def new_id(stamp_ms: int) -> int:
+        """A new archive id, below 2**63: above all ids given before, also before a restart.
+
+        It carries the time: `id >> 20` is stamp_ms, or later if ids of a later time exist. Its decimal text is the
+        XEP-0359 stanza-id. Raises ValueError for a stamp_ms that is no time.
+        """
+
+    def then(callback: Callable[..., object], *args: Any) -> None:
+        """Calls `callback(error, *args)` when all hot rows added so far are durable.
+
+        error: None, or the StoreError of a commit that failed; then none of the rows of that commit is there.
+        Callbacks are called in the order they were left, in the main thread; at once if nothing is pending.
+        """
+
+    def barrier() -> Deferred[None]:
+        """Fires when all hot rows added so far are durable. Fails: StoreError."""
+
+    def close() -> Deferred[None]:
+        """Writes what is pending and closes the database; fires when that is done, also the second time."""
+
+
+class IAccountStore(Interface):
+    """The accounts that chatd itself keeps."""
+
+    def create(local: str, domain: str, verifiers: Mapping[str, Verifier], now: float) -> Deferred[int]:
+        """Makes an account; verifiers by mechanism, now: its time of creation. Fires with its id.
+
+        Fails: AccountExists (chatd.core.accounts).
+        """
+
+    def get(local: str, domain: str) -> Deferred[AccountRow | None]:
+        """The account with its verifiers."""
+
+    def list(domain: str | None = None) -> Deferred[list[AccountRow]]:
+        """All accounts, of one domain if given, sorted by domain and local part."""
+
+    def set_verifiers(account_id: int, verifiers: Mapping[str, Verifier]) -> Deferred[None]:
+        """Replaces all verifiers (a new password). Fails: StoreError for an unknown account."""
+
+    def set_disabled(account_id: int, disabled: bool) -> Deferred[None]:
+        """Allows or refuses log-in; an unknown account is no error."""
+
+    def touch(account_id: int, now: float) -> Deferred[None]:
+        """Notes the time of a log-in; an unknown account is no error."""
+
+    def delete(account_id: int) -> Deferred[bool]:
+        """Deletes the account and all that belongs to it. What is still appended for it is dropped.
+
+        Fires with whether it existed, when everything is gone; a large archive goes in slices. If that is
+        interrupted by a crash, the account itself is gone and the rest goes at the next start.
+        """
+
+
+class IRosterStore(Interface):
+    """Rosters. The number of items is limited by who calls."""
+
+    def load(account_id: int) -> Deferred[tuple[int, list[RosterItem]]]:
+        """Version and items sorted by address, unlisted ones included; (0, []) if there never was one."""
+
+    def save(account_id: int, item: RosterItem) -> Deferred[int]:
+        """Adds an item or replaces the one of the same address. Fires with the roster's new version.
+
+        Fails: StoreError for an unknown account.
+        """
+
+    def remove(account_id: int, jid_bare: str) -> Deferred[int]:
+        """Removes an item. Fires with the roster's version: the old one if there was no such item."""
+
+    def changes_since(account_id: int, version: int) -> Deferred[list[RosterItem | str] | None]:
+        """What changed after that version, oldest first: an item, or the address (str) of one that was removed.
+
+        Only the last state of each item is told; unlisted items are among them. None: that is not known any
+        more, or the version never was, so the whole roster is needed.
+        """
+
+
+class IArchiveStore(Interface):
+    """Message archives (XEP-0313), one an account."""
+
+    def append(account_id: int, id: int, with_bare: str, with_resource: str, stanza: bytes, stamp_ms: int) -> None:
+        """Hot. Stores a message: id from IStore.new_id(stamp_ms), the other side's bare address and resource ("" for
+        none), the stanza with its own xmlns. A second row of the same account and id is dropped.
+        """
+
+    def query(account_id: int, query: ArchiveQuery) -> Deferred[ArchivePage]:
+        """One page, oldest row first. Sees everything appended before.
+
+        start_ms and end_ms are compared with the time in the ids. Fails: ItemNotFound (chatd.core.archive) if an id
+        in the query is not in this archive.
+        """
+
+    def prefs(account_id: int) -> Deferred[ArchivePrefs | None]:
+        """None if the account never set any."""
+
+    def set_prefs(account_id: int, prefs: ArchivePrefs) -> Deferred[None]:
+        """Fails: StoreError for an unknown account."""
+
+    def metadata(account_id: int) -> Deferred[tuple[int, int, int, int] | None]:
+        """First id, its stamp_ms, last id, its stamp_ms; None for an empty archive."""
+
+    def expire(before_stamp_ms: int) -> Deferred[int]:
+        """Deletes all messages of all accounts from before that time, in slices. Fires with how many."""
+
+
+class IOfflineStore(Interface):
+    """Messages that wait for their recipient (XEP-0160)."""
+
+    def append(account_id: int, id: int, stanza: bytes, stamp_ms: int) -> None:
+        """Hot. Stores a message; id from IStore.new_id."""
+
+    def delete(account_id: int, up_to_id: int) -> None:
+        """Hot. Deletes the messages up to that id, after they were delivered."""
+
+    def load(account_id: int) -> Deferred[list[tuple[int, int, bytes]]]:
+        """(id, stamp_ms, stanza) of each, oldest first. Sees everything appended before."""
+
+    def count(account_id: int) -> Deferred[int]:
+        """How many messages wait."""
+
+
+class IBlockingStore(Interface):
+    """Block lists (XEP-0191)."""
+
+    def load(account_id: int) -> Deferred[set[str]]:
+        """The blocked addresses."""
+
+    def add(account_id: int, jids: Iterable[str]) -> Deferred[None]:
+        """Blocks these too. Fails: StoreError for an unknown account."""
+
+    def remove(account_id: int, jids: Iterable[str]) -> Deferred[None]:
+        """Unblocks these; one that was not blocked is no error."""
+
+    def clear(account_id: int) -> Deferred[None]:
+        """Unblocks all."""
+
+
+class IPrivateStore(Interface):
+    """Private XML storage (XEP-0049)."""
+
+    def get(account_id: int, name: str) -> Deferred[bytes | None]:
+        """The element; name: "NAMESPACE NAME"."""
+
+    def set(account_id: int, name: str, value: bytes) -> Deferred[None]:
+        """Stores the element. Fails: StoreError for an unknown account."""
+
+
+class IVCardStore(Interface):
+    """vCards (XEP-0054)."""
+
+    def get(account_id: int) -> Deferred[bytes | None]:
+        """The <vCard/> element."""
+
+    def photo_sha1(account_id: int) -> Deferred[str | None]:
+        """Hexadecimal SHA-1 of the photo (XEP-0153): "" without a photo, None without a vCard."""
+
+    def set(account_id: int, value: bytes, photo_sha1: str | None) -> Deferred[None]:
+        """photo_sha1: hexadecimal, "" or None without a photo. Fails: StoreError for an unknown account."""
+
+
+class ILastStore(Interface):
+    """When an account was last seen (XEP-0012)."""
+
+    def get(account_id: int) -> Deferred[tuple[int, str] | None]:
+        """stamp_ms and status."""
+
+    def set(account_id: int, stamp_ms: int, status: str) -> Deferred[None]:
+        """status: the text of its last presence, "" for none. Fails: StoreError for an unknown account."""

@@ -1,0 +1,254 @@
+"""Message archives (XEP-0313): rows in by group commit, pages out.
+
+An archive is ordered by id, and an id carries its time, so bounds of time are bounds of id. What may be asked is
+`chatd.core.archive.ArchiveQuery`.
+"""
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from chatd.core.archive import ArchivePage, ArchivePrefs, ArchiveQuery, ArchiveRow, ItemNotFound
+from chatd.interfaces import IArchiveStore
+from chatd.store.batch import GroupCommit
+from chatd.store.database import Database
+from chatd.store.ids import MAX_ID, first_id_of, last_id_of
+from chatd.store.late_index import LateIndex, enter_rows, move_mark
+from chatd.store.session import HotInsert, Session, marks
+
+ROWS = HotInsert(
+    "archive",
+    ("account", "id", "with_bare", "with_resource", "stamp_ms", "stanza"),
+    ("int8", "int8", "text", "text", "int8", "bytea"),
+)
+SLICE = 500
+"""Rows deleted in one transaction; more would keep the writer from the batches for too long."""
+
+
+@implementer(IArchiveStore)
+class Archive:
+    """See IArchiveStore."""
+
+    def __init__(self, database: Database, batches: GroupCommit, gone: set[int]) -> None:
+        """gone: accounts that were deleted; what still comes for them is dropped."""
+        self._database = database
+        self._batches = batches
+        self._gone = gone
+        self.late_index = LateIndex(database) if database.engine.late_index else None
+
+    def append(
+        self, account_id: int, id: int, with_bare: str, with_resource: str, stanza: bytes, stamp_ms: int
+    ) -> None:
+        """See IArchiveStore."""
+        if account_id in self._gone:
+            return
+        self._batches.insert(ROWS, (account_id, id, with_bare, with_resource, stamp_ms, stanza))
+        if self.late_index is not None:
+            self.late_index.added(account_id)
+
+    def query(self, account_id: int, query: ArchiveQuery) -> Deferred[ArchivePage]:
+        """See IArchiveStore."""
+        return self._read(account_id, _page, query)
+
+    def metadata(self, account_id: int) -> Deferred[tuple[int, int, int, int] | None]:
+        """See IArchiveStore."""
+        return self._read(account_id, _metadata)
+
+    def prefs(self, account_id: int) -> Deferred[ArchivePrefs | None]:
+        """See IArchiveStore."""
+        return self._database.read(_prefs, account_id)
+
+    def set_prefs(self, account_id: int, prefs: ArchivePrefs) -> Deferred[None]:
+        """See IArchiveStore."""
+        return self._database.write(_set_prefs, account_id, prefs)
+
+    async def _expire(self, before_stamp_ms: int) -> int:
+        bound = first_id_of(before_stamp_ms) - 1
+        deleted = 0
+        if self.late_index is not None:
+            await self._database.write(enter_rows)
+        for account in await self._database.read(_accounts_with, bound):
+            deleted += await self.delete_through(account, bound)
+        return deleted
+
+    def expire(self, before_stamp_ms: int) -> Deferred[int]:
+        """See IArchiveStore."""
+        return Deferred.fromCoroutine(self._expire(before_stamp_ms))
+
+    async def delete_through(self, account_id: int, bound: int = MAX_ID) -> int:
+        """Delete an account's rows up to that id, slice by slice; return how many there were."""
+        deleted = 0
+        while True:
+            count, is_last = await self._database.write(
+                _delete_slice, account_id, bound, self.late_index is not None
+            )
+            deleted += count
+            if is_last:
+                return deleted
+
+    def _read(self, account_id: int, job: Any, *args: Any) -> Deferred[Any]:
+        """Read after all rows of the account that were appended so far are durable and can be found."""
+        if self.late_index is not None:
+            ready = self.late_index.complete_for(account_id)
+        else:
+            self._batches.flush()
+            ready = self._batches.barrier()
+        return ready.addCallback(lambda _: self._database.read(job, account_id, *args))
+
+
+def _filters(session: Session, account: int, query: ArchiveQuery) -> tuple[str, list[Any]]:
+    """The WHERE of everything a query says but paging. Raises ItemNotFound."""
+    where, values = ["account = ?"], [account]
+    named = {id for id in (query.before_id, query.after_id, *query.ids) if id is not None}
+    _require(session, account, named)
+    if query.with_jid is not None:
+        bare, _, resource = query.with_jid.partition("/")
+        where.append("with_bare = ?")
+        values.append(bare)
+        if resource:
+            where.append("with_resource = ?")
+            values.append(resource)
+    # One bound each way: with several SQLite would seek by one of them and filter by the others.
+    low = [] if query.start_ms is None else [first_id_of(query.start_ms)]
+    high = [] if query.end_ms is None else [last_id_of(query.end_ms)]
+    low += [] if query.after_id is None else [query.after_id + 1]
+    high += [] if query.before_id is None else [query.before_id - 1]
+    if low:
+        where.append("id >= ?")
+        values.append(max(low))
+    if high:
+        where.append("id <= ?")
+        values.append(min(high))
+    if query.ids:
+        where.append(f"id IN ({marks(len(query.ids))})")
+        values += query.ids
+    return " AND ".join(where), values
+
+
+def _require(session: Session, account: int, ids: set[int]) -> None:
+    """Raise ItemNotFound unless all these ids are in the archive."""
+    if any(not 0 < id <= MAX_ID for id in ids):
+        raise ItemNotFound
+    if ids:
+        row = session.one(
+            f"SELECT count(*) FROM archive_keys WHERE account = ? AND id IN ({marks(len(ids))})", (account, *ids)
+        )
+        if row is None or row[0] < len(ids):
+            raise ItemNotFound
+
+
+def _page(session: Session, account: int, query: ArchiveQuery) -> ArchivePage:
+    session.begin_read()
+    try:
+        return _page_of(session, account, query)
+    finally:
+        session.rollback()
+
+
+def _page_of(session: Session, account: int, query: ArchiveQuery) -> ArchivePage:
+    where, values = _filters(session, account, query)
+    has_resource = query.with_jid is not None and "/" in query.with_jid
+    keys = "archive_rows" if has_resource else "archive_keys"
+    count = (session.one(f"SELECT count(*) FROM {keys} WHERE {where}", values) or (0,))[0]
+    before = query.before if isinstance(query.before, int) else None
+    _require(session, account, {id for id in (before, query.after) if id is not None})
+    paged, bounds = where, list(values)
+    if query.after is not None:
+        paged += " AND id > ?"
+        bounds.append(query.after)
+    if before is not None:
+        paged += " AND id < ?"
+        bounds.append(before)
+    if query.max <= 0:
+        return ArchivePage((), count == 0, count, None)
+    is_backward = query.before is not None
+    found = session.all(
+        f"SELECT id, stamp_ms, stanza FROM archive_rows WHERE {paged} "
+        f"ORDER BY id {'DESC' if is_backward else 'ASC'} LIMIT ?",
+        (*bounds, query.max + 1),
+    )
+    is_complete = len(found) <= query.max
+    rows = [ArchiveRow(*row) for row in found[: query.max]]
+    if is_backward:
+        rows.reverse()
+    index = None
+    if rows:
+        index = _index(session, keys, where, values, count, rows, is_backward and query.before == "", query)
+    return ArchivePage(tuple(rows), is_complete, count, index)
+
+
+def _index(
+    session: Session,
+    keys: str,
+    where: str,
+    values: list[Any],
+    count: int,
+    rows: list[ArchiveRow],
+    is_last_page: bool,
+    query: ArchiveQuery,
+) -> int:
+    """How many matching rows come before the page; counted only where it does not follow from the rest."""
+    if is_last_page:
+        return count - len(rows)
+    if query.before is None and query.after is None:
+        return 0
+    found = session.one(f"SELECT count(*) FROM {keys} WHERE {where} AND id < ?", (*values, rows[0].id))
+    return found[0] if found else 0
+
+
+def _metadata(session: Session, account: int) -> tuple[int, int, int, int] | None:
+    ends = session.all(
+        "SELECT id, stamp_ms FROM archive_rows WHERE account = ? AND id IN ("
+        "(SELECT min(id) FROM archive_keys WHERE account = ?), (SELECT max(id) FROM archive_keys WHERE account = ?)"
+        ") ORDER BY id",
+        (account, account, account),
+    )
+    return (*ends[0], *ends[-1]) if ends else None
+
+
+def _prefs(session: Session, account: int) -> ArchivePrefs | None:
+    row = session.one("SELECT default_for, always, never FROM archive_prefs WHERE account = ?", (account,))
+    return ArchivePrefs(row[0], tuple(json.loads(row[1])), tuple(json.loads(row[2]))) if row else None
+
+
+def _set_prefs(session: Session, account: int, prefs: ArchivePrefs) -> None:
+    session.run(
+        "INSERT INTO archive_prefs (account, default_for, always, never) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (account) DO UPDATE SET default_for = excluded.default_for, "
+        "always = excluded.always, never = excluded.never",
+        (account, prefs.default, json.dumps(prefs.always), json.dumps(prefs.never)),
+    )
+
+
+def _accounts_with(session: Session, bound: int) -> list[int]:
+    """Accounts, also those being deleted, that have rows up to that id."""
+    found = session.all(
+        "SELECT id FROM (SELECT id FROM account UNION SELECT account FROM account_gone) AS known "
+        "WHERE EXISTS (SELECT 1 FROM archive_keys k WHERE k.account = known.id AND k.id <= ?)",
+        (bound,),
+    )
+    return [account for (account,) in found]
+
+
+def _delete_slice(session: Session, account: int, bound: int, late_index: bool) -> tuple[int, bool]:
+    """Delete up to SLICE rows of an account, the oldest first. Returns how many, and whether they were the last."""
+    if late_index:
+        enter_rows(session)
+    next_slice = session.one(
+        "SELECT id FROM archive_keys WHERE account = ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?",
+        (account, bound, SLICE),
+    )
+    through = bound if next_slice is None else next_slice[0] - 1
+    which = (account, through)
+    if late_index:
+        session.run(
+            "DELETE FROM archive WHERE seq IN (SELECT seq FROM archive_index WHERE account = ? AND id <= ?)", which
+        )
+        count = session.run("DELETE FROM archive_index WHERE account = ? AND id <= ?", which)
+        move_mark(session)
+    else:
+        count = session.run("DELETE FROM archive WHERE account = ? AND id <= ?", which)
+    return count, next_slice is None

@@ -1,0 +1,54 @@
+"""Archive ids: strictly rising 63-bit integers that carry their time.
+
+An id is the time in milliseconds since 1970, shifted by 20 bits, plus a number within that millisecond. So rows
+sort by id in the order they came, a time is an id's bound (`first_id_of`), and no index over the time is needed.
+43 bits of milliseconds last until the year 2248.
+"""
+from __future__ import annotations
+
+SHIFT = 20
+MAX_ID = 2**63 - 1
+
+
+def stamp_of(id: int) -> int:
+    """The time in an id, milliseconds since 1970."""
+    return id >> SHIFT
+
+
+def first_id_of(stamp_ms: int) -> int:
+    """The lowest id of that millisecond, kept inside the range of ids whatever is asked."""
+    return min(max(stamp_ms, 0) << SHIFT, MAX_ID)
+
+
+def last_id_of(stamp_ms: int) -> int:
+    """The highest id of that millisecond, kept inside the range of ids whatever is asked."""
+    return min((stamp_ms + 1 << SHIFT) - 1, MAX_ID) if stamp_ms >= 0 else -1
+
+
+class Ids:
+    """Gives out ids, each above all it gave before and above `last`.
+
+    When the clock stands still or goes back, ids go on counting from the highest one: order and uniqueness
+    matter more than the exact millisecond.
+    """
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: int = 0) -> None:
+        """last: the highest id that may have been given out before."""
+        self.last = last
+
+    def new_id(self, stamp_ms: int) -> int:
+        """The next id for something that happened at stamp_ms (milliseconds since 1970).
+
+        Raises ValueError for a time before 1970 or after 2248, and when no id is left.
+        """
+        if not 0 <= stamp_ms <= MAX_ID >> SHIFT:
+            raise ValueError(f"{stamp_ms} is no time in milliseconds since 1970")
+        wanted = stamp_ms << SHIFT
+        if wanted <= self.last:
+            wanted = self.last + 1
+            if wanted > MAX_ID:
+                raise ValueError("the ids are used up")
+        self.last = wanted
+        return wanted

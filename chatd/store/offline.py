@@ -1,0 +1,54 @@
+"""Messages for somebody who is away (XEP-0160): in by group commit, out when a resource becomes available."""
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from chatd.interfaces import IOfflineStore
+from chatd.store.batch import GroupCommit
+from chatd.store.database import Database
+from chatd.store.session import HotInsert, Session
+
+ROWS = HotInsert("offline", ("account", "id", "stamp_ms", "stanza"), ("int8", "int8", "int8", "bytea"))
+
+
+@implementer(IOfflineStore)
+class Offline:
+    """See IOfflineStore."""
+
+    def __init__(self, database: Database, batches: GroupCommit, gone: set[int]) -> None:
+        """gone: accounts that were deleted; what still comes for them is dropped."""
+        self._database = database
+        self._batches = batches
+        self._gone = gone
+
+    def append(self, account_id: int, id: int, stanza: bytes, stamp_ms: int) -> None:
+        """See IOfflineStore."""
+        if account_id not in self._gone:
+            self._batches.insert(ROWS, (account_id, id, stamp_ms, stanza))
+
+    def delete(self, account_id: int, up_to_id: int) -> None:
+        """See IOfflineStore."""
+        if account_id not in self._gone:
+            self._batches.run(
+                ROWS.table, "DELETE FROM offline WHERE account = ? AND id <= ?", (account_id, up_to_id)
+            )
+
+    def load(self, account_id: int) -> Deferred[list[tuple[int, int, bytes]]]:
+        """See IOfflineStore."""
+        self._batches.flush()
+        return self._batches.barrier().addCallback(lambda _: self._database.read(_load, account_id))
+
+    def count(self, account_id: int) -> Deferred[int]:
+        """See IOfflineStore."""
+        self._batches.flush()
+        return self._batches.barrier().addCallback(lambda _: self._database.read(_count, account_id))
+
+
+def _load(session: Session, account: int) -> list[tuple[int, int, bytes]]:
+    return session.all("SELECT id, stamp_ms, stanza FROM offline WHERE account = ? ORDER BY id", (account,))
+
+
+def _count(session: Session, account: int) -> int:
+    row = session.one("SELECT count(*) FROM offline WHERE account = ?", (account,))
+    return row[0] if row else 0

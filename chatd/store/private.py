@@ -1,0 +1,38 @@
+"""Private XML storage (XEP-0049)."""
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from chatd.interfaces import IPrivateStore
+from chatd.store.database import Database
+from chatd.store.session import Session
+
+
+@implementer(IPrivateStore)
+class Private:
+    """See IPrivateStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, account_id: int, name: str) -> Deferred[bytes | None]:
+        """See IPrivateStore."""
+        return self._database.read(_get, account_id, name)
+
+    def set(self, account_id: int, name: str, value: bytes) -> Deferred[None]:
+        """See IPrivateStore."""
+        return self._database.write(_set, account_id, name, value)
+
+
+def _get(session: Session, account: int, name: str) -> bytes | None:
+    row = session.one("SELECT value FROM private WHERE account = ? AND name = ?", (account, name))
+    return row[0] if row else None
+
+
+def _set(session: Session, account: int, name: str, value: bytes) -> None:
+    session.run(
+        "INSERT INTO private (account, name, value) VALUES (?, ?, ?) "
+        "ON CONFLICT (account, name) DO UPDATE SET value = excluded.value",
+        (account, name, value),
+    )

@@ -1,0 +1,138 @@
+"""The store as a whole: opened, wired, closed."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from chatd.interfaces import IStore
+from chatd.store.accounts import Accounts
+from chatd.store.archive import Archive
+from chatd.store.batch import GroupCommit
+from chatd.store.blocking import Blocking
+from chatd.store.checkpoint import Checkpointer
+from chatd.store.database import Database
+from chatd.store.engine import engine_for
+from chatd.store.errors import StoreError
+from chatd.store.ids import Ids
+from chatd.store.last import Last
+from chatd.store.late_index import enter_rows
+from chatd.store.offline import Offline
+from chatd.store.private import Private
+from chatd.store.roster import Roster
+from chatd.store.schema import SCHEMA_DIR, ensure
+from chatd.store.session import Session
+from chatd.store.vcard import VCard
+
+log = Logger()
+
+
+def open_store(
+    settings: Any, state_dir: Path, reactor: Any, schema_dir: Path = SCHEMA_DIR
+) -> Deferred[Store]:
+    """Open the database that `settings` ([store] of the configuration) names, create or upgrade it.
+
+    state_dir: where a relative SQLite file lives. reactor: threads, time, shutdown. schema_dir: only tests give
+    another one. Fails with StoreError (SchemaTooNew, NotOurs, StoreUnavailable), whose text is for the sysadmin.
+    """
+    return Deferred.fromCoroutine(_open(settings, state_dir, reactor, schema_dir))
+
+
+async def _open(settings: Any, state_dir: Path, reactor: Any, schema_dir: Path) -> Store:
+    engine = engine_for(settings.url, Path(state_dir), settings.durability)
+    engine.prepare()
+    database = Database(engine, reactor, settings.pool)
+    try:
+        await database.write_alone(ensure, engine, schema_dir)
+        last_id = await database.write(_prepare_archive, engine.late_index)
+        store = Store(database, reactor, settings.commit_interval_ms / 1000, last_id)
+        await store.accounts.resume_deletes()
+    except BaseException:
+        database.close()
+        raise
+    return store
+
+
+def _prepare_archive(session: Session, late_index: bool) -> int:
+    """Complete the archive's index and return the highest id that was given out and kept."""
+    if late_index:
+        enter_rows(session)
+    found = [
+        session.one(
+            "SELECT max(id) FROM (SELECT (SELECT max(id) FROM archive_keys k WHERE k.account = a.id) AS id "
+            "FROM account a) AS newest"
+        ),
+        session.one("SELECT max(id) FROM offline"),
+        session.one("SELECT value FROM meta WHERE name = 'last_id'"),
+    ]
+    return max((int(row[0]) for row in found if row is not None and row[0] is not None), default=0)
+
+
+def _keep_last_id(session: Session, last_id: int) -> None:
+    session.run(
+        "INSERT INTO meta (name, value) VALUES ('last_id', ?) "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (str(last_id),),
+    )
+
+
+@implementer(IStore)
+class Store:
+    """See IStore. Made by open_store."""
+
+    def __init__(self, database: Database, reactor: Any, interval_s: float, last_id: int) -> None:
+        """interval_s: how long a batch collects. last_id: the highest id given out before."""
+        self._database = database
+        self._batches = GroupCommit(database, reactor, interval_s)
+        self._checkpointer = Checkpointer(database, reactor) if database.engine.wants_checkpoints else None
+        self._batches.committed = self._committed
+        self._ids = Ids(last_id)
+        self._closing: Deferred[None] | None = None
+        gone: set[int] = set()
+        self.archive = Archive(database, self._batches, gone)
+        self.offline = Offline(database, self._batches, gone)
+        self.accounts = Accounts(database, self.archive, gone)
+        self.roster = Roster(database)
+        self.blocking = Blocking(database)
+        self.private = Private(database)
+        self.vcard = VCard(database)
+        self.last = Last(database)
+        # The hot path calls these often: bound once instead of looked up through self each time.
+        self.new_id = self._ids.new_id
+        self.then = self._batches.then
+
+    @property
+    def pending(self) -> bool:
+        """See IStore."""
+        return self._batches.pending
+
+    def barrier(self) -> Deferred[None]:
+        """See IStore."""
+        return self._batches.barrier()
+
+    def close(self) -> Deferred[None]:
+        """See IStore."""
+        if self._closing is None:
+            self._closing = Deferred.fromCoroutine(self._close())
+        return self._closing
+
+    async def _close(self) -> None:
+        await self._batches.close()
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+        try:
+            # Also waits for whatever else was asked for before.
+            await self._database.write(_keep_last_id, self._ids.last)
+        except StoreError as error:
+            log.warn("While closing: {reason}", reason=str(error))
+        finally:
+            self._database.close()
+
+    def _committed(self) -> None:
+        if self.archive.late_index is not None:
+            self.archive.late_index.committed()
+        if self._checkpointer is not None:
+            self._checkpointer.wrote()
