@@ -129,8 +129,6 @@ class Framer:
             self._buffer = data
         if self._depth:
             whole = self._buffer.rfind(b">") + 1
-            if self._depth == 1 and whole < len(self._buffer) and not self._buffer[whole:].strip(_BLANK):
-                whole = len(self._buffer)
         else:
             whole = len(self._buffer)           # a header, or something that never will be: told at once
         offset = self._given - self._base
@@ -163,6 +161,9 @@ class Framer:
         if rest and self._depth == 1:
             begun = rest.lstrip(_BLANK)
             if not begun:
+                unseen = self._base + len(self._buffer) - self._given
+                if unseen:
+                    self._parse(self._buffer[-unseen:])
                 rest = begun
             elif begun[:1] != b"<":
                 raise StreamError("bad-format", "text between stanzas")
@@ -204,22 +205,22 @@ class Framer:
             if tag is None:             # expat has seen a start tag here, so the pattern must
                 raise StreamError("internal-server-error", "the stanza could not be cut out")
             if raw[tag.end() - 2:tag.end()] == b"/>":
-                inner = b""
-                self._end = self._base + stop
+                after = stop
             else:
-                inner = raw[tag.end():]
-                self._end = self._base + buffer.index(b">", stop) + 1
-            self._events.append(self._stanza(name, tag, raw, inner))
+                after = buffer.index(b">", stop) + 1
+            self._end = self._base + after
+            begin = self._start - self._base
+            self._events.append(self._stanza(name, tag, buffer[begin:after], raw[tag.end():]))
         elif depth == 0:
             self._end = self._given
             self._events.append(StreamEnd())
 
-    def _stanza(self, name: str, tag: re.Match[bytes], raw: bytes, inner: bytes) -> Stanza:
+    def _stanza(self, name: str, tag: re.Match[bytes], xml: bytes, inner: bytes) -> Stanza:
         space, _, local = name.rpartition(" ")
         start_tag = tag.group()
-        if b":" in tag.group(1) or b"xmlns:" in start_tag or any(prefix in raw for prefix in self._prefixes):
+        if b":" in tag.group(1) or b"xmlns:" in start_tag or any(prefix in xml for prefix in self._prefixes):
             # Prefixes declared outside the content: written anew so that it can travel alone.
-            return self._standing_alone(raw if not inner else raw + b"</" + tag.group(1) + b">")
+            return self._standing_alone(xml)
         attributes = self._tag_attrs
         for key in attributes:
             if " " in key:
