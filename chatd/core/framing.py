@@ -212,6 +212,8 @@ class Framer:
             begin = self._start - self._base
             self._events.append(self._stanza(name, tag, buffer[begin:after], raw[tag.end():]))
         elif depth == 0:
+            if self._buffer[self._end - self._base:self._parser.CurrentByteIndex - self._base].strip(_BLANK):
+                raise StreamError("bad-format", "text between stanzas")
             self._end = self._given
             self._events.append(StreamEnd())
 
