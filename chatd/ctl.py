@@ -160,7 +160,7 @@ def with_password(arguments: argparse.Namespace) -> int:
 
 
 def read_password(jid: str) -> str:
-    """Return the password: typed twice on a terminal, else the first line of standard input. Raises WrongUse."""
+    """Return the password: typed twice on a terminal, else the first line of stdin. Raises WrongUse."""
     if sys.stdin.isatty():
         password = getpass.getpass(f"Password for {jid}: ")
         if password and getpass.getpass("The same again: ") != password:
@@ -177,11 +177,8 @@ def delete_user(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         if not sys.stdin.isatty():
             raise WrongUse("deleting needs --yes when no terminal is there to ask")
-        print(
-            f"Delete {arguments.jid} with its contacts, messages and history? Type the address to confirm: ",
-            end="",
-        )
-        if input().strip() != arguments.jid:
+        print(f"This deletes {arguments.jid} with contacts, messages and history.")
+        if input("Type the address to confirm: ").strip() != arguments.jid:
             raise WrongUse("nothing was deleted")
     return with_jid(arguments)
 

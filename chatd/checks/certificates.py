@@ -39,9 +39,9 @@ def check(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 def _how_to_get(domain: Domain) -> tuple[str, ...]:
     return (
-        f"chatd needs {domain.certificate} (certificate and chain, PEM) and {domain.key} (its key, PEM, without a",
-        f"passphrase), readable for the daemon; [[domain]] certificate and key say where they are. {domain.name}",
-        "must be among the names of the certificate.",
+        f"chatd needs {domain.certificate} (PEM: certificate and chain, with the name {domain.name})",
+        f"and {domain.key} (PEM, without a passphrase), both readable for the daemon;",
+        "certificate and key under [[domain]] say where they are.",
     )
 
 

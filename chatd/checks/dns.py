@@ -166,7 +166,7 @@ async def _service(service: Service, domain: str, host: str, resolver: Resolver)
 
 
 async def _servers(domain: str, host: str, resolver: Resolver) -> list[Finding]:
-    """Records by which other servers would find us: nothing listens for them, so there should be none to us."""
+    """Warn of records that send other servers here, where nothing listens for them."""
     findings = []
     for name in ("_xmpp-server._tcp", "_xmpps-server._tcp"):
         try:
