@@ -1,27 +1,36 @@
-"""What is to be read in a presence stanza. RFC 6121 4.7."""
-
+"""What presence says of a resource: its priority. RFC 6121 4.7.2.3."""
 from __future__ import annotations
 
-from typing import Final
+import re
 
-from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.stanza import Stanza
 
 __all__ = ["parse_priority"]
 
-_PRIORITY: Final = f"{ns.CLIENT} priority"
+_PRIORITY = re.compile(rb"<priority\s*>([^<&]*)</priority\s*>")
+_INTEGER = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 
 
 def parse_priority(stanza: Stanza) -> int:
-    """The priority, -128..127, 0 where none is given (4.7.2.3); raises StanzaError bad-request."""
-    if _PRIORITY not in stanza.children:
+    """The priority of available presence, -128 to 127; 0 where it names none.
+
+    StanzaError bad-request for what is no such number, or two of them.
+    """
+    wanted = f"{stanza.ns} priority"
+    count = stanza.children.count(wanted)
+    if not count:
         return 0
-    for child in stanza.element.elements():
-        if child.name == "priority" and child.uri == ns.CLIENT:
-            value = str(child).strip()
-            digits = value.removeprefix("-").removeprefix("+")
-            if not (digits.isascii() and digits.isdigit() and len(digits) <= 3 and -128 <= int(value) <= 127):
-                raise StanzaError("bad-request", text="a priority is a number between -128 and 127")
-            return int(value)
-    return 0
+    text = ""
+    if count == 1:
+        # The usual form is read without parsing the stanza; anything else named so makes it parsed.
+        found = _PRIORITY.search(stanza.inner) if stanza.inner.count(b"priority") == 2 else None
+        if found is not None:
+            text = found[1].decode()
+        else:
+            text = next(str(child) for child in stanza.element.elements()
+                        if child.name == "priority" and child.uri == stanza.ns)
+    text = text.strip()
+    if _INTEGER.fullmatch(text) and -128 <= int(text) <= 127:
+        return int(text)
+    raise StanzaError("bad-request", type="modify", text="The priority is one whole number from -128 to 127.")

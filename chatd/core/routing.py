@@ -1,4 +1,4 @@
-"""Which sessions get a message: RFC 6121 8.5, with XEP-0280's and XEP-0334's assumptions.
+"""Which sessions get a message: RFC 6121 8.5.2 and 8.5.3, the table of 8.5.4.
 
 A message to a bare address goes to every session whose priority is not negative (8.5.2.1.1 allows
 that or the "most available" ones; people expect their message on each device).
@@ -36,17 +36,16 @@ def route_message(kind: str | None, resource: str, sessions: Mapping[str, R]) ->
         if session is not None:
             # 8.5.3.1, even to one of negative priority, and to one that never sent presence
             return (session,)
-        if kind in ("groupchat", "headline"):
-            if kind == "headline":
-                return ()                                   # 8.5.3.2.1
-            raise StanzaError("service-unavailable")
-        if kind == "error":
+        if kind == "groupchat":                             # 8.5.3.2.1: how a room learns who is gone
+            raise StanzaError("service-unavailable", text="that resource is not connected")
+        if kind in ("headline", "error"):
             return ()
         if kind != "chat":
-            # 8.5.3.2.1 leaves normal messages to us: as chat, so that nothing is lost
+            # 8.5.3.2.1 would drop or refuse it; as everywhere it goes the way of chat, so that nothing is
+            # lost
             kind = "normal"
     elif kind == "groupchat":
-        raise StanzaError("service-unavailable")            # 8.5.2.1.1
+        raise StanzaError("service-unavailable", text="this is not a room")     # 8.5.2.1.1
     elif kind == "error":
         return ()
     if len(sessions) == 1:
@@ -55,7 +54,8 @@ def route_message(kind: str | None, resource: str, sessions: Mapping[str, R]) ->
                 return (session,)
         found: list[R] = []
     else:
-        found = [session for session in sessions.values() if session.presence is not None and session.priority >= 0]
+        found = [session for session in sessions.values()
+                 if session.presence is not None and session.priority >= 0]
     if found:
         return found
     return () if kind == "headline" else None

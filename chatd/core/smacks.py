@@ -1,7 +1,9 @@
-"""Stream management: what was sent and not yet acknowledged, and how much was handled. XEP-0198.
+"""Stream management, XEP-0198: what was sent and is not acknowledged, how much was handled, resumption.
 
-Counters are modulo 2^32 (XEP-0198 4).  Only stanzas count.  The queue is bounded: a client that
-never acknowledges loses its session rather than the server its memory.
+No clock and no stream: the caller sends, asks (<r/>) and keeps the time a session may be resumed. Counters
+are modulo 2**32 (4); only stanzas count. The queue is bounded: a client that never acknowledges loses its
+session rather than the server its memory. Where <enable/> and <resume/> may stand is decided in
+`chatd.core.negotiation`.
 """
 
 from __future__ import annotations
@@ -9,41 +11,56 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from chatd.core import ns
+from chatd.core.errors import StreamError
 from chatd.core.stanza import Stanza
 
-__all__ = ["ASK_EVERY", "StreamManagement", "TooHigh"]
+__all__ = ["ASK_EVERY", "QUEUE_BYTES", "StreamManagement", "TooHigh", "parse_h"]
 
-#: An acknowledgement is asked for after so many stanzas; a timer asks for the rest.
+#: An acknowledgement is asked for after so many stanzas; a timer asks for the rest (`wants_answer`).
 ASK_EVERY: Final = 10
+#: Content of all the stanzas that may wait for an acknowledgement: 64 of the largest.
+QUEUE_BYTES: Final = 16 << 20
 _MODULO: Final = 1 << 32
 
 
 class TooHigh(Exception):
-    """The client acknowledges more than it was sent; `h` and `sent` as counters (XEP-0198 4)."""
+    """The client acknowledges what it was not sent, or less than before; h and sent as counters (6)."""
 
     def __init__(self, h: int, sent: int) -> None:
         super().__init__(h, sent)
         self.h = h
         self.sent = sent
 
+    def stream_error(self) -> StreamError:
+        """What the client is told: undefined-condition with <handled-count-too-high/> (6)."""
+        return StreamError(
+            "undefined-condition",
+            f"You acknowledged {self.h} stanzas, but I only sent you {self.sent} so far.",
+            f'<handled-count-too-high xmlns="{ns.SM}" h="{self.h}" send-count="{self.sent}"/>')
+
 
 class StreamManagement:
     """One session's XEP-0198 state, kept over its streams.
 
-    token: its SM-ID, empty where it may not be resumed.  resume_s: seconds it waits for a new stream.
-    limit: stanzas that may wait for an acknowledgement.  handled: how many stanzas of the client have
-    been handled.  asks_now: time to send <r/>; `asked` clears it.
+    token: its SM-ID, empty where it may not be resumed. resume_s: seconds it waits for a new stream.
+    limit, limit_bytes: stanzas, and bytes of their content, that may wait for an acknowledgement.
+    handled: how many stanzas of the client have been handled, for 'h'. asks_now: time to send <r/>;
+    `asked` clears it.
     """
 
-    __slots__ = ("_acknowledged", "_limit", "_queue", "_since_asked", "asks_now", "handled", "resume_s", "token")
+    __slots__ = ("_acknowledged", "_bytes", "_limit", "_limit_bytes", "_queue", "_since_asked", "asks_now",
+                 "handled", "resume_s", "token")
 
-    def __init__(self, token: str, resume_s: float, limit: int) -> None:
+    def __init__(self, token: str, resume_s: float, limit: int, limit_bytes: int = QUEUE_BYTES) -> None:
         self.token = token
         self.resume_s = resume_s
         self.handled = 0
         self.asks_now = False
         self._limit = limit
+        self._limit_bytes = limit_bytes
         self._queue: deque[Stanza] = deque()
+        self._bytes = 0
         self._acknowledged = 0
         self._since_asked = 0
 
@@ -52,12 +69,20 @@ class StreamManagement:
         """The client asked for resumption and was granted it."""
         return bool(self.token)
 
+    # -- what the client sends
+    def count(self) -> None:
+        """A stanza of the client was handled: the server has taken responsibility for it (4)."""
+        self.handled = (self.handled + 1) % _MODULO
+
+    # -- what the client gets
     def sent(self, stanza: Stanza) -> bool:
-        """A stanza goes to the client; False where too many wait and this one was not taken."""
+        """A stanza goes to the client; False where too much waits and this one was not taken."""
         queue = self._queue
-        if len(queue) >= self._limit:
+        size = self._bytes + len(stanza.inner)
+        if len(queue) >= self._limit or size > self._limit_bytes:
             return False
         queue.append(stanza)
+        self._bytes = size
         self._since_asked += 1
         if self._since_asked >= ASK_EVERY:
             self.asks_now = True
@@ -78,19 +103,15 @@ class StreamManagement:
         """How many stanzas the client has not acknowledged."""
         return len(self._queue)
 
-    def count(self) -> None:
-        """A stanza of the client was handled."""
-        self.handled = (self.handled + 1) % _MODULO
-
     def acknowledge(self, h: int) -> int:
-        """The client has handled `h` stanzas in all; gives how many that were news.  Raises TooHigh."""
+        """The client has handled `h` stanzas in all (0 to 2**32 - 1); how many were news. Raises TooHigh."""
         news = (h - self._acknowledged) % _MODULO
         queue = self._queue
         if news > len(queue):
             raise TooHigh(h, (self._acknowledged + len(queue)) % _MODULO)
         for _ in range(news):
-            queue.popleft()
-        self._acknowledged = h % _MODULO
+            self._bytes -= len(queue.popleft().inner)
+        self._acknowledged = h
         if not queue:
             self.asked()
         return news
@@ -98,3 +119,21 @@ class StreamManagement:
     def unacknowledged(self) -> list[Stanza]:
         """What the client may not have, oldest first."""
         return list(self._queue)
+
+    def resume(self, h: int) -> list[Stanza]:
+        """The client is back and has handled `h` stanzas (5): what to send again, oldest first; it goes on
+        waiting for its acknowledgement, which is to be asked for. Raises TooHigh."""
+        self.acknowledge(h)
+        self._since_asked = len(self._queue)
+        self.asks_now = bool(self._queue)
+        return list(self._queue)
+
+
+def parse_h(stanza: Stanza) -> int:
+    """The 'h' of <a/> (xs:unsignedInt); raises StreamError policy-violation where there is none."""
+    number = stanza.attrs.get("h", "")
+    if number.isascii() and number.isdigit() and len(number) <= 10:
+        h = int(number)
+        if h < _MODULO:
+            return h
+    raise StreamError("policy-violation", "<a/> needs an 'h' between 0 and 4294967295.")
