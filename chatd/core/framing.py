@@ -27,6 +27,7 @@ __all__ = ["Event", "Framer", "StreamEnd", "StreamStart", "parse_document"]
 _START_TAG: Final = re.compile(rb"""<([^\s/>]+)[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
 _LANG: Final = f"{ns.XML} lang"
 _BLANK: Final = b" \t\r\n"
+_NO_UTF8: Final = frozenset(b"\x00\xfe\xff")
 _PARSER_LIFE: Final = 1 << 20           # bytes one expat parser reads before it is replaced
 #: Begins a document of any number of first-level elements, for carriers that have no stream header.
 _NO_HEADER: Final = b"<stream>"
@@ -119,6 +120,9 @@ class Framer:
         return events
 
     def _cut(self, data: bytes) -> None:
+        if self._given < 4 and not _NO_UTF8.isdisjoint(data[:4]):
+            # expat would take it for UTF-16 by its first bytes, whatever encoding it was told
+            raise StreamError("unsupported-encoding", "the encoding must be UTF-8")
         if self._buffer:
             self._buffer += data
         else:
