@@ -77,7 +77,7 @@ class Session:
             return
         result = self.router.from_session(self, stanza)
         if self.smacks is not None and stanza.name in STANZA_NAMES:
-            self.smacks.handle()
+            self.smacks.count()
         if result is not None:
             self._wait(result)
 
@@ -101,7 +101,7 @@ class Session:
                 self.close(error)
                 return
             if self.smacks is not None and stanza.name in STANZA_NAMES:
-                self.smacks.handle()
+                self.smacks.count()
             if result is not None and not result.called:
                 result.addErrback(self._failed)
                 result.addCallback(self._go_on)
@@ -139,6 +139,7 @@ class Session:
         if stream is not None:
             stream.send_stanza(stanza)
             if smacks.asks_now:
+                smacks.asked()
                 stream.ask()
 
     # -- life
