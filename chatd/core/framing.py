@@ -61,7 +61,7 @@ class Framer:
     """
 
     __slots__ = ("_base", "_buffer", "_children", "_default_ns", "_depth", "_end", "_events", "_given", "_header",
-                 "_name", "_parser", "_prefixes", "_start", "_tag_attrs", "max_bytes", "max_depth")
+                 "_is_over", "_name", "_parser", "_prefixes", "_start", "_tag_attrs", "max_bytes", "max_depth")
 
     def __init__(self, max_bytes: int, max_depth: int, headless: bool = False) -> None:
         self.max_bytes = max_bytes
@@ -86,6 +86,7 @@ class Framer:
         self._parser = parser
         self._default_ns = ""
         self._depth = 0
+        self._is_over = False
         self._events: list[Event] = []
         self._buffer = b""              # what was given and not yet cut into events
         self._base = 0                  # where in the parser's input the buffer begins
@@ -162,6 +163,8 @@ class Framer:
         """Forgets what has become events, and refuses a rest that is too long or no element."""
         cut = (self._start if self._depth > 1 else self._end) - self._base
         rest = self._buffer[cut:] if cut else self._buffer
+        if self._is_over and rest.strip(_BLANK):
+            raise StreamError("not-well-formed", "something follows the end of the stream")
         if rest and self._depth == 1:
             begun = rest.lstrip(_BLANK)
             if not begun:
@@ -216,9 +219,12 @@ class Framer:
             begin = self._start - self._base
             self._events.append(self._stanza(name, tag, buffer[begin:after], raw[tag.end():]))
         elif depth == 0:
-            if self._buffer[self._end - self._base:self._parser.CurrentByteIndex - self._base].strip(_BLANK):
+            stop = self._parser.CurrentByteIndex - self._base
+            if self._buffer[self._end - self._base:stop].strip(_BLANK):
                 raise StreamError("bad-format", "text between stanzas")
-            self._end = self._given
+            if self._base + stop != self._end:          # else the root was one empty element
+                self._end = self._base + self._buffer.index(b">", stop) + 1
+            self._is_over = True
             self._events.append(StreamEnd())
 
     def _stanza(self, name: str, tag: re.Match[bytes], xml: bytes, inner: bytes) -> Stanza:
