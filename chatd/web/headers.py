@@ -18,7 +18,7 @@ _SOURCE = re.compile(r"'self'|(?:https?://)?[A-Za-z0-9*.\-\[\]:]+")
 
 PERMISSIONS = (
     b"camera=(self), microphone=(self), display-capture=(self), clipboard-write=(self), geolocation=(), "
-    b"payment=(), usb=(), serial=(), bluetooth=(), midi=(), browsing-topics=()"
+    b"payment=(), usb=(), serial=(), midi=(), browsing-topics=()"
 )
 """Permissions-Policy: camera, microphone and screen are for meetings; the rest the panel never needs."""
 

@@ -1,0 +1,89 @@
+// Builds the browser files: `npm run build` writes chatd/web/static/ from src/ and the installed converse.js.
+//
+// Converse.js does not survive another bundler, so its dist/ is copied as it is: without source maps, its unminified
+// twins, its web site, and without its OMEMO library, which the panel does not use. What is copied or ours goes
+// into assets/NAME.HASH/, the hash being over the folder's content, so browsers may keep it for ever. Beside each
+// file that gains by it lie .gz and .br forms.
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const SRC = join(HERE, 'src');
+const CONVERSE = join(HERE, 'node_modules', 'converse.js', 'dist');
+const TARGET = join(HERE, '..', 'static');
+const BUILDING = `${TARGET}.building`;
+
+const COMPRESSED = /\.(js|css|html|json|svg|ttf|webmanifest|txt)$/;
+const LEFT_OUT = [
+    /\.map$/,
+    /^converse\.(js|css)$/, // the .min ones are taken
+    /^website\./,
+    /^libomemo/,
+    /\.wasm$/,
+    /^shared-connection-worker\.js$/,
+    /^manifest\.json$/,
+    /^images\//, // logos of the project's own site
+    /^webfonts\/(baumans|muli)/i, // the theme uses the system's fonts
+];
+
+/** Lists all files below a folder by their path from it, with slashes, sorted. */
+function files(folder) {
+    return readdirSync(folder, { recursive: true })
+        .map((name) => name.split(sep).join('/'))
+        .filter((name) => statSync(join(folder, name)).isFile())
+        .sort();
+}
+
+/** Copies what `wanted` accepts from one folder to another. */
+function copy(from, to, wanted) {
+    for (const name of files(from).filter(wanted)) {
+        mkdirSync(dirname(join(to, name)), { recursive: true });
+        cpSync(join(from, name), join(to, name));
+    }
+}
+
+/** Renames assets/NAME to assets/NAME.HASH and returns its path on the server. */
+function seal(name) {
+    const folder = join(BUILDING, 'assets', name);
+    const digest = createHash('sha256');
+    for (const file of files(folder)) digest.update(`${file}\0`).update(readFileSync(join(folder, file)));
+    const sealed = `${name}.${digest.digest('hex').slice(0, 12)}`;
+    renameSync(folder, join(BUILDING, 'assets', sealed));
+    return `/assets/${sealed}`;
+}
+
+/** Writes the compressed forms of every file that gets smaller by at least a tenth. */
+function compress() {
+    for (const name of files(BUILDING).filter((file) => COMPRESSED.test(file))) {
+        const data = readFileSync(join(BUILDING, name));
+        const forms = {
+            gz: gzipSync(data, { level: 9 }),
+            br: brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: data.length } }),
+        };
+        for (const [ending, packed] of Object.entries(forms)) {
+            if (packed.length < data.length * 0.9) writeFileSync(join(BUILDING, `${name}.${ending}`), packed);
+        }
+    }
+}
+
+rmSync(BUILDING, { recursive: true, force: true });
+mkdirSync(join(BUILDING, 'assets', 'panel'), { recursive: true });
+copy(CONVERSE, join(BUILDING, 'assets', 'converse'), (name) => !LEFT_OUT.some((pattern) => pattern.test(name)));
+copy(SRC, join(BUILDING, 'assets', 'panel'), (name) => name !== 'index.html');
+const places = { converse: seal('converse'), panel: seal('panel') };
+const page = readFileSync(join(SRC, 'index.html'), 'utf8').replace(/\{\{(\w+)\}\}/g, (_, name) => {
+    if (!(name in places)) throw new Error(`index.html asks for {{${name}}}, which the build does not know`);
+    return places[name];
+});
+writeFileSync(join(BUILDING, 'index.html'), page);
+cpSync(join(SRC, 'favicon.svg'), join(BUILDING, 'favicon.svg'));
+compress();
+rmSync(TARGET, { recursive: true, force: true });
+renameSync(BUILDING, TARGET);
+
+const sizes = files(TARGET).map((name) => statSync(join(TARGET, name)).size);
+const total = sizes.reduce((sum, size) => sum + size, 0);
+console.log(`${sizes.length} files, ${(total / 1e6).toFixed(1)} MB in ${relative(process.cwd(), TARGET) || TARGET}`);

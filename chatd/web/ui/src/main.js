@@ -1,0 +1,137 @@
+// Starts the page: log-in form first, the panel after it. Keeps what a reload needs in this tab's sessionStorage.
+import * as login from './login.js';
+import { Session } from './session.js';
+import { TEXT } from './strings.js';
+
+const KEPT = 'chatd.session'; // {jid, keys}: SCRAM keys, never the password; gone with the tab
+const NOTICE = 'chatd.notice';
+const STATE_SHOWN_MS = 4000;
+
+const assets = document.documentElement.dataset.converse;
+const stateLine = document.getElementById('state');
+let session;
+let stateTimer;
+
+/** Shows the log-in page or the panel. */
+function show(view) {
+    document.body.dataset.view = view;
+    document.getElementById('login').hidden = view !== 'login';
+    document.getElementById('panel').hidden = view !== 'panel';
+    document.getElementById('resuming').hidden = view !== 'resuming';
+}
+
+/** Says how the connection is; a good message goes away by itself. */
+function say(message, kind, isPassing = false) {
+    clearTimeout(stateTimer);
+    stateLine.textContent = message;
+    stateLine.dataset.kind = kind;
+    if (isPassing) stateTimer = setTimeout(() => say('', ''), STATE_SHOWN_MS);
+}
+
+function lost() {
+    say(navigator.onLine ? TEXT.state.reconnecting : TEXT.state.offline, 'lost');
+}
+
+/** What a session reports after the log-in. */
+function onReport(state, reason) {
+    if (state === 'reconnecting') lost();
+    else if (state === 'reconnected') say(TEXT.state.reconnected, 'good', true);
+    else leave(state === 'left' ? '' : reason);
+}
+
+/** Forgets the session and begins anew with a clean page; `reason` is a key of TEXT.failed or empty. */
+function leave(reason) {
+    sessionStorage.clear();
+    sessionStorage.setItem(NOTICE, reason || 'left');
+    location.reload();
+}
+
+/** Loads Converse's style sheet and waits for it, so that the panel never shows unstyled. */
+function loadStyle() {
+    const link = document.getElementById('converse-style') ?? document.createElement('link');
+    if (link.isConnected) return Promise.resolve();
+    return new Promise((resolve) => {
+        Object.assign(link, { id: 'converse-style', rel: 'stylesheet', href: `${assets}/converse.min.css` });
+        link.onload = link.onerror = resolve;
+        // Before our theme, which overrides it.
+        document.head.insertBefore(link, document.getElementById('theme-style'));
+    });
+}
+
+function explain(reason, jid) {
+    const text = TEXT.failed[reason] ?? TEXT.failed.unreachable;
+    return typeof text === 'function' ? text(jid.split('@')[1]) : text;
+}
+
+/** Logs in and opens the panel. */
+async function open(jid, secret) {
+    await loadStyle();
+    await session.logIn(jid, secret);
+    if (session.keys) sessionStorage.setItem(KEPT, JSON.stringify({ jid, keys: session.keys }));
+    document.getElementById('who').textContent = session.address;
+    show('panel');
+}
+
+async function onSubmit(jid, password) {
+    login.setBusy(true);
+    try {
+        await open(jid, password);
+        login.forgetPassword();
+    } catch (error) {
+        if (!error.reason) console.error(error);
+        login.showProblem(explain(error.reason, jid));
+        login.focusForm();
+    }
+    login.setBusy(false);
+}
+
+/** Goes on with the session this tab had before a reload; tells whether that worked. */
+async function resume() {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? 'null');
+    if (!kept) return false;
+    show('resuming');
+    try {
+        await open(kept.jid, kept.keys);
+        return true;
+    } catch (error) {
+        // Unreachable is no reason to forget: the next reload may find the server again.
+        if (error.reason !== 'unreachable' && error.reason !== 'unloadable') sessionStorage.clear();
+        const isRefused = error.reason === 'credentials';
+        login.showProblem(isRefused ? TEXT.failed.expired : explain(error.reason, kept.jid));
+        return false;
+    }
+}
+
+/** Fetches Converse while the person is typing; logging in then is quick. */
+function loadEarly() {
+    for (const [rel, file] of [['modulepreload', 'converse.min.js'], ['prefetch', 'converse.min.css']]) {
+        document.head.append(Object.assign(document.createElement('link'), { rel, href: `${assets}/${file}` }));
+    }
+}
+
+async function start() {
+    const config = await fetch('/config.json').then((answer) => (answer.ok ? answer.json() : Promise.reject(answer)));
+    session = new Session(config, assets, onReport);
+    login.startForm(config.domains[0] ?? '', onSubmit);
+    document.getElementById('log-out').addEventListener('click', () => session.logOut());
+    addEventListener('online', () => {
+        if (stateLine.dataset.kind === 'lost') session.hurry();
+    });
+    addEventListener('offline', () => {
+        if (stateLine.dataset.kind === 'lost') lost();
+    });
+    const reason = sessionStorage.getItem(NOTICE);
+    sessionStorage.removeItem(NOTICE);
+    if (reason === 'left') login.showNotice(TEXT.loggedOut);
+    else if (reason) login.showProblem(TEXT.failed[reason] ?? TEXT.failed.expired);
+    if (await resume()) return;
+    show('login');
+    login.focusForm();
+    (globalThis.requestIdleCallback ?? setTimeout)(loadEarly);
+}
+
+start().catch((error) => {
+    console.error(error);
+    show('login');
+    login.showProblem(TEXT.failed.unreachable);
+});

@@ -1,0 +1,124 @@
+// Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
+//
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, blocked}; `https` accepts the
+//              self-signed certificate, `blocked` prepares op "block" and is its first text
+// op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
+// op "eval"    an expression in the page: {name, code}
+// op "axe"     accessibility faults of level A and AA: {name, selector?}
+// op "log"     what the page asked for and complained about since the last time: {name}
+// op "block"   refuse requests and web sockets whose address contains a text: {name, text} (empty: none)
+// op "offline" {name, value}
+// op "close"   {name}
+import { createInterface } from 'node:readline';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const TIMEOUT_MS = 15_000;
+const FLAGS = [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--force-color-profile=srgb',
+    '--no-proxy-server',
+];
+
+let browser;
+const pages = new Map();
+
+async function launch() {
+    browser ??= await chromium.launch({
+        executablePath: process.env.CHATD_CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS,
+    });
+    return browser;
+}
+
+function watch(page) {
+    const log = { requests: [], sockets: [], complaints: [], failures: [] };
+    page.on('request', (request) => log.requests.push(request.url()));
+    page.on('websocket', (socket) => log.sockets.push(socket.url()));
+    page.on('console', (message) => {
+        if (['error', 'warning'].includes(message.type())) log.complaints.push(`${message.type()}: ${message.text()}`);
+    });
+    page.on('pageerror', (error) => log.complaints.push(`exception: ${error.stack ?? error}`));
+    page.on('response', (response) => {
+        if (response.status() >= 400) log.failures.push(`${response.status()} ${response.url()}`);
+    });
+    return log;
+}
+
+async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', blocked }) {
+    const context = await (await launch()).newContext({
+        viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
+        reducedMotion: 'reduce',
+    });
+    const page = await context.newPage();
+    page.setDefaultTimeout(TIMEOUT_MS);
+    const entry = { context, page, log: watch(page), blocked };
+    if (blocked !== undefined) {
+        // Only on demand: routing switches off the browser's cache and stands in for its web sockets.
+        const isBlocked = (address) => entry.blocked && address.href.includes(entry.blocked);
+        await page.route(isBlocked, (route) => route.abort());
+        await page.routeWebSocket(isBlocked, (socket) => socket.close({ code: 1011 }));
+    }
+    await page.addInitScript(() => {
+        globalThis.__violations = [];
+        document.addEventListener('securitypolicyviolation', (event) =>
+            globalThis.__violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+    });
+    pages.set(name, entry);
+    if (url) await page.goto(url);
+}
+
+async function accessibility({ name, selector }) {
+    const { page } = pages.get(name);
+    // Through the debugger, not as a script of the page: the page's own policy would rightly refuse it.
+    await page.evaluate(axe);
+    const result = await page.evaluate(
+        (root) => axe.run(root ?? document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }), selector ?? null);
+    return result.violations.flatMap(({ id, nodes }) =>
+        nodes.map((node) => `${id}: ${node.target.join(' ')}: ${node.any[0]?.message ?? node.failureSummary}`));
+}
+
+const OPS = {
+    page: open,
+    async call({ name, selector, method, args = [] }) {
+        const { page } = pages.get(name);
+        const answer = await (selector ? page.locator(selector) : page)[method](...args);
+        return ['string', 'number', 'boolean'].includes(typeof answer) || Array.isArray(answer) ? answer : null;
+    },
+    async eval({ name, code }) {
+        return (await pages.get(name).page.evaluate(code)) ?? null;
+    },
+    axe: accessibility,
+    async log({ name }) {
+        const { page, log } = pages.get(name);
+        const violations = await page.evaluate(() => globalThis.__violations.splice(0));
+        const taken = { ...log, violations };
+        for (const key of Object.keys(log)) log[key] = [];
+        return taken;
+    },
+    async block({ name, text }) {
+        pages.get(name).blocked = text;
+    },
+    async offline({ name, value }) {
+        await pages.get(name).context.setOffline(value);
+    },
+    async close({ name }) {
+        await pages.get(name)?.context.close();
+        pages.delete(name);
+    },
+};
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+    const { id, op, ...rest } = JSON.parse(line);
+    let answer;
+    try {
+        answer = { id, ok: (await OPS[op](rest)) ?? null };
+    } catch (error) {
+        answer = { id, error: String(error.message ?? error) };
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+}).on('close', async () => {
+    await browser?.close();
+    process.exit(0);
+});

