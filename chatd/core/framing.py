@@ -222,7 +222,7 @@ class Framer:
             stop = self._parser.CurrentByteIndex - self._base
             if self._buffer[self._end - self._base:stop].strip(_BLANK):
                 raise StreamError("bad-format", "text between stanzas")
-            if self._base + stop != self._end:          # else the root was one empty element
+            if not self._header.endswith(b"/>"):
                 self._end = self._base + self._buffer.index(b">", stop) + 1
             self._is_over = True
             self._events.append(StreamEnd())
