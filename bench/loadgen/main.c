@@ -1,0 +1,107 @@
+/* loadgen: reads commands, one a line, from stdin; answers each with one line of JSON.
+ *
+ *   pids PID...                               measure the CPU time of these processes
+ *   login FIRST COUNT CONCURRENCY             open sessions of the accounts FIRST.. (u00000@DOMAIN and so on)
+ *   logout FIRST COUNT
+ *   befriend FIRST COUNT GROUP                mutual subscription in groups of so many neighbours
+ *   messages PAIRS WINDOW WARM_S SECONDS      at saturation, between the accounts 2n and 2n+1
+ *   presence FIRST COUNT GROUP WARM_S SECONDS at saturation, to all of the group
+ *   rate PAIRS PER_S WARM_S SECONDS           messages at a fixed rate
+ *   cpu                                       CPU seconds so far, of the servers and of the generator
+ *   quit
+ * Between commands the sessions are served (acknowledgements, pings).
+ */
+#include "loadgen.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct options options;
+struct tally tally;
+struct conn *conns;
+int conn_count;
+
+static void bad(const char *line)
+{
+    printf("{\"what\":\"error\",\"text\":\"bad command: %s\"}\n", line);
+    fflush(stdout);
+}
+
+static bool in_range(int first, int count)
+{
+    return first >= 0 && count > 0 && first + count <= conn_count;
+}
+
+static bool in_groups(int first, int count, int group)
+{
+    return in_range(first, count) && group > 1 && group <= GROUP_MAX && count % group == 0;
+}
+
+static void command(const char *line)
+{
+    int first, count, extra;
+    double a, b, c;
+    if (!strncmp(line, "pids ", 5)) {
+        watch_pids(line + 5);
+        printf("{\"what\":\"pids\"}\n");
+    } else if (sscanf(line, "login %d %d %d", &first, &count, &extra) == 3 && in_range(first, count)) {
+        load_login(first, count, extra);
+    } else if (sscanf(line, "logout %d %d", &first, &count) == 2 && in_range(first, count)) {
+        load_logout(first, count);
+    } else if (sscanf(line, "befriend %d %d %d", &first, &count, &extra) == 3 && in_groups(first, count, extra)) {
+        load_befriend(first, count, extra);
+    } else if (sscanf(line, "messages %d %d %lf %lf", &first, &count, &a, &b) == 4 && in_range(0, 2 * first)) {
+        load_messages(first, count, a, b);
+    } else if (sscanf(line, "presence %d %d %d %lf %lf", &first, &count, &extra, &a, &b) == 5
+               && in_groups(first, count, extra)) {
+        load_presence(first, count, extra, a, b);
+    } else if (sscanf(line, "rate %d %lf %lf %lf", &first, &a, &b, &c) == 4 && in_range(0, 2 * first)) {
+        load_rate(first, a, b, c);
+    } else if (!strcmp(line, "cpu")) {
+        printf("{\"what\":\"cpu\",\"server_s\":%.6f,\"generator_s\":%.6f}\n", (double)server_cpu_ns() / 1e9,
+               (double)own_cpu_ns() / 1e9);
+    } else {
+        bad(line);
+    }
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    char pending[1024];
+    size_t have = 0;
+    if (argc != 6 && argc != 7) {
+        fprintf(stderr, "usage: loadgen HOST PORT DOMAIN PASSWORD ACCOUNTS [SCRAM-CACHE]\n");
+        return 2;
+    }
+    options.host = argv[1];
+    options.port = atoi(argv[2]);
+    options.domain = argv[3];
+    options.password = argv[4];
+    options.scram_cache = argc == 7 ? argv[6] : NULL;
+    signal(SIGPIPE, SIG_IGN);
+    net_init();
+    net_reserve(atoi(argv[5]));
+    scram_load();
+    for (;;) {
+        if (!net_turn(now_ns() + 1000000000u))
+            continue;
+        ssize_t n = read(STDIN_FILENO, pending + have, sizeof pending - have - 1);
+        if (n <= 0)
+            return 0;
+        have += (size_t)n;
+        pending[have] = 0;
+        char *newline;
+        while ((newline = strchr(pending, '\n'))) {
+            *newline = 0;
+            if (!strcmp(pending, "quit"))
+                return 0;
+            command(pending);
+            have -= (size_t)(newline + 1 - pending);
+            memmove(pending, newline + 1, have + 1);
+        }
+    }
+}

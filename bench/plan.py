@@ -1,0 +1,201 @@
+"""What is done to a server, in which order: the phases of one round."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from bench import processes
+from bench.generator import Answer, Generator
+from bench.servers import Server
+
+FAN_GROUP = 20  # accounts that all know each other
+FAN_ACCOUNTS = 100
+MAX_LOGINS_AT_ONCE = 16
+WARM_UP_LOGINS = 20
+GENERATOR_LIMIT = 0.85  # of its core
+
+
+@attrs.frozen
+class Plan:
+    """The size of a round.
+
+    sessions: idle sessions for log-ins and memory; pairs: who chats; rates_off, rates_on: messages/s
+    without and with the archive; warm_s, seconds: of each measurement; settle_s: quiet before memory is read.
+    """
+
+    sessions: int = 1000
+    pairs: int = 100
+    rates_off: tuple[int, ...] = (400, 1000)
+    rates_on: tuple[int, ...] = (100, 400, 1000)
+    warm_s: float = 1.0
+    seconds: float = 4.0
+    settle_s: float = 4.0
+
+    @property
+    def chatters(self) -> int:
+        """How many accounts chat."""
+        return 2 * self.pairs
+
+    @property
+    def lonely(self) -> int:
+        """How many accounts have one contact: the chatters and those that only sit there."""
+        return max(self.sessions + self.sessions % 2, self.chatters)
+
+    @property
+    def accounts(self) -> int:
+        """All accounts: behind the lonely ones come those with many contacts."""
+        return self.lonely + FAN_ACCOUNTS
+
+
+@attrs.frozen
+class Measurement:
+    """One phase on one server in one round; `answer` is the load generator's, or what the bench found."""
+
+    server: str
+    archive: bool
+    phase: str
+    round: int
+    answer: Answer
+    invalid: str = ""
+
+
+Record = Callable[[Measurement], None]
+
+
+def say(text: str) -> None:
+    """Progress, to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def prepare(server: Server, loadgen: Path, core: int, cache: Path, plan: Plan) -> None:
+    """First start: accounts, then subscriptions through the protocol; the folder is then a template."""
+    server.start(first=True)
+    try:
+        generator = Generator(loadgen, core, server, cache)
+        try:
+            _require(generator.ask(f"login 0 {plan.accounts} {MAX_LOGINS_AT_ONCE}"), plan.accounts)
+            _require(generator.ask(f"befriend 0 {plan.lonely} 2"), plan.lonely)
+            _require(generator.ask(f"befriend {plan.lonely} {FAN_ACCOUNTS} {FAN_GROUP}"), FAN_ACCOUNTS)
+            generator.ask(f"logout 0 {plan.accounts}")
+        finally:
+            generator.close()
+    finally:
+        server.stop()
+
+
+def _require(answer: Answer, count: int) -> None:
+    if answer["count"] != count:
+        raise RuntimeError(f"{answer['what']}: {answer['count']} of {count}: {answer}")
+
+
+def run_round(
+    server: Server,
+    template: Path,
+    loadgen: Path,
+    core: int,
+    cache: Path,
+    plan: Plan,
+    number: int,
+    record: Record,
+) -> None:
+    """All phases on one fresh instance of `server`, without or with the archive as it says itself."""
+    if server.folder.exists():
+        shutil.rmtree(server.folder)
+    shutil.copytree(template, server.folder)
+    server.start()
+    try:
+        generator = Generator(loadgen, core, server, cache)
+        try:
+            one = _Round(server, generator, plan, number, record)
+            if server.archive:
+                one.with_archive()
+            else:
+                one.without_archive()
+        finally:
+            generator.close()
+    finally:
+        server.stop()
+    if server.archive:
+        one.check_archive()
+    shutil.rmtree(server.folder)
+
+
+class _Round:
+    def __init__(self, server: Server, generator: Generator, plan: Plan, number: int, record: Record) -> None:
+        self._server, self._generator, self._plan = server, generator, plan
+        self._number, self._record = number, record
+        self._sent = 0
+        self._archive_us = 0.0
+
+    def without_archive(self) -> None:
+        plan = self._plan
+        # A few, so that what a server loads on first use is not charged to the sessions.
+        self._generator.ask(f"login 0 {WARM_UP_LOGINS} {MAX_LOGINS_AT_ONCE}")
+        self._generator.ask(f"logout 0 {WARM_UP_LOGINS}")
+        before = self._memory()
+        self._measure("login", f"login 0 {plan.lonely} {MAX_LOGINS_AT_ONCE}")
+        self._keep("idle", {"pss_kib": (self._memory() - before) / plan.lonely, "base_kib": before})
+        if plan.lonely > plan.chatters:
+            self._generator.ask(f"logout {plan.chatters} {plan.lonely - plan.chatters}")
+        self._messages(plan.rates_off)
+        self._measure("presence", f"presence 0 {plan.chatters} 2 {plan.warm_s} {plan.seconds}")
+        self._generator.ask(f"logout 0 {plan.chatters}")
+        self._generator.ask(f"login {plan.lonely} {FAN_ACCOUNTS} {MAX_LOGINS_AT_ONCE}")
+        self._measure("fan-out", f"presence {plan.lonely} {FAN_ACCOUNTS} {FAN_GROUP} {plan.warm_s} {plan.seconds}")
+
+    def with_archive(self) -> None:
+        plan = self._plan
+        self._generator.ask(f"login 0 {plan.chatters} {MAX_LOGINS_AT_ONCE}")
+        before = self._generator.ask("cpu")["server_s"]
+        self._messages(plan.rates_on)
+        # What a server puts off (indexes, checkpoints) is part of the price.
+        time.sleep(plan.settle_s)
+        self._archive_us = (self._generator.ask("cpu")["server_s"] - before) * 1e6 / self._sent
+
+    def check_archive(self) -> None:
+        """Two rows a message, one for each side. If a few are lost, the table says so; many do not count."""
+        rows = self._server.archived_rows()
+        lost = 2 * self._sent - rows
+        invalid = f"{rows} rows for {self._sent} messages" if abs(lost) > 0.02 * self._sent else ""
+        answer = {"rows": rows, "sent": self._sent, "lost": lost, "server_us": self._archive_us}
+        self._keep("archived", answer, invalid)
+
+    def _messages(self, rates: tuple[int, ...]) -> None:
+        plan = self._plan
+        self._measure("messages", f"messages {plan.pairs} 1 {plan.warm_s} {plan.seconds}")
+        for rate in rates:
+            self._measure(f"rate-{rate}", f"rate {plan.pairs} {rate} {plan.warm_s} {plan.seconds}")
+
+    def _memory(self) -> int:
+        time.sleep(self._plan.settle_s)
+        return processes.pss_kib(self._server.pids())
+
+    def _measure(self, phase: str, command: str) -> None:
+        answer = self._generator.ask(command)
+        if answer["what"] in ("messages", "rate"):
+            self._sent += answer["sent"]
+        self._keep(phase, answer, complaint(answer))
+
+    def _keep(self, phase: str, answer: Answer, invalid: str = "") -> None:
+        found = Measurement(self._server.name, self._server.archive, phase, self._number, answer, invalid)
+        shown = ("server_us", "per_s", "p99_ms", "pss_kib", "lost")
+        text = " ".join(f"{key}={answer[key]:.1f}" for key in shown if key in answer)
+        say(f"  {self._server.name:14} {phase:10} {text} {invalid and 'INVALID: ' + invalid}")
+        self._record(found)
+
+
+def complaint(answer: Answer) -> str:
+    """Why a measurement must not count, or "": everything sent must have arrived exactly once, in order."""
+    wrong = ("missing", "doubled", "disordered", "malformed", "login_failed", "disconnected", "stanza_errors")
+    found = [f"{answer[key]} {key}" for key in (*wrong, "unacked_sessions") if answer.get(key)]
+    if answer["what"] != "login" and not answer.get("count"):
+        found.append("nothing delivered")
+    if answer.get("generator_busy", 0) > GENERATOR_LIMIT:
+        found.append("the load generator was the limit")
+    return ", ".join(found)

@@ -1,0 +1,118 @@
+"""`bench/profile`: chatd under one kind of load, watched by py-spy: where does the time go?"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench import ready
+from bench.__main__ import BUILD, GENERATOR_CORE, make_site
+from bench.generator import Answer, Generator
+from bench.plan import FAN_ACCOUNTS, FAN_GROUP, MAX_LOGINS_AT_ONCE, Plan, prepare, say
+from bench.servers.chatd import Chatd
+
+WARM_S = 1.0
+
+
+def main() -> int:
+    """Profile as the arguments say."""
+    parser = argparse.ArgumentParser(prog="bench/profile", description=__doc__)
+    parser.add_argument("load", choices=["messages", "rate", "presence", "login"])
+    parser.add_argument("--archive", action="store_true")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--per-second", type=int, default=400, help="of the load `rate`")
+    parser.add_argument("--hz", type=int, default=500, help="samples a second")
+    parser.add_argument("--native", action="store_true", help="C functions too (slower)")
+    parser.add_argument("--top", type=int, default=40)
+    arguments = parser.parse_args()
+
+    spy = Path(sys.executable).parent / "py-spy"
+    program = str(spy) if spy.exists() else shutil.which("py-spy")
+    if not program:
+        raise SystemExit("bench/profile needs py-spy: .venv/bin/pip install py-spy")
+    plan = Plan(sessions=1000 if arguments.load == "login" else 200)
+    ready.allow_descriptors(plan.accounts + 1000)
+    ready.build(BUILD / "loadgen")
+    with tempfile.TemporaryDirectory(prefix="chatd-bench-") as temporary:
+        folder = Path(temporary)
+        site = make_site(folder, plan.accounts)
+        server = Chatd(site, folder / "chatd", arguments.archive)
+        prepare(server, BUILD / "loadgen", GENERATOR_CORE, folder / "scram", plan)
+        server.start()
+        try:
+            generator = Generator(BUILD / "loadgen", GENERATOR_CORE, server, folder / "scram")
+            try:
+                stacks = _watch(program, server, generator, plan, arguments)
+            finally:
+                generator.close()
+        finally:
+            server.stop()
+    _print(stacks.read_text().splitlines(), arguments.top)
+    say(f"stacks for flamegraph.pl or speedscope: {stacks}")
+    return 0
+
+
+def _watch(program: str, server: Chatd, generator: Generator, plan: Plan, arguments: argparse.Namespace) -> Path:
+    load, seconds = arguments.load, arguments.seconds
+    tail = f"{WARM_S} {seconds}"
+    if load == "presence":
+        generator.ask(f"login {plan.lonely} {FAN_ACCOUNTS} {MAX_LOGINS_AT_ONCE}")
+    elif load != "login":
+        generator.ask(f"login 0 {plan.chatters} {MAX_LOGINS_AT_ONCE}")
+    stacks = BUILD / f"profile-{load}{'-archive' if arguments.archive else ''}.txt"
+    command = [program, "record", "--pid", str(server.pids()[0]), "--format", "raw", "--output", str(stacks)]
+    command += ["--rate", str(arguments.hz), "--duration", str(round(WARM_S + seconds)), "--nonblocking"]
+    watcher = subprocess.Popen(
+        ["taskset", "-c", str(GENERATOR_CORE), *command, *(["--native"] if arguments.native else [])],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    answers: list[Answer] = []
+    if load == "login":
+        until = time.monotonic() + WARM_S + seconds
+        while time.monotonic() < until:
+            answers.append(generator.ask(f"login 0 {plan.lonely} {MAX_LOGINS_AT_ONCE}"))
+            generator.ask(f"logout 0 {plan.lonely}")
+    elif load == "rate":
+        answers.append(generator.ask(f"rate {plan.pairs} {arguments.per_second} {tail}"))
+    elif load == "presence":
+        answers.append(generator.ask(f"presence {plan.lonely} {FAN_ACCOUNTS} {FAN_GROUP} {tail}"))
+    else:
+        answers.append(generator.ask(f"messages {plan.pairs} 1 {tail}"))
+    watcher.wait()
+    for answer in answers:
+        say(f"{answer['what']}: {answer['server_us']:.1f} µs of server CPU each, {answer['per_s']:.0f}/s")
+    return stacks
+
+
+def _print(stacks: Iterable[str], top: int) -> None:
+    """Own and total share of each function; a raw stack is "outer;…;inner COUNT"."""
+    own: collections.Counter[str] = collections.Counter()
+    total: collections.Counter[str] = collections.Counter()
+    samples = 0
+    for line in stacks:
+        frames, _, count = line.rpartition(" ")
+        functions = [_without_line(frame) for frame in frames.split(";")]
+        samples += int(count)
+        own[functions[-1]] += int(count)
+        for function in set(functions):
+            total[function] += int(count)
+    print(f"{samples} samples\n   own  total  function")
+    for function, count in own.most_common(top):
+        print(f"{count / samples:6.1%} {total[function] / samples:6.1%}  {function}")
+
+
+def _without_line(frame: str) -> str:
+    name, _, place = frame.partition(" (")
+    return f"{name} ({place.rpartition(':')[0] or place})" if place else name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
