@@ -330,3 +330,47 @@ class ILastStore(Interface):
 
     def set(account_id: int, stamp_ms: int, status: str) -> Deferred[None]:
         """status: the text of its last presence, "" for none. Fails: StoreError for an unknown account."""
+
+
+class IAuthentication(Interface):
+    """Who is who: what a stream asks when a client logs in, and anything else that takes a password.
+
+    Both questions fire with the very arguments that `Negotiation.account` and `password_checked` take. They fail
+    only if they cannot be answered now (a database or a mail server is away): temporary-auth-failure.
+    """
+
+    has_verifiers = Attribute("Every domain's accounts have SCRAM verifiers, so SCRAM may be offered.")
+    has_plain = Attribute("Passwords can be checked, so PLAIN may be offered (under TLS).")
+
+    def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
+        """The verifier for "SCRAM-SHA-256" or "SCRAM-SHA-1", None without account or verifier; and whether
+        the account is disabled."""
+
+    def check(local: str, domain: str, password: str) -> Deferred[tuple[bool, bool]]:
+        """Is this the account's password? And is the account disabled (known to be only if the password is right)?
+
+        An account that does not exist takes as long as one that does.
+        """
+
+
+class IAccountChecker(Interface):
+    """One back end that knows the accounts of some domains: internal, IMAP, LDAP, SQL.
+
+    Provided beside twisted.cred's ICredentialsChecker: credentialInterfaces holds IUsernamePassword, the username is
+    the bare JID, the password text is UTF-8 (not yet SASLprepped). requestAvatarId fires with the bare JID as bytes
+    and fails with UnauthorizedLogin, with AccountDisabled (a right password, but the account may not log in), or with
+    any other failure, which means that it cannot be said now.
+    """
+
+    has_verifiers = Attribute("It can give SCRAM verifiers; otherwise only passwords can be checked.")
+
+    def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
+        """As IAuthentication.find; (None, False) where has_verifiers is false."""
+
+
+class IIdentity(Interface):
+    """The avatar of twisted.cred: an account that has proved who it is."""
+
+    local = Attribute("Its local part.")
+    domain = Attribute("Its domain.")
+    jid = Attribute("Its bare JID.")

@@ -1,0 +1,1 @@
+"""Who may log in: checkers for the back ends that know accounts, joined by a twisted.cred portal."""
