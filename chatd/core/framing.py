@@ -206,8 +206,6 @@ class Framer:
             stop = self._parser.CurrentByteIndex - self._base
             buffer = self._buffer
             raw = buffer[self._start - self._base:stop]
-            if len(raw) > self.max_bytes:
-                raise _too_big(self.max_bytes)
             tag = _START_TAG.match(raw)
             if tag is None:             # expat has seen a start tag here, so the pattern must
                 raise StreamError("internal-server-error", "the stanza could not be cut out")
@@ -217,6 +215,8 @@ class Framer:
                 after = buffer.index(b">", stop) + 1
             self._end = self._base + after
             begin = self._start - self._base
+            if after - begin > self.max_bytes:
+                raise _too_big(self.max_bytes)
             self._events.append(self._stanza(name, tag, buffer[begin:after], raw[tag.end():]))
         elif depth == 0:
             stop = self._parser.CurrentByteIndex - self._base
