@@ -54,6 +54,8 @@ class ISession(Interface):
     jid = Attribute("Its full JID.")
     full = Attribute("The same as str.")
     account = Attribute("Its IAccount.")
+    smacks = Attribute("Its chatd.core.smacks.StreamManagement, or None.")
+    hold = Attribute("A callable (session, stanza) -> bool that may keep a stanza back (XEP-0352), or None.")
     stream = Attribute("Its IClientStream, or None while the stream is cut (XEP-0198).")
     presence = Attribute("The last available presence as Stanza, or None.")
     priority = Attribute("Priority of that presence, -128..127.")
@@ -100,7 +102,7 @@ class IAccounts(Interface):
     def find(bare: str) -> IAccount | None:
         """The account, if it is in memory; whoever is online is."""
 
-    def load(jid: JID) -> IAccount | Deferred[IAccount | None] | None:
+    def load(jid: JID) -> IAccount | Deferred[IAccount | None]:
         """The account, if need be from the store."""
 
     def online() -> Iterator[IAccount]:

@@ -66,7 +66,8 @@ class Router:
             raise StreamError("invalid-from", "the from address is not this session's")   # RFC 6120 8.1.2.1
         kind = self._kinds.get(stanza.name) if stanza.name in STANZA_NAMES else None
         if kind is None:
-            return self._element(session, stanza)
+            self._element(session, stanza)
+            return None
         attrs["from"] = session.full
         address = attrs.get("to")
         if address is None:
@@ -200,7 +201,8 @@ class Router:
 
     def _iq_to(self, stanza: Stanza, from_: JID, to: JID, session: Session | None) -> Deferred[Any] | None:
         if to.resource and to.local:
-            return self._iq_to_session(stanza, from_, to)
+            self._iq_to_session(stanza, from_, to)
+            return None
         kind = stanza.attrs["type"]
         if kind in ("result", "error"):
             self.hooks.tell("iq.answered", stanza, from_, to)

@@ -53,11 +53,12 @@ class Option:
             value = float(value)
         if type(value) is not self.type:
             return f"must be a {self.type.__name__}"
+        number: Any = value
         if self.choices and value not in self.choices:
             return "must be one of " + ", ".join(self.choices)
-        if self.least is not None and value < self.least:
+        if self.least is not None and number < self.least:
             return f"must be at least {self.least}"
-        if self.most is not None and value > self.most:
+        if self.most is not None and number > self.most:
             return f"must be at most {self.most}"
         return ""
 
@@ -128,7 +129,7 @@ class Api:
         if key in self.hooks.iqs:
             raise ValueError(f"two modules answer {key}")
         self.hooks.iqs[key] = (hook, own)
-        self._undo.append(lambda: self.hooks.iqs.pop(key) and None)
+        self._undo.append(lambda: _gone(self.hooks.iqs, key))
 
     def on(self, event: str, hook: Callable[..., Any], priority: int = 0) -> None:
         """Calls `hook` on an event of the list above; higher priority earlier."""
@@ -140,7 +141,7 @@ class Api:
         if name in self.hooks.elements:
             raise ValueError(f"two modules take {name}")
         self.hooks.elements[name] = hook
-        self._undo.append(lambda: self.hooks.elements.pop(name) and None)
+        self._undo.append(lambda: _gone(self.hooks.elements, name))
 
     def stream_feature(self, feature: Callable[[str], bytes]) -> None:
         """`feature(domain)` gives the XML to offer after authentication, or nothing."""
@@ -188,6 +189,10 @@ class Api:
         call.clock = self.clock
         call.start(seconds, now=False)
         self._undo.append(lambda: call.stop() if call.running else None)
+
+
+def _gone(table: dict[Any, Any], key: Any) -> None:
+    del table[key]
 
 
 def features_of(modules: Iterable[Module], attribute: str) -> list[str]:

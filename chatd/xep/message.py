@@ -65,7 +65,8 @@ class Messages(Module):
             account = self._accounts.load(to)
             if isinstance(account, Deferred):
                 return account.addCallback(self._receive, message)
-        return self._receive(account, message)
+        self._receive(account, message)
+        return None
 
     def _receive(self, account: IAccount | None, message: Message) -> None:
         if account is None:
