@@ -102,7 +102,7 @@ class IAccounts(Interface):
     def find(bare: str) -> IAccount | None:
         """The account, if it is in memory; whoever is online is."""
 
-    def load(jid: JID) -> IAccount | Deferred[IAccount | None]:
+    def load(jid: JID) -> IAccount | Deferred[Any]:
         """The account, if need be from the store."""
 
     def online() -> Iterator[IAccount]:

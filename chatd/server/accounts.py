@@ -87,7 +87,7 @@ class Accounts:
         """Those with a session."""
         return (account for account in self._known.values() if account.sessions)
 
-    def load(self, jid: JID) -> Account | Deferred[Account | None]:
+    def load(self, jid: JID) -> Account | Deferred[Any]:
         """The account of this bare address; a Deferred where the store must be asked, of None if there is none."""
         account = self._known.get(jid.bare)
         if account is not None:
