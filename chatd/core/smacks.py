@@ -15,45 +15,29 @@ from chatd.core import ns
 from chatd.core.errors import StreamError
 from chatd.core.stanza import Stanza
 
-__all__ = ["ASK_EVERY", "QUEUE_BYTES", "StreamManagement", "TooHigh", "parse_h"]
+__all__ = ["ASK_EVERY", "QUEUE_BYTES", "StreamManagement", "parse_h"]
 
-#: An acknowledgement is asked for after so many stanzas; a timer asks for the rest (`wants_answer`).
+#: An acknowledgement is asked for after so many stanzas; a timer asks for the rest (`may_ask`).
 ASK_EVERY: Final = 10
 #: Content of all the stanzas that may wait for an acknowledgement: 64 of the largest.
 QUEUE_BYTES: Final = 16 << 20
 _MODULO: Final = 1 << 32
 
 
-class TooHigh(Exception):
-    """The client acknowledges what it was not sent, or less than before; h and sent as counters (6)."""
-
-    def __init__(self, h: int, sent: int) -> None:
-        super().__init__(h, sent)
-        self.h = h
-        self.sent = sent
-
-    def stream_error(self) -> StreamError:
-        """What the client is told: undefined-condition with <handled-count-too-high/> (6)."""
-        return StreamError(
-            "undefined-condition",
-            f"You acknowledged {self.h} stanzas, but I only sent you {self.sent} so far.",
-            f'<handled-count-too-high xmlns="{ns.SM}" h="{self.h}" send-count="{self.sent}"/>')
-
-
 class StreamManagement:
     """One session's XEP-0198 state, kept over its streams.
 
-    token: its SM-ID, empty where it may not be resumed. resume_s: seconds it waits for a new stream.
+    id: its SM-ID, empty where it may not be resumed. resume_s: seconds it waits for a new stream.
     limit, limit_bytes: stanzas, and bytes of their content, that may wait for an acknowledgement.
-    handled: how many stanzas of the client have been handled, for 'h'. asks_now: time to send <r/>;
-    `asked` clears it.
+    handled: how many stanzas of the client have been handled. asks_now: time to send <r/>; `asked` clears it.
+    len() is how many stanzas the client has not acknowledged.
     """
 
     __slots__ = ("_acknowledged", "_bytes", "_limit", "_limit_bytes", "_queue", "_since_asked", "asks_now",
-                 "handled", "resume_s", "token")
+                 "handled", "id", "resume_s")
 
-    def __init__(self, token: str, resume_s: float, limit: int, limit_bytes: int = QUEUE_BYTES) -> None:
-        self.token = token
+    def __init__(self, id: str, resume_s: float, limit: int, limit_bytes: int = QUEUE_BYTES) -> None:
+        self.id = id
         self.resume_s = resume_s
         self.handled = 0
         self.asks_now = False
@@ -67,12 +51,17 @@ class StreamManagement:
     @property
     def may_resume(self) -> bool:
         """The client asked for resumption and was granted it."""
-        return bool(self.token)
+        return bool(self.id)
 
     # -- what the client sends
     def count(self) -> None:
         """A stanza of the client was handled: the server has taken responsibility for it (4)."""
         self.handled = (self.handled + 1) % _MODULO
+
+    @property
+    def h(self) -> int:
+        """For <a/>, <resumed/> and <failed/>."""
+        return self.handled
 
     # -- what the client gets
     def sent(self, stanza: Stanza) -> bool:
@@ -94,21 +83,29 @@ class StreamManagement:
         self.asks_now = False
 
     @property
-    def wants_answer(self) -> bool:
+    def may_ask(self) -> bool:
         """Something waits that no <r/> has asked about yet."""
         return self._since_asked > 0 and bool(self._queue)
 
-    @property
-    def waiting(self) -> int:
-        """How many stanzas the client has not acknowledged."""
+    def __len__(self) -> int:
         return len(self._queue)
 
+    def __bool__(self) -> bool:
+        return True  # stream management is on, also while nothing waits
+
     def acknowledge(self, h: int) -> int:
-        """The client has handled `h` stanzas in all (0 to 2**32 - 1); how many were news. Raises TooHigh."""
+        """The client has handled `h` stanzas in all (0 to 2**32 - 1); gives how many were news.
+
+        StreamError undefined-condition with <handled-count-too-high/> for more than it was sent, which a number
+        that went backwards looks like (6).
+        """
         news = (h - self._acknowledged) % _MODULO
         queue = self._queue
         if news > len(queue):
-            raise TooHigh(h, (self._acknowledged + len(queue)) % _MODULO)
+            sent = (self._acknowledged + len(queue)) % _MODULO
+            raise StreamError(
+                "undefined-condition", f"You acknowledged {h} stanzas, but I only sent you {sent} so far.",
+                f'<handled-count-too-high xmlns="{ns.SM}" h="{h}" send-count="{sent}"/>')
         for _ in range(news):
             self._bytes -= len(queue.popleft().inner)
         self._acknowledged = h
@@ -122,7 +119,7 @@ class StreamManagement:
 
     def resume(self, h: int) -> list[Stanza]:
         """The client is back and has handled `h` stanzas (5): what to send again, oldest first; it goes on
-        waiting for its acknowledgement, which is to be asked for. Raises TooHigh."""
+        waiting for its acknowledgement, which is to be asked for. StreamError as `acknowledge`."""
         self.acknowledge(h)
         self._since_asked = len(self._queue)
         self.asks_now = bool(self._queue)
