@@ -467,6 +467,11 @@ class SocketTLS(_Base):
             self._goodbye_said = True
         return True
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much was written and is not sent yet."""
+        return len(self.dataBuffer) - self.offset + self._tempDataLen
+
     # -- what TLS knows
 
     def alpn(self) -> bytes:

@@ -1,0 +1,175 @@
+"""Stream management on live streams, XEP-0198: <enable/>, <r/>, <a/>, and the sessions that may be resumed.
+
+The counters and the queue are `chatd.core.smacks`.  Here they meet the session, the store and the streams:
+
+- <enable/>, <r/> and <resume/> are worked off in order with the stanzas around them, as elements the session hands to
+  the router's hooks.  So no stanza that came before <enable/> is counted, and <r/> never overtakes a stanza that
+  still waits for the store.
+- An answer to <r/> carries the count of the moment <r/> was reached, and is sent when all rows written until then are
+  on the disk.  What failed to be written was answered with an error before, so it is handled as well.
+- A session is found by its SM-ID, on TCP and WebSocket alike, by its own account only.  Its former stream, if it is still
+  there, is closed with conflict first, and what that one had received is brought to the disk.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.logger import Logger
+
+from chatd.core import ns
+from chatd.core import stream_xml as xml
+from chatd.core.errors import StreamError
+from chatd.core.smacks import StreamManagement
+from chatd.core.stanza import Stanza
+from chatd.core.stream_xml import Wire
+from chatd.interfaces import ISession
+
+if TYPE_CHECKING:
+    from chatd.server.session import Session
+    from chatd.server.stream import ClientStream
+    from chatd.server.streams import ClientStreams
+
+__all__ = ["ACK_S", "REQUEST", "ResumableSessions", "Resumption"]
+
+log = Logger()
+
+REQUEST: Final = f"<r xmlns='{ns.SM}'/>".encode()
+ACK_S: Final = 60.0
+"""How long a client that was asked may say nothing at all before its connection counts as dead."""
+_REMEMBERED: Final = 2000
+"""Ended sessions whose count is still told with <failed/>."""
+
+
+class Resumption(Stanza):
+    """The place in a session's order behind which everything of its former stream has been worked off."""
+
+    __slots__ = ("given", "session", "stream")
+
+    def __init__(self, stream: ClientStream, session: Session, h: int) -> None:
+        super().__init__("resume", {}, ns_=ns.SM)
+        self.stream = stream
+        self.session = session
+        self.given = h
+
+
+class ResumableSessions:
+    """The sessions with stream management, by SM-ID; registers what the router must know of 0198."""
+
+    def __init__(self, streams: ClientStreams) -> None:
+        self._streams = streams
+        self._router = streams.router
+        self._sessions: dict[str, Session] = {}
+        self._ended: OrderedDict[str, tuple[str, int]] = OrderedDict()      # SM-ID -> bare address, h
+        hooks = streams.router.hooks
+        hooks.elements[f"{ns.SM} enable"] = self._enable
+        hooks.elements[f"{ns.SM} r"] = self._requested
+        hooks.elements[f"{ns.SM} resume"] = self._reached
+        hooks.on("session.closed", self._closed, 0)
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @property
+    def hibernating(self) -> int:
+        """How many wait for their client."""
+        return sum(session.stream is None for session in self._sessions.values())
+
+    def shutdown(self) -> None:
+        """Ends those without a stream; what they hold goes back to the router."""
+        for session in list(self._sessions.values()):
+            if session.stream is None:
+                session.close()
+
+    # -- what the client sends, in order
+    def _enable(self, session: ISession, element: Stanza) -> None:
+        """XEP-0198 3."""
+        stream = session.stream
+        if stream is None:
+            return                      # cut before its turn came: the client never learns, so it is not on
+        if stream.wire is Wire.BOSH:
+            stream.send(xml.sm_failed("feature-not-implemented"))
+            return
+        if session.smacks is not None:
+            stream.send(xml.sm_failed("unexpected-request"))
+            return
+        limits = self._streams.limits
+        resume_s = min(_seconds(element.attrs.get("max"), limits.resume_s), limits.resume_s)
+        may_resume = element.attrs.get("resume") in ("true", "1") and resume_s > 0
+        token = self._streams.token() if may_resume else ""
+        session.smacks = StreamManagement(token, resume_s if may_resume else 0, limits.resume_stanzas)
+        if may_resume:
+            self._sessions[token] = session
+        stream.send(xml.sm_enabled(token or None, resume_s))
+
+    def _requested(self, session: ISession, element: Stanza) -> None:
+        """<r/>: the answer waits for the disk."""
+        if session.smacks is None:
+            raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
+        self._router.store.then(self._answer, session, session.smacks.h)
+
+    def _answer(self, error: Exception | None, session: ISession, h: int) -> None:
+        stream = session.stream
+        if stream is not None:
+            stream.send(b"<a xmlns='%b' h='%d'/>" % (ns.SM.encode(), h))
+
+    # -- resumption, XEP-0198 5
+    def resume(self, stream: ClientStream, previd: str, h: int) -> None:
+        """`stream`, whose account is authenticated, asks for that session; it is told by `resumed` or `not_resumed`."""
+        account = stream.bare
+        session = self._sessions.get(previd)
+        if session is None or session.account.bare != account:
+            owner, known = self._ended.get(previd, ("", None))
+            stream.not_resumed(known if owner == account else None)
+            return
+        if session.stream is not None:
+            former, session.stream = session.stream, None
+            former.session = None
+            former.close(StreamError("conflict", "The session goes on over another connection."))
+            session.lost_stream()
+        # What was received by then is worked off first, then brought to the disk; only then the count holds.
+        session.receive(Resumption(stream, session, h))
+
+    def _reached(self, session: ISession, element: Stanza) -> None:
+        if isinstance(element, Resumption):
+            self._router.store.then(self._go_on, element)
+        elif session.stream is not None:        # a bound client asks to resume: too late (XEP-0198 5)
+            session.stream.send(xml.sm_failed("unexpected-request"))
+
+    def _go_on(self, error: Exception | None, asked: Resumption) -> None:
+        session, stream = asked.session, asked.stream
+        smacks = session.smacks
+        if stream.is_closing:
+            return                              # it hibernates on until somebody else comes, or its time is up
+        if session.is_closed or smacks is None:
+            stream.not_resumed(None)
+            return
+        if session.stream is not None:          # somebody else was faster; the last to come gets it
+            self.resume(stream, smacks.id, asked.given)
+            return
+        try:
+            again = smacks.resume(asked.given)
+        except StreamError as broken:
+            stream.close(broken)
+            return
+        session.take_stream(stream)
+        stream.resumed(session, smacks.h, again)
+        if again:
+            stream.ask()
+            smacks.asked()
+        self._router.hooks.tell("session.resumed", session)
+
+    # -- the end
+    def _closed(self, session: Any) -> None:
+        smacks = session.smacks
+        if smacks is None or self._sessions.pop(smacks.id, None) is None:
+            return
+        self._ended[smacks.id] = (session.account.bare, smacks.h)
+        while len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
+
+
+def _seconds(text: str | None, otherwise: int) -> int:
+    """The time a client names, or ours where it names none that is a number."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else otherwise

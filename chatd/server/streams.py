@@ -1,0 +1,223 @@
+"""What all streams of clients share, whatever carries them: limits, log-in back-off, the sweep, the shutdown.
+
+One `ClientStreams` a daemon.  TCP, WebSocket and BOSH (`c2s`, `websocket`, `bosh`) are handed it and ask it for
+everything that is not theirs alone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from chatd.core import ns
+from chatd.core.errors import StanzaError, StreamError
+from chatd.core.hooks import Request
+from chatd.core.jid import JID
+from chatd.core.limits import Backoff
+from chatd.core.negotiation import Terms
+from chatd.server.stream_management import ResumableSessions
+
+if TYPE_CHECKING:
+    from chatd.server.router import Router
+    from chatd.server.stream import ClientStream
+
+__all__ = ["ClientStreams", "Counts"]
+
+log = Logger()
+
+SWEEP_S: Final = 10.0
+"""How often all streams are looked over: who owes an acknowledgement, who has fallen silent."""
+GOODBYE_S: Final = 3.0
+"""How long a peer has for its own end after ours."""
+
+#: Wrong passwords are counted three times: for the account from this address, which is the guesser or the phone with
+#: an old password and waits long; for the address, behind which a whole office may sit; and for the account, whose
+#: owner must not be locked out by somebody who guesses from everywhere.
+_PAIR_BACKOFF: Final[dict[str, Any]] = {"free": 5, "first_s": 1.0, "longest_s": 300.0}
+_ADDRESS_BACKOFF: Final[dict[str, Any]] = {"free": 20, "first_s": 1.0, "longest_s": 60.0}
+_ACCOUNT_BACKOFF: Final[dict[str, Any]] = {"free": 20, "first_s": 1.0, "longest_s": 15.0}
+
+
+@attrs.define
+class Counts:
+    """What the metrics show; plain integers, because they stand in the path of every stanza.
+
+    stanzas_in, stanzas_out: first-level elements received after log-in, and stanzas sent.  log_ins,
+    log_ins_failed: SASL exchanges.  resumed, resume_failed: XEP-0198.  refused: connections above the limit of
+    their address.
+    """
+
+    stanzas_in: int = 0
+    stanzas_out: int = 0
+    log_ins: int = 0
+    log_ins_failed: int = 0
+    resumed: int = 0
+    resume_failed: int = 0
+    refused: int = 0
+
+
+class ClientStreams:
+    """The streams of clients of this daemon.
+
+    router: the Router.  settings: of the daemon; `server.host`, `limits` and `auth` are read.  auth: an
+    IAuthentication.  clock: time and timed calls.  secret: the site's, for the salts of unknown accounts.
+    token: fresh random text for stream ids, nonces, resources and session ids.
+    """
+
+    def __init__(self, router: Router, settings: Any, auth: Any, clock: IReactorTime, secret: bytes,
+                 token: Callable[[], str] = lambda: secrets.token_urlsafe(18)) -> None:
+        self.router = router
+        self.auth = auth
+        self.clock = clock
+        self.seconds = clock.seconds
+        self.token = token
+        self.secret = secret
+        self.counts = Counts()
+        self.open: set[ClientStream] = set()
+        self.is_closing = False
+        self.addresses: Counter[str] = Counter()
+        self._pair_backoff = Backoff(**_PAIR_BACKOFF)
+        self._address_backoff = Backoff(**_ADDRESS_BACKOFF)
+        self._account_backoff = Backoff(**_ACCOUNT_BACKOFF)
+        self._emptied: Deferred[None] | None = None
+        self._sweeping = LoopingCall(self.sweep)
+        self._sweeping.clock = clock
+        self.reload(settings)
+        self.resumable = ResumableSessions(self)
+        for target in ("account", "domain"):
+            router.hooks.iqs[target, "set", f"{ns.BIND} bind"] = (_bind_again, True)
+            router.hooks.iqs[target, "set", f"{ns.SESSION} session"] = (_establish, True)
+
+    def reload(self, settings: Any) -> None:
+        """Takes over changed settings; streams that are up keep the limits they began with."""
+        self.limits = settings.limits
+        hooks = self.router.hooks
+
+        def features(domain: str) -> bytes:
+            return b"".join([feature(domain) for feature in hooks.stream_features])
+
+        auth = self.auth
+        self.terms = Terms(
+            host=settings.server.host, domains=self.router.domains, secret=self.secret, token=self.token,
+            features=features, has_verifiers=getattr(auth, "has_verifiers", True),
+            has_plain=getattr(auth, "has_plain", True), iterations=settings.auth.scram_iterations)
+        self.terms_bosh = attrs.evolve(self.terms, has_sm=False)    # BOSH repeats what was lost by itself
+
+    # -- life
+    def start(self) -> None:
+        """Begins the sweep."""
+        if not self._sweeping.running:
+            self._sweeping.start(SWEEP_S, now=False)
+
+    def shutdown(self) -> Deferred[None]:
+        """Tells every client system-shutdown and ends every session, those that wait to be resumed too.
+
+        What their clients had not acknowledged goes back to the router, and so to the offline messages.
+        Fires when the last carrier has gone, or after GOODBYE_S.
+        """
+        self.is_closing = True
+        if self._sweeping.running:
+            self._sweeping.stop()
+        error = StreamError("system-shutdown", "The server is being shut down.")
+        for stream in list(self.open):
+            stream.shut(error)
+        self.resumable.shutdown()
+        done: Deferred[None] = Deferred()
+        if not self.open:
+            done.callback(None)
+            return done
+        self._emptied = done
+        late = self.clock.callLater(GOODBYE_S, self._give_up)
+
+        def ended(_: None) -> None:
+            if late.active():
+                late.cancel()
+
+        return done.addCallback(ended)
+
+    def _give_up(self) -> None:
+        for stream in list(self.open):
+            stream.abort()
+        self._gone()
+
+    def _gone(self) -> None:
+        done, self._emptied = self._emptied, None
+        if done is not None:
+            done.callback(None)
+
+    def sweep(self) -> None:
+        """Looks every stream over; called every SWEEP_S."""
+        now = self.seconds()
+        for stream in list(self.open):
+            try:
+                stream.look_over(now)
+            except Exception:
+                # One stream must not end the sweep of all others.
+                log.failure("{stream!r} could not be looked over", stream=stream)
+
+    # -- who is connected
+    def begin(self, stream: ClientStream, address: str) -> bool:
+        """A carrier is there; False where its address has too many, and then it is not counted."""
+        if self.is_closing or self.addresses[address] >= self.limits.connections_per_address:
+            self.counts.refused += 1
+            if not self.addresses[address]:
+                del self.addresses[address]
+            return False
+        self.addresses[address] += 1
+        self.open.add(stream)
+        return True
+
+    def end(self, stream: ClientStream, address: str) -> None:
+        """A carrier that had begun is gone."""
+        if stream not in self.open:
+            return
+        self.open.discard(stream)
+        self.addresses[address] -= 1
+        if self.addresses[address] <= 0:
+            del self.addresses[address]
+        if not self.open:
+            self._gone()
+
+    # -- log-ins
+    def must_wait(self, address: str, account: str) -> float:
+        """Seconds until this address may try to log in to this account (bare address), 0 for now."""
+        now = self.seconds()
+        return max(self._pair_backoff.wait(f"{address} {account}", now),
+                   self._address_backoff.wait(address, now), self._account_backoff.wait(account, now))
+
+    def log_in_failed(self, address: str, jid: JID | None, condition: str, reason: str, mechanism: str) -> None:
+        """A SASL exchange failed; a wrong password, or a name that is none, counts."""
+        self.counts.log_ins_failed += 1
+        if condition == "not-authorized":
+            now = self.seconds()
+            self._address_backoff.failed(address, now)
+            if jid is not None:
+                self._pair_backoff.failed(f"{address} {jid.bare}", now)
+                self._account_backoff.failed(jid.bare, now)
+        log.info("log-in of {jid} from {address} failed: {condition} ({reason}, {mechanism})",
+                 jid=jid.bare if jid is not None else "?", address=address, condition=condition, reason=reason,
+                 mechanism=mechanism or "no mechanism")
+
+    def log_in_succeeded(self, address: str, jid: JID) -> None:
+        """The right password: the past is forgotten."""
+        self.counts.log_ins += 1
+        self._pair_backoff.succeeded(f"{address} {jid.bare}")
+        self._address_backoff.succeeded(address)
+        self._account_backoff.succeeded(jid.bare)
+
+
+def _bind_again(request: Request) -> None:
+    """RFC 6120 7.1: one resource a stream."""
+    raise StanzaError("not-allowed", text="This stream has its resource already.")
+
+
+def _establish(request: Request) -> None:
+    """RFC 3921 3: answered, and without meaning since RFC 6121."""
