@@ -37,10 +37,6 @@ class TokenBucket:
         self._level = level = level - amount
         return 0.0 if level >= 0 else -level / self.rate
 
-    def is_full(self, now: float) -> bool:
-        """Nothing taken that has not been refilled."""
-        return self._level + max(0.0, now - self._last) * self.rate >= self.burst
-
 
 class Backoff:
     """Failed log-ins of one kind of key (an address, an account): who has to wait, and how long.

@@ -35,8 +35,10 @@ Each call returns the actions to carry out, in order:
 The answering calls return actions too, and none when the stream was closed meanwhile. While an answer is due,
 what the client pipelines is held here.
 
-Once `n.is_bound`, a carrier may hand stanzas straight to the session, unless `n.claims(stanza)`. Time-outs,
-sizes, back-off and the session itself are the carrier's. Illegal calls of ours raise RuntimeError.
+Once `n.is_bound` and nothing more was returned to be done, a carrier may let go of it and hand elements straight
+to the session. A second bind, <session/>, <enable/> and <resume/> are then the session's to answer, as the rows
+of "bound" do. Time-outs, sizes, back-off and the session itself are the carrier's. Illegal calls of ours raise
+RuntimeError.
 """
 from __future__ import annotations
 
@@ -213,13 +215,6 @@ class Negotiation:
     def is_waiting(self) -> bool:
         """An answer of ours is due; reading on may be put off."""
         return self.state in ("securing", "verifying", "binding", "resuming")
-
-    @staticmethod
-    def claims(stanza: Stanza) -> bool:
-        """A bound stream's element that is for `received` and not for the session."""
-        if stanza.ns == ns.CLIENT and stanza.name in STANZA_NAMES:
-            return stanza.name == "iq" and stanza.payload in (_BIND, _SESSION)
-        return (stanza.ns, stanza.name) in _EVENT_OF or stanza.name in STANZA_NAMES
 
     # The table at work
 

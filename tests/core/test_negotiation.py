@@ -408,19 +408,6 @@ def test_session_and_stanzas_once_bound() -> None:
     assert error_of(client.send(AUTH)) == "policy-violation"
 
 
-@pytest.mark.parametrize("element,claimed", [
-    (MESSAGE, False), (BIND, True), (SESSION, True), (ENABLE, True), (RESUME, True), (AUTH, True),
-    (STARTTLS, True), ("<r xmlns='urn:xmpp:sm:3'/>", False), ("<a xmlns='urn:xmpp:sm:3' h='1'/>", False),
-    ("<active xmlns='urn:xmpp:csi:0'/>", False), ("<message xmlns='jabber:server'/>", True),
-    ("<iq type='result' id='1'/>", False)])
-def test_claims(element: str, claimed: bool) -> None:
-    client = Client(is_secured=True).bind()
-    seen = []
-    client.n.received = lambda stanza: seen.append(stanza) or []  # type: ignore
-    client.send(element)
-    assert Negotiation.claims(seen[0]) is claimed
-
-
 def test_what_is_pipelined_behind_a_bind_waits() -> None:
     client = Client(is_secured=True).log_in()
     client.send(BIND)

@@ -273,7 +273,7 @@ def test_base64_round_trip(data: bytes) -> None:
     assert sasl.decode(sasl.encode(data)) == data
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(("SCRAM-SHA-256", "SCRAM-SHA-1-PLUS", "PLAIN")),
        st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([
            b"n,,n=john,r=abc", b"p=tls-exporter,,n=john,r=abc", b"\0john\0pw",
