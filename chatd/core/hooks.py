@@ -7,6 +7,7 @@ Events, with what their hooks get and may return
     presence.initial(session)                   first available presence of a session (RFC 6121 4.2)
     presence.sent(session, stanza)              undirected presence, before it is broadcast; may return another
     presence.out(account, to)                   presence for one address, of any type; may raise
+    iq.out(account, to)                         an iq leaves a session; may raise
     presence.available(session)                 priority is not negative now, and was or there was none
     message.sent(message)                       a message leaves an account; may raise or change `message`
     message.received(message)                   a message reaches an account; may raise or change it
@@ -14,7 +15,8 @@ Events, with what their hooks get and may return
     message.offline(message)                    nobody is there; a hook that keeps it returns True
     roster.removed(account, item, types, hide)  a contact is out of the roster; stanzas owed to it
     iq.answered(stanza, from, to)               a result or error for an account or domain of ours
-    disco.info(request, node) -> features       strings; a falsy node is the entity itself
+    disco.info(request, node) -> features       strings; a falsy node is the entity itself; None: no such node
+    disco.items(request, node) -> items         (jid, name, node) triples, likewise
     account.loaded(account)                     its state was read from the store
     account.deleted(account)                    it is no more
 """

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from wokkel.component import Router as ComponentRouter
 from zope.interface import implementer
 
+from chatd.core.blocking import blocks
 from chatd.core.errors import StanzaError, StreamError
 from chatd.core.hooks import ANSWERED, Hooks, Request
 from chatd.core.jid import JID, InvalidJID
@@ -180,6 +181,8 @@ class Router:
     # -- iq, RFC 6120 8.2.3 and RFC 6121 8.5
     def _own_iq(self, session: Session, stanza: Stanza, to: JID) -> Deferred[Any] | None:
         self._check_iq(stanza)
+        for hook in self.hooks.events.get("iq.out", ()):
+            hook(session.account, to)
         if to.domain not in self.domains:
             self.store.then(self._out_after_store, stanza, to)
             return None
@@ -203,7 +206,7 @@ class Router:
 
     def _iq_to(self, stanza: Stanza, from_: JID, to: JID, session: Session | None) -> Deferred[Any] | None:
         if to.resource and to.local:
-            self._iq_to_session(stanza, from_, to)
+            self._iq_to_session(stanza, from_, to, session)
             return None
         kind = stanza.attrs["type"]
         if kind in ("result", "error"):
@@ -225,7 +228,7 @@ class Router:
 
     def _ask_account(self, account: Account | None, hook: Callable[[Request], Any],
                      request: Request) -> Deferred[Any] | None:
-        if account is None or request.from_.bare in account.blocked:
+        if account is None or _is_blocked(account, request.from_):
             raise StanzaError("service-unavailable")
         request.account = account
         return self._ask(hook, request)
@@ -252,11 +255,14 @@ class Router:
         else:
             self.back(stanza.result(result or b""))
 
-    def _iq_to_session(self, stanza: Stanza, from_: JID, to: JID) -> None:
+    def _iq_to_session(self, stanza: Stanza, from_: JID, to: JID, sender: Session | None) -> None:
         account = self.accounts.find(to.bare)
         session = account.sessions.get(to.resource) if account is not None else None
-        if session is None or account is None or (from_.bare != to.bare and from_.bare in account.blocked):
+        if session is None or account is None or _is_blocked(account, from_):
             raise StanzaError("service-unavailable")        # RFC 6121 8.5.3.2.3
+        found = self.hooks.iqs.get(("resource", stanza.attrs["type"], stanza.payload))
+        if found is not None:
+            found[0](Request(stanza, from_, to, sender, account))
         self.store.then(self._deliver, session, stanza)
 
     def _deliver(self, error: Exception | None, session: Session, stanza: Stanza) -> None:
@@ -267,3 +273,8 @@ class Router:
         """Called once by each session, when it is over."""
         self.hooks.tell("session.closed", session)
         self.accounts.detach(session.account, session)
+
+
+def _is_blocked(account: Account, from_: JID) -> bool:
+    """Does the account not want to hear of this address (XEP-0191)?  Of itself it always does."""
+    return bool(account.blocked) and from_.bare != account.bare and blocks(account.blocked, from_)

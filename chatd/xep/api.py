@@ -121,8 +121,9 @@ class Api:
         """`hook(request)` answers iqs of this `kind` ("get", "set") with `payload` ("NS NAME") as first child.
 
         target: "account" for the bare address of a local account, or no address at all; "domain" for one
-        of our domains.  own: of an account target, nobody but the account itself may ask (others get what
-        an account that does not exist gives).  The hook returns the result's inner bytes, None for an
+        of our domains; "resource" for a full address: the hook may only refuse, its client answers.  own: of
+        an account target, nobody but the account itself may ask (others get what an account that does
+        not exist gives).  The hook returns the result's inner bytes, None for an
         empty result, a Stanza, a Deferred of these, or ANSWERED; it refuses by StanzaError.
         """
         key = (target, kind, payload)

@@ -72,9 +72,10 @@ class Messages(Module):
         if account is None:
             raise StanzaError("service-unavailable")                    # RFC 6121 8.5.1
         message.account = account
+        # Before the hooks: what is refused here must not stand in an archive (XEP-0313 6.1).
+        sessions = route_message(message.stanza.attrs.get("type"), message.to.resource, account.sessions)
         for hook in self._events.get("message.received", ()):
             hook(message)
-        sessions = route_message(message.stanza.attrs.get("type"), message.to.resource, account.sessions)
         if sessions is None:
             self._keep(message)
         elif sessions:
