@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
 
 from chatd.core import subscription
 from chatd.core.blocking import blocks
@@ -24,6 +25,8 @@ from chatd.xep.api import Api, Module
 from chatd.xep.roster import Roster
 
 __all__ = ["Presence"]
+
+log = Logger()
 
 _SUBSCRIPTION: Final = frozenset(subscription.TYPES)
 _DIRECTED_MOST: Final = 1000    # addresses remembered per session, to tell them that it is gone
@@ -245,13 +248,18 @@ class Presence(Module):
         bare = stanza.readdressed(from_=account.bare, to=to.bare)
 
         def act(_: Any) -> Any:
-            passed = None
-            if Action.ROUTE in outcome.actions:
-                passed = self._pass(bare, account.jid, JID.parse(to.bare))
-            self._show_or_hide(account, to.bare, outcome.actions)
-            return passed
+            passed = self._pass(bare, account.jid, JID.parse(to.bare)) if Action.ROUTE in outcome.actions else None
+            if passed is None:
+                self._show_or_hide(account, to.bare, outcome.actions)
+                return None
+            # The contact hears of the approval, or of its end, before it sees presence come or go.
+            return passed.addBoth(self._then_show_or_hide, account, to.bare, outcome.actions)
 
         return kept.addCallback(act)
+
+    def _then_show_or_hide(self, result: Any, account: IAccount, bare: str, actions: Action) -> Any:
+        self._show_or_hide(account, bare, actions)
+        return result
 
     def _subscription_in(self, account: IAccount, stanza: Stanza, from_: JID, kind: str) -> Deferred[Any] | None:
         """RFC 6121 3, the contact's side."""
@@ -298,14 +306,17 @@ class Presence(Module):
 
     def _removed(self, account: IAccount, item: RosterItem, types: tuple[str, ...], hide: bool) -> None:
         """The client took a contact out of its roster: the contact's side follows (RFC 6121 2.5.2)."""
-        to = JID.parse(item.jid)
+        Deferred.fromCoroutine(self._tell_removed(account, item.jid, types, hide)).addErrback(
+            lambda failure: log.failure("{jid} is not told", failure=failure, jid=item.jid))
+
+    async def _tell_removed(self, account: IAccount, bare: str, types: tuple[str, ...], hide: bool) -> None:
+        to = JID.parse(bare)
         for kind in types:
-            passed = self._pass(Stanza("presence", {"from": account.bare, "to": item.jid, "type": kind}),
-                                account.jid, to)
+            passed = self._pass(Stanza("presence", {"from": account.bare, "to": bare, "type": kind}), account.jid, to)
             if passed is not None:
-                passed.addErrback(lambda failure: failure.trap(StanzaError) and None)
+                await passed
         if hide:
-            self._show_or_hide(account, item.jid, Action.HIDE)
+            self._show_or_hide(account, bare, Action.HIDE)
 
     # -- ways out
     def _out(self, stanza: Stanza, to: JID) -> None:
@@ -314,7 +325,7 @@ class Presence(Module):
             self._router.route_out(stanza, to)
         except StanzaError as error:
             if stanza.attrs.get("type") in _SUBSCRIPTION:
-                self._router.answer(stanza, error)
+                self._pass(stanza.error(error), to, JID.parse(stanza.attrs["from"]))
 
     def undelivered(self, session: ISession, stanza: Stanza) -> None:
         """Presence that a client did not get is out of date by now; requests are kept with the roster."""

@@ -46,7 +46,7 @@ class Roster(Module):
             raise StanzaError("forbidden")
         session.interested = True
         version = parse_version(request.child)
-        if version is not None and version == account.roster_version:
+        if version and version == account.roster_version:
             return b""                                      # RFC 6121 2.6.3: nothing has changed
         if version:
             return self.api.store.roster.changes_since(account.id, version).addCallback(

@@ -125,7 +125,7 @@ class World:
 
     async def settle(self) -> None:
         """Until nothing is left to do: the store has written and the reactor has turned."""
-        for _ in range(3):
+        for _ in range(8):
             await self.store.barrier()
             await self.store.private.get(0, "nothing at-all")       # behind everything asked for before
             await turn()
