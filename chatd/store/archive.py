@@ -68,6 +68,8 @@ class Archive:
     async def _expire(self, before_stamp_ms: int) -> int:
         bound = first_id_of(before_stamp_ms) - 1
         deleted = 0
+        self._batches.flush()
+        await self._batches.barrier()
         if self.late_index is not None:
             await self._database.write(enter_rows)
         for account in await self._database.read(_accounts_with, bound):
@@ -101,7 +103,8 @@ class Archive:
 
 def _filters(session: Session, account: int, query: ArchiveQuery) -> tuple[str, list[Any]]:
     """The WHERE of everything a query says but paging. Raises ItemNotFound."""
-    where, values = ["account = ?"], [account]
+    where: list[str] = ["account = ?"]
+    values: list[Any] = [account]
     named = {id for id in (query.before_id, query.after_id, *query.ids) if id is not None}
     _require(session, account, named)
     if query.with_jid is not None:

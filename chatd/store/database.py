@@ -20,7 +20,6 @@ from twisted.logger import Logger
 
 from chatd.store.engine import Engine
 from chatd.store.errors import StoreClosed, StoreError, StoreUnavailable
-from chatd.store.session import Session
 
 log = Logger()
 T = TypeVar("T")
@@ -124,7 +123,9 @@ class Database:
         """
         self.before_write()
         self._writing += 1
-        return self._run(self._writer, self._transaction, job, args).addBoth(self._written)
+        done: Deferred[T] = self._run(self._writer, self._transaction, job, args)
+        done.addBoth(self._written)
+        return done
 
     def write_alone(self, job: Callable[..., T], *args: Any) -> Deferred[T]:
         """As write, for a job that minds its transactions itself and may be run twice."""

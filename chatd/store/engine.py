@@ -13,8 +13,9 @@ class Engine(Protocol):
     """What differs between SQLite and PostgreSQL.
 
     late_index: the archive's rows get their index entries in rounds (`chatd.store.late_index`).
-    has_readers: other connections see the same database. wants_checkpoints: `chatd.store.checkpoint` is for it. module: the DB-API module. error: its base exception.
-    where: the database in words, without a password. dialect: the word in the names of schema files.
+    has_readers: other connections see the same database. wants_checkpoints: `chatd.store.checkpoint` is for
+    it. module: the DB-API module. error: its base exception. where: the database in words, without a
+    password. dialect: the word in the names of schema files.
     """
 
     dialect: str
@@ -53,7 +54,7 @@ class Engine(Protocol):
         """Copy everything before an upgrade from that version; return where the copy is."""
 
     def references_off(self, session: Session) -> AbstractContextManager[None]:
-        """Around an upgrade, outside its transaction: tables may be rebuilt without losing what refers to them."""
+        """Around an upgrade, outside its transaction: rebuilding a table keeps what refers to it."""
 
     def check(self, session: Session) -> None:
         """Verify references after an upgrade. Raises StoreError."""
