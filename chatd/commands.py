@@ -6,7 +6,7 @@ is kept of a password, the server holds the sessions. Modules add their own thro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -16,10 +16,7 @@ from chatd.core.errors import StreamError
 from chatd.core.jid import JID, InvalidJID
 from chatd.server.control import CommandError, Commands, text_argument
 
-PASSWORD_BYTES = 1024
-"""Longest password taken, in UTF-8; PBKDF2 would take any length, a person's typing does not."""
-
-MakeVerifiers = Callable[[str, int], Mapping[str, Verifier]]
+MakeVerifiers = Callable[[str, int], Awaitable[Mapping[str, Verifier]]]
 
 
 class InMemory(Protocol):
@@ -74,7 +71,7 @@ class UserCommands:
     async def add(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Make the account `jid` with `password`; refused with conflict when it is there."""
         jid = self._jid(arguments)
-        verifiers = self._verifiers(arguments)
+        verifiers = await self._verifiers(arguments)
         try:
             await self.store.accounts.create(jid.local, jid.domain, verifiers, self.now())
         except AccountExists:
@@ -84,7 +81,7 @@ class UserCommands:
     async def passwd(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Set the password of `jid`; sessions that are open stay open."""
         row = await self._row(arguments)
-        await self.store.accounts.set_verifiers(row.id, self._verifiers(arguments))
+        await self.store.accounts.set_verifiers(row.id, await self._verifiers(arguments))
         return {"jid": row.jid}
 
     async def disable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,22 +134,16 @@ class UserCommands:
         except InvalidJID as error:
             raise CommandError("jid-malformed", f"{text!r} is not an address: {error}.") from None
         if not jid.local or jid.resource:
-            raise CommandError(
-                "jid-malformed", f"{text!r} is not an account's address, such as john@example.com."
-            )
+            raise CommandError("jid-malformed", f"{text!r} is not an account's address, such as john@example.com.")
         if jid.domain not in self.domains():
             served = ", ".join(sorted(self.domains()))
-            raise CommandError(
-                "item-not-found", f"{jid.domain} is not among this server's domains: {served}."
-            )
+            raise CommandError("item-not-found", f"{jid.domain} is not among this server's domains: {served}.")
         return jid
 
-    def _verifiers(self, arguments: Mapping[str, Any]) -> Mapping[str, Verifier]:
+    async def _verifiers(self, arguments: Mapping[str, Any]) -> Mapping[str, Verifier]:
         password = text_argument(arguments, "password")
-        if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES:
-            raise CommandError("not-acceptable", f"A password may have {PASSWORD_BYTES} bytes.")
         try:
-            return self.make_verifiers(password, self.iterations())
+            return await self.make_verifiers(password, self.iterations())
         except ValueError as error:
             raise CommandError("not-acceptable", f"This password cannot be used: {error}.") from None
 

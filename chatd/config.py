@@ -7,6 +7,7 @@ the modules and checked against them at the start and by `chatctl check`, not he
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from attrs import frozen
 from chatd.config_types import Address, Wrong, shown
 from chatd.settings import TABLES, Domain, Limits, Listen, Settings
 
-__all__ = ["Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "load", "read"]
+__all__ = ["Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "find", "live", "load", "read"]
 
 
 @frozen
@@ -49,6 +50,24 @@ class ConfigError(Exception):
         return "\n".join([f"{self.path}: {count}", *(f"  - {mistake}" for mistake in self.mistakes)])
 
 
+PLACES = ("etc/chatd.toml", "/etc/chatd/chatd.toml", "/etc/chatd.toml")
+"""Where the configuration is looked for when nobody says."""
+
+
+def find(named: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the configuration is: as named, else CHATD_CONFIG, else the first of PLACES there is.
+
+    Raises ConfigError when there is none.
+    """
+    if named or (named := environ.get("CHATD_CONFIG")):
+        return Path(named)
+    for place in PLACES:
+        if Path(place).exists():
+            return Path(place)
+    mistake = Mistake("", f"none of {', '.join(PLACES)} is there", "its place, by --config FILE")
+    raise ConfigError(Path(PLACES[0]), (mistake,))
+
+
 def load(path: str | Path) -> Settings:
     """Read the file at path. Raises ConfigError with everything that is wrong with it."""
     path = Path(path).absolute()
@@ -59,9 +78,7 @@ def load(path: str | Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         mistake = Mistake("", f"it cannot be read ({error})", "a UTF-8 file that this user may read")
     except tomllib.TOMLDecodeError as error:
-        mistake = Mistake(
-            "", f"it is not TOML ({error})", 'lines such as host = "chat.example.com" under [server]'
-        )
+        mistake = Mistake("", f"it is not TOML ({error})", 'lines such as host = "chat.example.com" under [server]')
     else:
         return read(raw, path)
     raise ConfigError(path, (mistake,))
@@ -91,14 +108,10 @@ def read(raw: Mapping[str, Any], path: Path) -> Settings:
         raise ConfigError(path, tuple(mistakes))
     _fill_public_url(tables)
     built = {name: cls(**tables[name]) for name, cls in TABLES.items()}
-    return Settings(
-        path=path, domains=tuple(Domain(**domain) for domain in domains), modules=modules, **built
-    )
+    return Settings(path=path, domains=tuple(Domain(**domain) for domain in domains), modules=modules, **built)
 
 
-def _table(
-    cls: type, raw: Mapping[str, Any], where: str, base: Path, mistakes: list[Mistake]
-) -> dict[str, Any]:
+def _table(cls: type, raw: Mapping[str, Any], where: str, base: Path, mistakes: list[Mistake]) -> dict[str, Any]:
     """Read the keys of one table; adds what is wrong to mistakes and returns what is right and given."""
     fields = {field.name: field for field in attrs.fields(cls)}
     _refuse_unknown(raw, list(fields), where, mistakes)
@@ -119,9 +132,7 @@ def _mapping(value: object, where: str, mistakes: list[Mistake]) -> Mapping[str,
     """Return value if it is a table; else note the mistake and return an empty one."""
     if isinstance(value, dict):
         return value
-    mistakes.append(
-        Mistake(where, f"{shown(value)} is not a table", f"a line [{where}] with its settings below")
-    )
+    mistakes.append(Mistake(where, f"{shown(value)} is not a table", f"a line [{where}] with its settings below"))
     return {}
 
 
@@ -131,18 +142,14 @@ def _domains(raw: object, base: Path, mistakes: list[Mistake]) -> list[dict[str,
         mistakes.append(Mistake("domain", "it is written as one table", "[[domain]], with two brackets"))
         return []
     if not isinstance(raw, list) or not raw or not all(isinstance(item, dict) for item in raw):
-        mistakes.append(
-            Mistake("domain", "no domain is given", '[[domain]] with name = "example.com" below it')
-        )
+        mistakes.append(Mistake("domain", "no domain is given", '[[domain]] with name = "example.com" below it'))
         return []
     found = [_table(Domain, item, f"domain[{number}]", base, mistakes) for number, item in enumerate(raw)]
     names: set[str] = set()
     for number, domain in enumerate(found):
         if domain.get("name") in names:
             mistakes.append(
-                Mistake(
-                    f"domain[{number}].name", f'"{domain["name"]}" is there already', "one [[domain]] a name"
-                )
+                Mistake(f"domain[{number}].name", f'"{domain["name"]}" is there already', "one [[domain]] a name")
             )
         names.add(domain.get("name", ""))
     return found
@@ -157,9 +164,7 @@ def _refuse_unknown(raw: Mapping[str, Any], known: list[str], where: str, mistak
             mistakes.append(Mistake(f"{where}.{key}" if where else key, "there is no such setting", right))
 
 
-def _check_together(
-    tables: dict[str, dict[str, Any]], domains: list[dict[str, Any]], mistakes: list[Mistake]
-) -> None:
+def _check_together(tables: dict[str, dict[str, Any]], domains: list[dict[str, Any]], mistakes: list[Mistake]) -> None:
     """Note what is wrong between settings that are each right alone."""
     limits, listen = tables["limits"], tables["listen"]
     default = Limits()
@@ -169,9 +174,7 @@ def _check_together(
             mistakes.append(Mistake(f"limits.{burst}", f"it is below limits.{rate}", f"{least} or more"))
     if limits.get("preauth_stanza_bytes", 0) > limits.get("stanza_bytes", default.stanza_bytes):
         mistakes.append(
-            Mistake(
-                "limits.preauth_stanza_bytes", "it is above limits.stanza_bytes", "the smaller of the two"
-            )
+            Mistake("limits.preauth_stanza_bytes", "it is above limits.stanza_bytes", "the smaller of the two")
         )
     seen: dict[Address, str] = {}
     for field in attrs.fields(Listen):
@@ -193,9 +196,7 @@ def _check_together(
     certificates = {(domain.get("certificate"), domain.get("key")) for domain in domains}
     if len({certificate for certificate, _ in certificates}) < len(certificates):
         mistakes.append(
-            Mistake(
-                "domain", "one certificate is given with two different keys", "the key that belongs to it"
-            )
+            Mistake("domain", "one certificate is given with two different keys", "the key that belongs to it")
         )
 
 
@@ -238,6 +239,18 @@ def changes(old: Settings, new: Settings) -> tuple[Change, ...]:
         if old.modules.get(name) != new.modules.get(name):
             found.append(Change(f"modules.{name}", False))
     return tuple(found)
+
+
+def live(old: Settings, new: Settings) -> Settings:
+    """Return what is in force after a reload: old, with those settings of new that a reload carries out."""
+    tables = {name: _live(cls, getattr(old, name), getattr(new, name)) for name, cls in TABLES.items()}
+    domains = [_live(Domain, domain, new.domain(domain.name) or domain) for domain in old.domains]
+    return attrs.evolve(old, domains=tuple(domains), **tables)
+
+
+def _live(cls: type, old: Any, new: Any) -> Any:
+    taken = {field.name: getattr(new, field.name) for field in attrs.fields(cls) if field.metadata["live"]}
+    return attrs.evolve(old, **taken)
 
 
 def _differences(cls: type, old: object, new: object, where: str) -> Iterator[Change]:

@@ -15,20 +15,17 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import chatd
 from chatd import ctl_output
-from chatd.config import ConfigError, load
+from chatd.config import PLACES, ConfigError, find, load
 from chatd.control_client import NotRunning, Refused, ask
 from chatd.settings import Settings
 
 DONE, REFUSED, WRONG_USE, NOT_RUNNING = range(4)
-CONFIGS = ("etc/chatd.toml", "/etc/chatd/chatd.toml", "/etc/chatd.toml")
 
 
 class WrongUse(Exception):
@@ -70,15 +67,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="the configuration (default: the first there is of " + ", ".join(CONFIGS) + ")",
+        help="the configuration (default: the first there is of " + ", ".join(PLACES) + ")",
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
     parser.add_argument("--version", action="version", version=f"chatctl {chatd.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _user_commands(commands)
-    check = commands.add_parser(
-        "check", help="what is wrong with configuration, certificates, DNS, ports, disk"
-    )
+    check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.set_defaults(do=check_installation)
     for words, says in (
@@ -87,9 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("help", "all commands of the running daemon, those of its modules included"),
     ):
         commands.add_parser(words, help=says).set_defaults(do=simple, words=words)
-    other = commands.add_parser(
-        "do", help="any other command of the daemon: chatctl do WORD ... [NAME=VALUE ...]"
-    )
+    other = commands.add_parser("do", help="any other command of the daemon: chatctl do WORD ... [NAME=VALUE ...]")
     other.add_argument("words", nargs="+", metavar="WORD")
     other.set_defaults(do=send)
     return parser
@@ -118,19 +111,8 @@ def _user_commands(commands: Any) -> None:
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    """Return the configuration that the command line means; raises ConfigError, WrongUse."""
-    return load(config_path(arguments))
-
-
-def config_path(arguments: argparse.Namespace) -> Path:
-    """Return where the configuration is: --config, else CHATD_CONFIG, else the first of CONFIGS there is."""
-    named = arguments.config or os.environ.get("CHATD_CONFIG")
-    if named:
-        return Path(named)
-    for place in CONFIGS:
-        if Path(place).exists():
-            return Path(place)
-    raise WrongUse(f"there is no configuration at {', '.join(CONFIGS)}; name it: --config FILE")
+    """Return the configuration that the command line means; raises ConfigError."""
+    return load(find(arguments.config))
 
 
 def _do(arguments: argparse.Namespace, words: str, values: dict[str, Any]) -> int:
@@ -209,7 +191,7 @@ def check_installation(arguments: argparse.Namespace) -> int:
     """`check`: look at everything, print the findings; REFUSED when one is an error."""
     from chatd.ctl_check import findings_of  # imports a reactor, which the other commands do without
 
-    findings = findings_of(config_path(arguments), is_offline=arguments.offline)
+    findings = findings_of(find(arguments.config), is_offline=arguments.offline)
     if arguments.json:
         result = [finding.to_json() for finding in findings]
         print(json.dumps({"ok": True, "result": result}, ensure_ascii=False))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from chatd.checks import Finding, Grade, worst
+from chatd.checks import Finding, Grade
 
 MARKS = {Grade.OK: "ok", Grade.NOTE: "note", Grade.WARNING: "WARNING", Grade.ERROR: "ERROR"}
 COLOURS = {Grade.OK: "32", Grade.NOTE: "36", Grade.WARNING: "33", Grade.ERROR: "31"}
@@ -90,7 +90,11 @@ def findings_text(findings: Sequence[Finding], is_coloured: bool) -> str:
             mark = f"\x1b[{COLOURS[finding.grade]}m{mark}\x1b[0m"
         lines.append(f"  {mark}  {finding.text}\n")
         lines += [f"           {line}\n" for line in finding.advice]
-    counts = {grade: sum(finding.grade is grade for finding in findings) for grade in Grade}
-    summary = f"{counts[Grade.ERROR]} errors, {counts[Grade.WARNING]} warnings"
-    lines.append(("All is well: " if worst(findings).weight < Grade.WARNING.weight else "") + summary + ".\n")
+    errors, warnings = (_count(findings, grade) for grade in (Grade.ERROR, Grade.WARNING))
+    lines.append(f"{errors}, {warnings}.\n")
     return "".join(lines)
+
+
+def _count(findings: Sequence[Finding], grade: Grade) -> str:
+    number = sum(finding.grade is grade for finding in findings)
+    return f"{number or 'no'} {grade.value}{'' if number == 1 else 's'}"

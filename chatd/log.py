@@ -152,6 +152,8 @@ class Observer:
     def __call__(self, event: LogEvent) -> None:
         """Write one event; a broken one is written as such, never raised into the code that logged it."""
         level = event.get("log_level", LogLevel.info)
+        if event.get("log_namespace") == "log_legacy" and level is LogLevel.info:
+            level = LogLevel.debug  # what libraries say of each port and factory
         if level is not None and _LEVELS.index(level) < self._least:
             return
         try:

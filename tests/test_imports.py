@@ -137,7 +137,7 @@ EXCEPTIONS = {
 }
 """Imports that break a rule, each with the reason why it may."""
 
-JOIN = ("tap", "ctl_check", "demo")
+JOIN = ("tap",)
 """Where the one reactor may be named."""
 
 

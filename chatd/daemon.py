@@ -1,0 +1,255 @@
+"""The daemon: which rooms it is made of, in which order they start, reload and stop."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import chatd.compat
+
+import attrs
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.threads import deferToThread
+from twisted.logger import ILogObserver, Logger
+from twisted.python.failure import Failure
+
+from chatd import notify
+from chatd.auth.internal import InternalChecker, make_verifiers
+from chatd.auth.portal import Authentication
+from chatd.commands import UserCommands
+from chatd.config import ConfigError, changes, live, load
+from chatd.config_types import Address
+from chatd.figures import Figures, make_registry
+from chatd.log import Observer
+from chatd.modules import Modules, module_classes, option_mistakes
+from chatd.server.c2s import C2SFactory
+from chatd.server.certificates import C2S, HTTPS, CertificateError, Certificates
+from chatd.server.control import CommandError, Commands, ControlFactory
+from chatd.server.port import TLSPort
+from chatd.server.router import Router
+from chatd.server.streams import ClientStreams
+from chatd.server.tls import Times
+from chatd.settings import Settings
+from chatd.state import StateDirError, make_state_dir, site_secret
+from chatd.store import StoreError, open_store
+from chatd.web.site import STATIC_DIR, make_metrics_site, make_site
+from chatd.xep.api import Api, Module
+
+log = Logger()
+
+OPEN_FILES = 65536
+"""File descriptors asked for: one a connection."""
+
+EXPECTED = (ConfigError, StateDirError, CertificateError, StoreError, CannotListenError)
+"""What may keep a daemon from starting; its text is for the sysadmin, a traceback would only hide it."""
+
+
+class Daemon(MultiService):
+    """The whole of chatd as one service.
+
+    settings: what it began with; `settings` afterwards is what is in force. observer: where the log goes.
+    is_detached: it has no terminal; without log.file the log then goes to state_dir/chatd.log.
+    """
+
+    def __init__(self, settings: Settings, observer: Observer, reactor: Any, is_detached: bool = False) -> None:
+        super().__init__()
+        self.settings = settings
+        self.observer = observer
+        self.reactor = reactor
+        self.is_detached = is_detached
+        self.commands = Commands()
+        self.ports: list[Any] = []
+        self.exit_code = 0
+        self._started = time.time()
+        self._is_up = False
+
+    # -- life
+    def setServiceParent(self, parent: Any) -> None:
+        """Give twistd our log observer along with ourselves: it starts logging right after this."""
+        if self.is_detached and self.settings.log.file is None:
+            make_state_dir(self.settings.server.state_dir)
+            log_file = self.settings.server.state_dir / "chatd.log"
+            self.observer.configure(attrs.evolve(self.settings.log, file=log_file))
+        parent.setComponent(ILogObserver, self.observer)
+        super().setServiceParent(parent)
+
+    def startService(self) -> None:
+        """Begin as soon as the reactor runs."""
+        super().startService()
+        self.reactor.callWhenRunning(lambda: ensureDeferred(self.start()).addErrback(self._not_started))
+
+    async def start(self) -> None:
+        """Start everything, in this order: nobody is let in before all that serves him is there."""
+        settings = self.settings
+        classes = module_classes()
+        if mistakes := option_mistakes(settings.modules, classes):
+            raise ConfigError(settings.path, mistakes)
+        raise_open_files()
+        make_state_dir(settings.server.state_dir)
+        self.certificates = Certificates(settings.server.host, settings.domains)
+        self.store = await open_store(settings.store, settings.server.state_dir, self.reactor)
+        self.router = Router([domain.name for domain in settings.domains], self.store, self.reactor, time.time)
+        checker = InternalChecker(self.store.accounts, settings.auth.scram_iterations)
+        auth = Authentication({domain.name: checker for domain in settings.domains})
+        secret = site_secret(settings.server.state_dir)
+        self.streams = ClientStreams(self.router, settings, auth, self.reactor, secret)
+        self.modules = Modules(self.commands)
+        self.modules.start(classes, settings.modules, self._api)
+        self._register_commands()
+        self.streams.start()
+        self._listen()
+        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self._hangup))
+        self._is_up = True
+        text = f"chatd {chatd.__version__} serves {', '.join(sorted(self.router.domains))}"
+        log.info("{text}: {url}/", text=text, url=settings.http.public_url)
+        notify.ready(text)
+
+    def _not_started(self, failure: Failure) -> None:
+        if failure.check(*EXPECTED):
+            log.critical("chatd cannot start: {reason}", reason=failure.getErrorMessage())
+        else:
+            log.failure("chatd cannot start", failure)
+        self.exit_code = 1
+        self.reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self.reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Take nobody in any more, tell everybody, write what waits, close the store."""
+        notify.stopping()
+        return ensureDeferred(self.stop())
+
+    async def stop(self) -> None:
+        """See stopService; works however far the start had come."""
+        await super().stopService()
+        for port in self.ports:
+            await port.stopListening()
+        if hasattr(self, "streams"):
+            await self.streams.shutdown()
+        if hasattr(self, "modules"):
+            self.modules.stop()
+        if hasattr(self, "store"):
+            await self.store.close()
+
+    # -- joints
+    def _api(self, module: Module, options: Mapping[str, Any], modules: Mapping[str, Module]) -> Api:
+        return Api(
+            module=module,
+            hooks=self.router.hooks,
+            router=self.router,
+            store=self.store,
+            options=options,
+            settings=self.settings,
+            clock=self.reactor,
+            now=time.time,
+            modules=modules,
+        )
+
+    def _listen(self) -> None:
+        """Open every address; the control socket last, because who reaches it may rely on the rest."""
+        certificates, listen = self.certificates, self.settings.listen
+        starttls = C2SFactory(self.streams, certificates.contexts(C2S, strict=False))
+        figures = make_registry(Figures(self.streams, self.router.accounts))
+        checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
+        site = make_site(self.settings, STATIC_DIR, {}, reactor=self.reactor, checks=checks)
+        for addresses, factory, context in (
+            (listen.c2s, starttls, None),
+            (listen.c2s_tls, C2SFactory(self.streams), certificates.contexts(C2S)),
+            (listen.https, site, certificates.contexts(HTTPS)),
+            (listen.http, site, None),
+        ):
+            for address in addresses:
+                self._open(address, factory, context)
+        readers = self.settings.http.metrics_readers
+        for address in listen.metrics:
+            metrics = make_metrics_site(figures, address.host, reactor=self.reactor, allowed=readers)
+            self._open(address, metrics, None)
+        path = str(self.settings.control_socket)
+        self.ports.append(self.reactor.listenUNIX(path, ControlFactory(self.commands), mode=0o600, wantPID=True))
+
+    def _open(self, address: Address, factory: Any, context: Any) -> None:
+        times = Times(handshake_s=self.settings.limits.handshake_s)
+        port = TLSPort(address.port, factory, context, address.host, self.reactor, times)
+        port.startListening()
+        self.ports.append(port)
+
+    def _register_commands(self) -> None:
+        UserCommands(
+            store=self.store,
+            accounts=self.router.accounts,
+            make_verifiers=lambda password, iterations: deferToThread(make_verifiers, password, iterations),
+            domains=lambda: self.router.domains,
+            iterations=lambda: self.settings.auth.scram_iterations,
+            now=time.time,
+        ).register(self.commands)
+        self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
+        self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")
+
+    # -- reload and status
+    def _hangup(self) -> None:
+        try:
+            self.reload()
+        except CommandError as error:
+            log.error("Not reloaded: {reason}", reason=error.text)
+        except Exception:
+            log.failure("not reloaded")
+
+    def reload(self) -> dict[str, Any]:
+        """Read configuration and certificates again and use them; raises CommandError and changes nothing
+        if bad.
+
+        Returns the settings that changed, and those of them that wait for a restart.
+        """
+        notify.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+        try:
+            found = load(self.settings.path)
+            if mistakes := option_mistakes(found.modules, module_classes()):
+                raise ConfigError(found.path, mistakes)
+            settings = live(self.settings, found)
+            self.certificates.reload(settings.server.host, settings.domains)
+            if not self.is_detached or settings.log.file is not None:
+                self.observer.configure(settings.log)
+        except (ConfigError, CertificateError, OSError) as error:
+            raise CommandError("not-acceptable", f"Everything stays as it was: {error}") from None
+        finally:
+            notify.ready("reloaded")
+        changed = changes(self.settings, found)
+        self.settings = settings
+        self.streams.reload(settings)
+        for api in self.modules.apis:
+            api.settings = settings
+        log.info("Reloaded; changed: {keys}", keys=", ".join(map(str, changed)) or "nothing")
+        waiting = [change.key for change in changed if not change.is_live]
+        return {"changed": [change.key for change in changed if change.is_live], "after_a_restart": waiting}
+
+    def status(self) -> dict[str, Any]:
+        """Return what `chatctl status` shows."""
+        online = list(self.router.accounts.online())
+        return {
+            "version": chatd.__version__,
+            "started": self._started,
+            "host": self.settings.server.host,
+            "domains": sorted(self.router.domains),
+            "listening": self.listening(),
+            "accounts_online": len(online),
+            "sessions": sum(len(account.sessions) for account in online),
+            "connections": len(self.streams.open),
+        }
+
+    def listening(self) -> list[str]:
+        """Return the addresses that are open, as HOST:PORT."""
+        hosts = [port.getHost() for port in self.ports if isinstance(port, TLSPort)]
+        return [str(Address(host.host, host.port)) for host in hosts]
+
+
+def raise_open_files() -> None:
+    """Ask the system for as many open files as it gives, up to OPEN_FILES."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
