@@ -1,7 +1,7 @@
 """Clients over TCP: STARTTLS on 5222 (RFC 6120 5, required by RFC 7590), TLS from the start on 5223 (XEP-0368).
 
-A connection is one object, the protocol, and a framer.  Once a resource is bound the way of a stanza is: the transport's
-bytes, the framer, the session; and back: the stanza's bytes, the transport, which sends at the end of the
+A connection is one object, the protocol, and a framer.  Once a resource is bound the way of a stanza is: the
+transport's bytes, the framer, the session; and back: the stanza's bytes, the transport, which sends at the end of the
 reactor's turn.
 """
 
@@ -20,7 +20,7 @@ from chatd.core.errors import StreamError
 from chatd.core.framing import Framer, StreamEnd
 from chatd.core.stanza import Stanza
 from chatd.core.stream_xml import Wire
-from chatd.server.stream import _FOR_OUTPUT, ClientStream
+from chatd.server.stream import ClientStream
 from chatd.server.streams import GOODBYE_S
 
 if TYPE_CHECKING:
@@ -33,11 +33,8 @@ log = Logger()
 BINDINGS: Final = ("tls-exporter", "tls-server-end-point")
 """Channel binding types for SCRAM -PLUS (RFC 9266, RFC 5929), the better first."""
 
-OUTPUT_BYTES: Final = 8 << 20
-"""What may wait for a client that reads too slowly; beyond it the connection is cut, and the session hibernates."""
-
-# The kernel finds peers that are gone without a word: a keepalive every 5 minutes, and no acknowledgement of what was sent
-# for 2 minutes ends the connection.  No timer of ours runs for an idle session.
+# The kernel finds peers that are gone without a word: a keepalive every 5 minutes, and no acknowledgement of what
+# was sent for 2 minutes ends the connection.  No timer of ours runs for an idle session.
 _SOCKET_OPTIONS: Final = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 300),
@@ -180,16 +177,12 @@ class TCPStream(ClientStream):
 
     # -- the transport's buffer, IPushProducer
     def pauseProducing(self) -> None:
-        """The client takes less than it is sent: it is not read until it has taken that."""
-        if not self._held & _FOR_OUTPUT:
-            self._hold(_FOR_OUTPUT)
-        elif self.transport.waiting_bytes > OUTPUT_BYTES:
-            log.info("{stream!r} does not take what it is sent: cut", stream=self)
-            self.abort()
+        """The client takes less than it is sent."""
+        self.congested(self.transport.waiting_bytes)
 
     def resumeProducing(self) -> None:
         """It has caught up."""
-        self._let(_FOR_OUTPUT)
+        self.uncongested()
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` says so too."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from chatd.server.accounts import Account
     from chatd.server.streams import ClientStreams
 
-__all__ = ["ClientStream"]
+__all__ = ["OUTPUT_BYTES", "ClientStream"]
 
 log = Logger()
 
@@ -49,6 +49,9 @@ _TOUCH_S: Final = 600.0         # the time of an account's last log-in is writte
 _FOR_SESSION: Final = 1         # its session has enough to work off
 _FOR_RATE: Final = 2            # it sent faster than it may
 _FOR_OUTPUT: Final = 4          # it does not take what it is sent
+
+OUTPUT_BYTES: Final = 8 << 20
+"""What may wait for a client that reads too slowly; beyond it the connection is cut, and the session hibernates."""
 
 
 @implementer(IClientStream)
@@ -190,7 +193,7 @@ class ClientStream:
         space, name = element.ns, element.name
         if name in STANZA_NAMES:
             raise StreamError("invalid-namespace", "Stanzas of a client are in the namespace jabber:client.")
-        elif space == ns.SM:
+        if space == ns.SM:
             if name == "a":
                 if session.smacks is None:
                     raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
@@ -410,6 +413,18 @@ class ClientStream:
         held, self._held = self._held, self._held & ~reason
         if held and not self._held and not self.is_closing:
             self._read_again()
+
+    def congested(self, waiting_bytes: int) -> None:
+        """The client takes less than it is sent: it is not read until it has taken that, and cut if it never does."""
+        if waiting_bytes > OUTPUT_BYTES and not self.is_closing:
+            log.info("{stream!r} does not take what it is sent: cut", stream=self)
+            self.abort()
+        elif not self._held & _FOR_OUTPUT:
+            self._hold(_FOR_OUTPUT)
+
+    def uncongested(self) -> None:
+        """It has taken what waited."""
+        self._let(_FOR_OUTPUT)
 
     # -- the end
     def shut(self, error: StreamError | None) -> None:

@@ -7,8 +7,8 @@ The counters and the queue are `chatd.core.smacks`.  Here they meet the session,
   still waits for the store.
 - An answer to <r/> carries the count of the moment <r/> was reached, and is sent when all rows written until then are
   on the disk.  What failed to be written was answered with an error before, so it is handled as well.
-- A session is found by its SM-ID, on TCP and WebSocket alike, by its own account only.  Its former stream, if it is still
-  there, is closed with conflict first, and what that one had received is brought to the disk.
+- A session is found by its SM-ID, on TCP and WebSocket alike, by its own account only.  Its former stream, if it
+  is still there, is closed with conflict first, and what that one had received is brought to the disk.
 """
 
 from __future__ import annotations
