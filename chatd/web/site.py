@@ -37,21 +37,33 @@ STATIC_DIR = Path(__file__).with_name("static")
 class HttpSettings(Protocol):
     """The `http` part of the settings, as far as this room reads it."""
 
-    public_url: str
-    trusted_proxies: tuple[str, ...]
+    @property
+    def public_url(self) -> str:
+        """The address people open."""
+
+    @property
+    def trusted_proxies(self) -> tuple[str, ...]:
+        """Whose forwarding headers are believed."""
 
 
 class NamedDomain(Protocol):
     """A domain of the settings."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name."""
 
 
 class SiteSettings(Protocol):
     """What this room reads of the settings."""
 
-    http: HttpSettings
-    domains: tuple[NamedDomain, ...]
+    @property
+    def http(self) -> HttpSettings:
+        """[http]."""
+
+    @property
+    def domains(self) -> tuple[NamedDomain, ...]:
+        """Every [[domain]]."""
 
 
 @attrs.frozen
