@@ -1,0 +1,219 @@
+"""Offline messages, XEP-0160: kept while nobody is there, handed to the first client that is.
+
+A kept message stays in the store until its client has acknowledged it (XEP-0198), or it was written where the
+client does not do that; so a crash in between costs nothing but a second copy.  It is handed out with
+the time it came (XEP-0203) and with the stanza-id it has in the archive, by which a client that reads
+the archive too knows it again.
+
+How many wait is known in memory; where it is not yet, the store is asked and the message taken meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+import attrs
+from twisted.logger import Logger
+
+from chatd.core import ns
+from chatd.core.delay import DELAY, is_delayed_by, with_delay, without_delay
+from chatd.core.framing import Framer
+from chatd.core.marks import BODY, CONTENT, marks_of
+from chatd.core.stanza import Stanza
+from chatd.core.storable import may_keep_offline
+from chatd.interfaces import IAccount, ISession
+from chatd.xep.api import Api, Message, Module
+
+__all__ = ["Offline"]
+
+#: A page goes out and is acknowledged before the next one: a session's queue of XEP-0198 is bounded.
+_PAGE_ROWS: Final = 100
+_PAGE_BYTES: Final = 1 << 20
+_LOOK_FIRST_S: Final = 0.05     # how soon to look whether a page was acknowledged; then after twice as long,
+_LOOK_LAST_S: Final = 5.0       # up to this
+_STORED_MOST: Final = 1 << 30   # what is in the store has passed the limits on its way in
+_STORED_DEPTH: Final = 2000
+
+_log = Logger()
+
+
+@attrs.define(eq=False)
+class _Queue:
+    """What is known of one account's waiting messages.
+
+    count: how many are in the store, None while unknown; change: by how many it changed while they are counted.
+    session: whom they are handed to, None for nobody.  rows: still to be handed out.  up_to, handed, last: the id
+    of the last one handed out, how many are not deleted yet, and the last of them as it was delivered.
+    """
+
+    count: int | None = None
+    change: int | None = None
+    session: ISession | None = None
+    rows: deque[tuple[int, int, bytes]] = attrs.field(factory=deque)
+    up_to: int = 0
+    handed: int = 0
+    last: Stanza | None = None
+    look: Any = None
+    look_s: float = _LOOK_FIRST_S
+
+    def changed(self, by: int) -> None:
+        """Rows were put into the store or taken out."""
+        if self.count is not None:
+            self.count = max(0, self.count + by)
+        elif self.change is not None:
+            self.change += by
+
+
+class Offline(Module):
+    """XEP-0160: messages wait for their recipient."""
+
+    name = "offline"
+    xep = "0160"
+    version = "1.0.1"
+    also = (("0203", "2.0"),)
+    features = (ns.MSGOFFLINE, ns.DELAY)
+
+    def start(self, api: Api) -> None:
+        """Keeps what finds nobody, and hands it out."""
+        super().start(api)
+        self._store = api.store.offline
+        self._handing: set[_Queue] = set()
+        api.on("message.received", self._received, priority=10)
+        api.on("message.offline", self._keep)
+        api.on("presence.available", self._available)
+        api.on("session.closed", self._closed)
+
+    def stop(self) -> None:
+        """Stops handing out; what was not acknowledged stays in the store."""
+        for queue in list(self._handing):
+            self._rest(queue)
+
+    def _queue(self, account: IAccount) -> _Queue:
+        queue: _Queue | None = account.state.get("offline")
+        if queue is None:
+            queue = account.state["offline"] = _Queue()
+        return queue
+
+    # -- in
+    def _received(self, message: Message) -> None:
+        """Nobody but this server may say that a message waited here (XEP-0203 5)."""
+        if DELAY in message.stanza.children:
+            message.stanza = without_delay(message.stanza, message.to.domain)
+
+    def _keep(self, message: Message) -> bool | None:
+        account: Any = message.account
+        stanza = message.stanza
+        marks = marks_of(stanza.children)
+        if not may_keep_offline(stanza.attrs.get("type"), marks)[0]:
+            # A chat state that comes too late is nothing to tell its sender about.
+            return None if marks & (BODY | CONTENT) else True
+        queue = self._queue(account)
+        most = self.api.settings.limits.offline_messages
+        if not most or (queue.count is not None and queue.count >= most):
+            return None
+        stamp_ms = int(self.api.now() * 1000)
+        row_id = message.received_id or self.api.store.new_id(stamp_ms)
+        self._store.append(account.id, row_id, stanza.to_bytes_ns(), stamp_ms)
+        if queue.count is None and queue.change is None:
+            queue.change = 0
+            self._store.count(account.id).addCallbacks(
+                self._counted, self._not_counted, callbackArgs=(queue,), errbackArgs=(queue,))
+        else:
+            queue.changed(1)
+        return True
+
+    def _counted(self, count: int, queue: _Queue) -> None:
+        queue.count, queue.change = count + (queue.change or 0), None
+
+    def _not_counted(self, failure: Any, queue: _Queue) -> None:
+        queue.change = None
+        _log.failure("offline messages could not be counted", failure=failure)
+
+    # -- out
+    def _available(self, session: ISession) -> None:
+        queue = self._queue(session.account)
+        if queue.session is None and queue.count != 0:
+            queue.session = session
+            self._handing.add(queue)
+            self._store.load(session.account.id).addCallbacks(
+                self._loaded, self._not_loaded, callbackArgs=(queue, session), errbackArgs=(queue,))
+
+    def _not_loaded(self, failure: Any, queue: _Queue) -> None:
+        self._rest(queue)
+        _log.failure("offline messages could not be read", failure=failure)
+
+    def _loaded(self, rows: list[tuple[int, int, bytes]], queue: _Queue, session: ISession) -> None:
+        if queue.session is not session:
+            return                                          # it closed meanwhile
+        if queue.change is None:
+            queue.count = len(rows)
+        queue.rows.extend(rows)
+        self._hand_page(queue, session)
+
+    def _hand_page(self, queue: _Queue, session: ISession) -> None:
+        if session.presence is None or session.priority < 0:
+            self._rest(queue)                               # it went away in good order; the rest waits on
+            return
+        framer = Framer(_STORED_MOST, _STORED_DEPTH, headless=True)
+        domain = session.jid.domain
+        size = 0
+        while queue.rows and queue.handed < _PAGE_ROWS and size < _PAGE_BYTES and queue.session is session:
+            row_id, stamp_ms, raw = queue.rows.popleft()
+            size += len(raw)
+            queue.up_to = row_id
+            queue.handed += 1
+            stanza: Any = next(iter(framer.feed(raw)), None)
+            if not isinstance(stanza, Stanza):
+                _log.error("an offline message of {jid} is damaged and dropped", jid=session.account.bare)
+                framer = Framer(_STORED_MOST, _STORED_DEPTH, headless=True)
+                continue
+            if not is_delayed_by(stanza, domain):
+                stanza = with_delay(stanza, domain, stamp_ms)
+            queue.last = stanza
+            session.deliver(stanza)
+        if queue.session is session:
+            queue.look_s = _LOOK_FIRST_S
+            self._look(queue, session)
+
+    def _look(self, queue: _Queue, session: Any) -> None:
+        """Has the page been acknowledged?  Then it is deleted, and the next one goes out."""
+        queue.look = None
+        smacks = session.smacks
+        if smacks is not None and any(stanza is queue.last for stanza in smacks.unacknowledged()):
+            queue.look = self.api.clock.callLater(queue.look_s, self._look, queue, session)
+            queue.look_s = min(2 * queue.look_s, _LOOK_LAST_S)
+            return
+        self._delete(queue, session.account)
+        if queue.rows:
+            queue.look = self.api.clock.callLater(0, self._hand_page, queue, session)
+        else:
+            self._rest(queue)
+
+    def _delete(self, queue: _Queue, account: IAccount) -> None:
+        if queue.handed:
+            self._store.delete(account.id, queue.up_to)
+            queue.changed(-queue.handed)
+            queue.handed = 0
+            queue.last = None
+
+    def _rest(self, queue: _Queue) -> None:
+        """Nobody is being handed anything."""
+        self._handing.discard(queue)
+        if queue.look is not None and queue.look.active():
+            queue.look.cancel()
+        queue.look = queue.session = queue.last = None
+        queue.handed = 0
+        queue.rows.clear()
+
+    def _closed(self, session: ISession) -> None:
+        """What it had not acknowledged comes back by the router and is kept anew, so the old rows go."""
+        queue = session.account.state.get("offline")
+        if queue is None or queue.session is not session:
+            return
+        self._delete(queue, session.account)
+        self._rest(queue)
+        for other in session.account.available():
+            if other is not session and other.priority >= 0:
+                self._available(other)
+                return
