@@ -1,0 +1,122 @@
+"""Service Discovery, XEP-0030: what a domain or an account is and can do.
+
+Features and identities are the attributes of the modules that run; more are added by the events
+    disco.info(request, node) -> features or None       None: this node is not mine
+    disco.items(request, node) -> (jid, name, node) triples or None
+An account is described to itself and to those who may see its presence, to nobody else (section 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from chatd.core import ns
+from chatd.core.errors import StanzaError
+from chatd.core.jid import JID
+from chatd.core.stanza import Stanza, attribute
+from chatd.xep.api import Api, Module, Request, features_of
+
+__all__ = ["Disco", "Identity"]
+
+#: category, type, name
+Identity = tuple[str, str, str]
+
+_ACCOUNT: Final[tuple[Identity, ...]] = (("account", "registered", ""),)
+_BASIC: Final = (ns.DISCO_INFO, ns.DISCO_ITEMS)
+
+
+class Disco(Module):
+    """XEP-0030: disco#info and disco#items of domains and accounts."""
+
+    name = "disco"
+    xep = "0030"
+    version = "2.5.0"
+    features = _BASIC
+    account_features = _BASIC
+    identities = (("server", "im", "chatd"),)
+
+    def start(self, api: Api) -> None:
+        """Answers both queries for both targets."""
+        super().start(api)
+        for target, own in (("domain", True), ("account", False)):
+            api.iq("get", f"{ns.DISCO_INFO} query", self._info, target, own)
+            api.iq("get", f"{ns.DISCO_ITEMS} query", self._items, target, own)
+
+    def describe(self, domain: str) -> tuple[tuple[Identity, ...], tuple[str, ...]]:
+        """Identities and features of a domain of ours, as everybody is told them; both sorted (for XEP-0115)."""
+        jid = JID.of("", domain)
+        query = Stanza("iq", {"type": "get"}, children=(f"{ns.DISCO_INFO} query",))
+        return self._entity(Request(query, jid, jid, None, None), None) or ((), ())
+
+    def _entity(self, request: Request, node: str | None) -> tuple[tuple[Identity, ...], tuple[str, ...]] | None:
+        """Identities and features of what is asked about, None if there is no such node."""
+        modules = list(self.api.modules.values())
+        is_account = bool(request.to.local)
+        identities: tuple[Identity, ...]
+        if is_account:
+            identities, attribute_name = _ACCOUNT, "account_features"
+        else:
+            identities = tuple(sorted({one for module in modules for one in module.identities}))
+            attribute_name = "features"
+        found = None if node else set(features_of(modules, attribute_name))
+        for hook in self.api.hooks.events.get("disco.info", ()):
+            more = hook(request, node)
+            if more is not None:
+                found = (found or set()) | set(more)
+        return None if found is None else (identities, tuple(sorted(found)))
+
+    def _info(self, request: Request) -> bytes:
+        node = request.child.getAttribute("node") or None
+        if not _may_ask(request):
+            raise StanzaError("service-unavailable")
+        described = self._entity(request, node)
+        if described is None:
+            raise StanzaError("item-not-found", text="There is no such node.")
+        identities, features = described
+        parts = [f'<query xmlns="{ns.DISCO_INFO}"{_node(node)}>']
+        for category, kind, name in identities:
+            named = f' name="{attribute(name)}"' if name else ""
+            parts.append(f'<identity category="{category}" type="{kind}"{named}/>')
+        parts.extend(f'<feature var="{attribute(feature)}"/>' for feature in features)
+        parts.append("</query>")
+        return "".join(parts).encode()
+
+    def _items(self, request: Request) -> bytes:
+        node = request.child.getAttribute("node") or None
+        found: list[tuple[str, str, str]] | None = None if node else []
+        if _may_ask(request):
+            if not node and not request.to.local:
+                found = [(host, "", "") for host in self._components(request.to.domain)]
+            for hook in self.api.hooks.events.get("disco.items", ()):
+                more = hook(request, node)
+                if more is not None:
+                    found = [*(found or ()), *more]
+        elif not node:
+            found = []                                  # section 8: as for an account that does not exist
+        if found is None:
+            raise StanzaError("item-not-found", text="There is no such node.")
+        return f'<query xmlns="{ns.DISCO_ITEMS}"{_node(node)}>{_item_elements(found)}</query>'.encode()
+
+    def _components(self, domain: str) -> list[str]:
+        """Components (XEP-0114) and services in this process below a domain."""
+        return sorted(host for host in self.api.router.components.routes if host and host.endswith("." + domain))
+
+
+def _may_ask(request: Request) -> bool:
+    if not request.to.local or request.is_own:
+        return True
+    item = None if request.account is None else request.account.roster.get(request.from_.bare)
+    return item is not None and item.may_see_us
+
+
+def _node(node: str | None) -> str:
+    return f' node="{attribute(node)}"' if node else ""
+
+
+def _item_elements(items: Iterable[tuple[str, str, str]]) -> str:
+    def one(jid: str, name: str, node: str) -> str:
+        named = f' name="{attribute(name)}"' if name else ""
+        return f'<item jid="{attribute(jid)}"{named}{_node(node)}/>'
+
+    return "".join(one(*item) for item in items)
