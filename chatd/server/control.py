@@ -110,6 +110,7 @@ class ControlProtocol(LineOnlyReceiver, TimeoutMixin):
         self.commands = commands
         self._waiting: list[bytes] = []
         self._is_busy = False
+        self._is_gone = False
 
     def connectionMade(self) -> None:
         """Refuse more connections than a person can need."""
@@ -122,6 +123,7 @@ class ControlProtocol(LineOnlyReceiver, TimeoutMixin):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget what still waited; a command under way is carried out to its end."""
         self.factory.count -= 1
+        self._is_gone = True
         self._waiting.clear()
         self.setTimeout(None)
 
@@ -174,9 +176,9 @@ class ControlProtocol(LineOnlyReceiver, TimeoutMixin):
 
     def _done(self, answer: dict[str, Any]) -> None:
         self._is_busy = False
-        self.resetTimeout()
-        if not self.connected:
+        if self._is_gone:
             return
+        self.resetTimeout()
         self._answer(answer)
         self.transport.resumeProducing()
         self._next()
