@@ -28,7 +28,7 @@ def self_signed(names: list[str], now: datetime, days: int = VALID_DAYS) -> tupl
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
-    alternatives = x509.SubjectAlternativeName([x509.DNSName(ascii_name(name)) for name in dict.fromkeys(names)])
+    alternatives = x509.SubjectAlternativeName([x509.DNSName(_dns_name(name)) for name in dict.fromkeys(names)])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -46,6 +46,11 @@ def self_signed(names: list[str], now: datetime, days: int = VALID_DAYS) -> tupl
     return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _dns_name(name: str) -> str:
+    wildcard, name = ("*.", name[2:]) if name.startswith("*.") else ("", name)
+    return wildcard + ascii_name(name)
 
 
 def write_pair(certificate: Path, key: Path, names: list[str], now: datetime) -> None:

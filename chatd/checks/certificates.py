@@ -21,7 +21,7 @@ def check(settings: Settings, now: datetime) -> Iterator[Finding]:
     loaded: list[Loaded] = []
     for domain in settings.domains:
         try:
-            certificate = Certificates(domain.name, [domain]).loaded[domain.name]
+            (certificate,) = Certificates(domain.name, [domain]).loaded.values()
         except CertificateError as error:
             yield from (Finding(SUBJECT, Grade.ERROR, text, _how_to_get(domain)) for text in error.mistakes)
             continue

@@ -56,9 +56,9 @@ class Resolver:
 
     resolver: Any
 
-    async def srv(self, name: str) -> list[tuple[str, int]]:
-        """Return (target, port) of every SRV record of name, [] if there is none; raises Unknown."""
-        answers = await self._ask(self.resolver.lookupService, name)
+    async def srv(self, service: str, domain: str) -> list[tuple[str, int]]:
+        """Return (target, port) of every SRV record of service.domain, [] if there is none; raises Unknown."""
+        answers = await self._ask(self.resolver.lookupService, f"{service}.{ascii_name(domain)}")
         payloads = [answer.payload for answer in answers if answer.type == dns.SRV]
         return [(str(payload.target).lower().rstrip("."), int(payload.port)) for payload in payloads]
 
@@ -71,14 +71,14 @@ class Resolver:
         ):
             found += [
                 answer.payload.dottedQuad() if kind == dns.A else _ipv6(answer.payload)
-                for answer in await self._ask(lookup, name)
+                for answer in await self._ask(lookup, ascii_name(name))
                 if answer.type == kind
             ]
         return found
 
     async def _ask(self, lookup: Lookup, name: str) -> list[Any]:
         try:
-            answers, _, _ = await lookup(ascii_name(name), TIMEOUTS_S)
+            answers, _, _ = await lookup(name, TIMEOUTS_S)
         except DNSNameError:
             return []
         except (DomainError, ResolverError, DNSQueryTimeoutError, ConnectTimeout, OSError) as error:
@@ -147,11 +147,11 @@ async def _host(host: str, resolver: Resolver) -> list[Finding]:
 async def _service(service: Service, domain: str, host: str, resolver: Resolver) -> Finding:
     line = record(service, domain, host)
     try:
-        found = await resolver.srv(f"{service.name}.{domain}")
+        found = await resolver.srv(service.name, domain)
     except Unknown as unknown:
         text = f"DNS could not be asked about {service.name}.{domain}: {unknown}."
         return Finding(SUBJECT, Grade.NOTE, text, ("It should hold:", line))
-    if (host, service.port) in found:
+    if (ascii_name(host), service.port) in found:
         return Finding(SUBJECT, Grade.OK, f"{service.name}.{domain} leads to {host}:{service.port}.")
     if found:
         places = ", ".join(f"{target}:{port}" for target, port in found)
@@ -170,10 +170,10 @@ async def _servers(domain: str, host: str, resolver: Resolver) -> list[Finding]:
     findings = []
     for name in ("_xmpp-server._tcp", "_xmpps-server._tcp"):
         try:
-            found = await resolver.srv(f"{name}.{domain}")
+            found = await resolver.srv(name, domain)
         except Unknown:
             continue
-        if any(target == host for target, _ in found):
+        if any(target == ascii_name(host) for target, _ in found):
             text = f"{name}.{domain} sends other servers here, where nothing listens for them."
             line = f"{name}.{ascii_name(domain)}. 3600 IN SRV 0 0 0 ."
             findings.append(Finding(SUBJECT, Grade.WARNING, text, ("RFC 2782's way to say no:", line)))
