@@ -56,9 +56,9 @@ lint: $(VENV)/.dev-done
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-#: make bench       measure the daemon beside Prosody and ejabberd (bench/README.md)
+#: make bench       measure the daemon beside Prosody and ejabberd; ARGS=--quick for a look (bench/README.md)
 bench: $(VENV)/.dev-done ui
-	$(PY) -m bench
+	bench/run $(ARGS)
 
 #: make lock        write the lock files anew from setup.cfg; UPGRADE=--upgrade takes the newest versions
 lock:

@@ -215,12 +215,31 @@ class Networks:
 
 
 @frozen
+class PageOrigins:
+    """A list of the origins of web pages (RFC 6454): scheme, host, port if it is not the usual one. "*" is any."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the origins as browsers write them."""
+        right = 'a list such as ["https://webmail.example.com"]'
+        if not isinstance(value, list):
+            raise Wrong(f"{shown(value)} is not a list", right)
+        return tuple(self._one(item, right) for item in value)
+
+    def _one(self, item: object, right: str) -> str:
+        text = text_of(item, right).lower()
+        if text == "*":
+            return text
+        address = WebAddress().read(text, Path())
+        if address.count("/") != 2 or "@" in address:
+            raise Wrong(f"{shown(item)} is more than scheme, host and port", right)
+        return address
+
+
+@frozen
 class StoreURL:
     """ "sqlite:FILE" or "postgresql://USER:PASSWORD@HOST/NAME". A password in it is never shown again."""
 
-    right: str = field(
-        default='"sqlite:chatd.sqlite" or "postgresql://user:password@host/database"', init=False
-    )
+    right: str = field(default='"sqlite:chatd.sqlite" or "postgresql://user:password@host/database"', init=False)
 
     def read(self, value: object, base: Path) -> str:
         """Return the address as it is."""

@@ -31,14 +31,16 @@ from chatd.modules import Modules, module_classes, option_mistakes
 from chatd.server.c2s import C2SFactory
 from chatd.server.certificates import C2S, HTTPS, CertificateError, Certificates
 from chatd.server.control import CommandError, Commands, ControlFactory
+from chatd.server.origins import Origins
 from chatd.server.port import TLSPort
 from chatd.server.router import Router
 from chatd.server.streams import ClientStreams
 from chatd.server.tls import Times
+from chatd.server.websocket import WebSocketResource
 from chatd.settings import Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
-from chatd.web.site import STATIC_DIR, make_metrics_site, make_site
+from chatd.web.site import STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
 from chatd.xep.api import Api, Module
 
 log = Logger()
@@ -156,7 +158,9 @@ class Daemon(MultiService):
         starttls = C2SFactory(self.streams, certificates.contexts(C2S, strict=False))
         figures = make_registry(Figures(self.streams, self.router.accounts))
         checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
-        site = make_site(self.settings, STATIC_DIR, {}, reactor=self.reactor, checks=checks)
+        origins = Origins.of(self.settings.http.origins, self.settings.http.public_url)
+        mounts = {WEBSOCKET_PATH: WebSocketResource(self.streams, origins)}
+        site = make_site(self.settings, STATIC_DIR, mounts, reactor=self.reactor, checks=checks)
         for addresses, factory, context in (
             (listen.c2s, starttls, None),
             (listen.c2s_tls, C2SFactory(self.streams), certificates.contexts(C2S)),

@@ -22,6 +22,7 @@ from chatd.config_types import (
     Kind,
     Name,
     Networks,
+    PageOrigins,
     StoreURL,
     WebAddress,
     Whole,
@@ -66,9 +67,7 @@ class Listen:
     """[listen]: which addresses the daemon answers on; loopback unless told otherwise."""
 
     c2s: tuple[Address, ...] = setting(_loopback(5222), Addresses(5222), "XMPP clients, STARTTLS required.")
-    c2s_tls: tuple[Address, ...] = setting(
-        _loopback(5223), Addresses(5223), "XMPP clients, TLS from the start."
-    )
+    c2s_tls: tuple[Address, ...] = setting(_loopback(5223), Addresses(5223), "XMPP clients, TLS from the start.")
     https: tuple[Address, ...] = setting(
         _loopback(5281), Addresses(5281), "Browsers: log-in page, panel, WebSocket, BOSH."
     )
@@ -82,15 +81,9 @@ class Listen:
 class Store:
     """[store]: the database."""
 
-    url: str = setting(
-        "sqlite:chatd.sqlite", StoreURL(), "An SQLite file or a PostgreSQL database.", secret=True
-    )
-    commit_interval_ms: int = setting(
-        3, Whole(0, 1000), "Messages that arrive within it are written together."
-    )
-    durability: str = setting(
-        "full", Choice(("full", "normal")), "Acknowledge when the disk has it, or the system."
-    )
+    url: str = setting("sqlite:chatd.sqlite", StoreURL(), "An SQLite file or a PostgreSQL database.", secret=True)
+    commit_interval_ms: int = setting(3, Whole(0, 1000), "Messages that arrive within it are written together.")
+    durability: str = setting("full", Choice(("full", "normal")), "Acknowledge when the disk has it, or the system.")
     pool: int = setting(4, Whole(1, 64), "Database connections for reading.")
 
 
@@ -100,33 +93,21 @@ class Limits:
     an error.
     """
 
-    stanza_bytes: int = setting(
-        256 * KIB, Whole(10_000, 16 * MIB), "The largest stanza (RFC 6120 13.12).", live=True
-    )
-    preauth_stanza_bytes: int = setting(
-        10 * KIB, Whole(2048, MIB), "The largest one before log-in.", live=True
-    )
+    stanza_bytes: int = setting(256 * KIB, Whole(10_000, 16 * MIB), "The largest stanza (RFC 6120 13.12).", live=True)
+    preauth_stanza_bytes: int = setting(10 * KIB, Whole(2048, MIB), "The largest one before log-in.", live=True)
     depth: int = setting(64, Whole(8, 1000), "How deep elements may nest.", live=True)
     stanzas_per_second: int = setting(250, Whole(1, 1_000_000), "Of one stream, in the long run.", live=True)
     stanzas_burst: int = setting(1000, Whole(1, 1_000_000), "That many at once are not yet fast.", live=True)
-    bytes_per_second: int = setting(
-        MIB, Whole(1024, 1024 * MIB), "Of one stream, in the long run.", live=True
-    )
-    bytes_burst: int = setting(
-        4 * MIB, Whole(1024, 1024 * MIB), "That many at once are not yet fast.", live=True
-    )
+    bytes_per_second: int = setting(MIB, Whole(1024, 1024 * MIB), "Of one stream, in the long run.", live=True)
+    bytes_burst: int = setting(4 * MIB, Whole(1024, 1024 * MIB), "That many at once are not yet fast.", live=True)
     handshake_s: int = setting(30, Whole(1, 600), "Until the TLS handshake must be done.", live=True)
     auth_s: int = setting(60, Whole(5, 3600), "Until a client must have logged in.", live=True)
     sessions_per_account: int = setting(32, Whole(1, 10_000), "Clients of one person at a time.", live=True)
-    connections_per_address: int = setting(
-        200, Whole(1, 1_000_000), "From one IP address at a time.", live=True
-    )
+    connections_per_address: int = setting(200, Whole(1, 1_000_000), "From one IP address at a time.", live=True)
     roster_items: int = setting(2000, Whole(10, 100_000), "Contacts of one account.", live=True)
     vcard_bytes: int = setting(128 * KIB, Whole(KIB, 16 * MIB), "One vCard with its picture.", live=True)
     private_bytes: int = setting(64 * KIB, Whole(KIB, 16 * MIB), "One element of private storage.", live=True)
-    offline_messages: int = setting(
-        1000, Whole(0, 1_000_000), "Kept for an account while nobody is there.", live=True
-    )
+    offline_messages: int = setting(1000, Whole(0, 1_000_000), "Kept for an account while nobody is there.", live=True)
     resume_s: int = setting(300, Whole(0, DAY_S), "How long a cut session waits for its client.", live=True)
     resume_stanzas: int = setting(2000, Whole(10, 1_000_000), "That it keeps meanwhile.", live=True)
 
@@ -153,6 +134,9 @@ class Http:
     trusted_proxies: tuple[str, ...] = setting(
         (), Networks(), "Proxies whose X-Forwarded-For is believed on the plain HTTP port."
     )
+    origins: tuple[str, ...] = setting(
+        (), PageOrigins(), "Pages of other hosts that may connect, such as the Webmail's."
+    )
     metrics_readers: tuple[str, ...] = setting(
         (), Networks(), "Who besides this machine may read /metrics on listen.metrics."
     )
@@ -162,12 +146,8 @@ class Http:
 class Log:
     """[log]: what is written down; never a password, a token or a message."""
 
-    format: str = setting(
-        "text", Choice(("text", "json")), "For a terminal, or one JSON object a line.", live=True
-    )
-    level: str = setting(
-        "info", Choice(("debug", "info", "warn", "error")), "From which importance on.", live=True
-    )
+    format: str = setting("text", Choice(("text", "json")), "For a terminal, or one JSON object a line.", live=True)
+    level: str = setting("info", Choice(("debug", "info", "warn", "error")), "From which importance on.", live=True)
     file: Path | None = setting(
         None, FilePath("/var/log/chatd/chatd.log"), "Where to; standard error without it.", live=True
     )

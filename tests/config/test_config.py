@@ -211,6 +211,15 @@ class Wrong(Files):
         for url in ("postgres://u:swordfish@h/d", "postgresql:u:swordfish@h/d", "mysql://u:swordfish@h/d"):
             self.assertNotIn("swordfish", str(self.mistakes(SMALLEST + f'[store]\nurl = "{url}"\n')), url)
 
+    def test_origins_are_scheme_host_and_port(self) -> None:
+        text = SMALLEST + '[http]\norigins = ["https://Mail.example.com/", "http://localhost:8000", "*"]\n'
+        self.assertEqual(
+            self.load(text).http.origins, ("https://mail.example.com", "http://localhost:8000", "*")
+        )
+        for origin in ("mail.example.com", "https://mail.example.com/page", "https://a@b.example", "ftp://x", ""):
+            found = self.mistakes(SMALLEST + f'[http]\norigins = ["{origin}"]\n')
+            self.assertEqual(set(found), {"http.origins"}, origin)
+
     def test_what_is_not_toml_is_told_with_the_line(self) -> None:
         self.assertIn("line 2", self.mistakes("[server]\nhost chat\n")[""])
 
