@@ -7,9 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import chatd.compat  # noqa: F401
+
 from twisted.internet import defer, reactor
 
-import chatd.compat  # noqa: F401
 from chatd.core.errors import StreamError
 from chatd.core.framing import Framer
 from chatd.core.jid import JID
