@@ -40,10 +40,7 @@ def route_message(kind: str | None, resource: str, sessions: Mapping[str, R]) ->
             raise StanzaError("service-unavailable", text="that resource is not connected")
         if kind in ("headline", "error"):
             return ()
-        if kind != "chat":
-            # 8.5.3.2.1 would drop or refuse it; as everywhere it goes the way of chat, so that nothing is
-            # lost
-            kind = "normal"
+        # A normal message 8.5.3.2.1 would drop or refuse; it goes the way of chat, so that none is lost.
     elif kind == "groupchat":
         raise StanzaError("service-unavailable", text="this is not a room")     # 8.5.2.1.1
     elif kind == "error":

@@ -58,6 +58,8 @@ def page(inner: str) -> str:
     (form(("include-groupchat", "false")), ArchiveQuery()),
     (page("<max>10</max>"), ArchiveQuery(max=10)),
     (page("<max>0</max>"), ArchiveQuery(max=0)),
+    ("<set xmlns='urn:other'><max>7</max></set><x xmlns='urn:other'/><set/>", ArchiveQuery()),
+    ("<y xmlns='jabber:x:data'/><y xmlns='http://jabber.org/protocol/rsm'/>", ArchiveQuery()),
     (page("<max>100000</max>"), ArchiveQuery(max=PAGE_MAX)),
     (page(""), ArchiveQuery(max=PAGE_DEFAULT)),
     (page("<max>10</max><before/>"), ArchiveQuery(max=10, before="")),
@@ -147,6 +149,14 @@ def test_prefs_refused(xml: str, condition: str) -> None:
     with pytest.raises(StanzaError) as caught:
         parse_prefs(parse_element(xml.encode()))
     assert caught.value.condition == condition
+
+
+def test_prefs_take_what_is_theirs() -> None:
+    jids = "".join(f"<jid>a{n}@b</jid>" for n in range(PREFS_MAX))
+    prefs = parse_prefs(parse_element((
+        f"<prefs xmlns='urn:xmpp:mam:2' default='never'><always>{jids}<jid xmlns='urn:x'>@</jid><x>@</x></always>"
+        "<never xmlns='urn:x'><jid>@</jid></never></prefs>").encode()))
+    assert len(prefs.always) == PREFS_MAX and prefs.never == ()
 
 
 def test_rsm_alone() -> None:

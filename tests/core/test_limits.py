@@ -53,7 +53,10 @@ def test_backoff_forgets() -> None:
     assert table.wait("a", 0.0) == 10
     assert table.wait("a", 100.0) == 0 and len(table) == 0
     table.failed("a", 200.0)
+    table.failed("b", 300.0)
+    assert len(table) == 1
     table.failed("a", 250.0)
+    table.succeeded("b")
     table.failed("a", 350.0)
     assert table.wait("a", 350.0) == 10
     table.failed("b", 1000.0)

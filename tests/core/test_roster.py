@@ -30,7 +30,7 @@ def query(inner: str, attributes: str = "") -> domish.Element:
 def test_set() -> None:
     change = parse_roster_set(query(
         "<item jid='Juliet@Example.com/balcony' name='Juliet' subscription='both' ask='subscribe' approved='true'>"
-        "<group>Friends</group><group> </group></item>".replace("<group> </group>", "")), ME)
+        "<group>Friends</group><group xmlns='urn:x'>no</group><x/></item><other/>"), ME)
     assert change == RosterChange("juliet@example.com", False, "Juliet", ("Friends",))
     assert apply_change(None, change) == RosterItem("juliet@example.com", "Juliet", groups=("Friends",))
     hidden = RosterItem("juliet@example.com", pending_in=b"x", listed=False, approved=True, ask=True)
@@ -72,6 +72,21 @@ def test_on_the_wire() -> None:
         b"<item jid='c@d' subscription='remove'/></query>")
 
 
+def test_limits_are_inclusive() -> None:
+    groups = "".join(f"<group>{n}</group>" for n in range(GROUPS_MAX - 1))
+    longest = "x" * NAME_BYTES
+    change = parse_roster_set(query(
+        f"<item jid='a@b' name='{longest}'>{groups}<group>{longest}</group></item>"), ME)
+    assert change.name == longest and len(change.groups) == GROUPS_MAX
+
+
+@pytest.mark.parametrize("subscription,sees_us,is_seen", [
+    ("none", False, False), ("to", False, True), ("from", True, False), ("both", True, True)])
+def test_who_sees_whom(subscription: str, sees_us: bool, is_seen: bool) -> None:
+    item = RosterItem("a@b", subscription=subscription)
+    assert (item.may_see_us, item.shows_us) == (sees_us, is_seen)
+
+
 @pytest.mark.parametrize("attributes,version", [
     ("", None), ("ver=''", 0), ("ver='17'", 17), ("ver='x'", 0), ("ver='-1'", 0), ("ver='\u0661'", 0),
     (f"ver='{'9' * 30}'", 0)])
@@ -79,7 +94,8 @@ def test_version(attributes: str, version: int | None) -> None:
     assert parse_version(query("", attributes)) == version
 
 
-names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff"),
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"],
+exclude_characters="\ufffe\uffff"),
                 max_size=20)
 
 

@@ -22,6 +22,7 @@ CASES = {
     "connected": [Session("n", presence=None)],
     "negative": [Session("m", -1)],
     "one": [Session("a", 5), Session("m", -1), Session("n", presence=None)],
+    "alone": [Session("a", 0)],
     "more": [Session("a", 5), Session("b", 0), Session("m", -1)],
 }
 # D: delivered to the one named; A: to all that are not negative; O: kept or refused; S: silence; E: error.
@@ -40,6 +41,8 @@ negative   full-other   O      O    E         S        S
 one        bare         A      A    E         A        S
 one        full-match   D      D    D         D        D
 one        full-other   A      A    E         S        S
+alone      bare         A      A    E         A        S
+alone      full-other   A      A    E         S        S
 more       bare         A      A    E         A        S
 more       full-match   D      D    D         D        D
 more       full-other   A      A    E         S        S

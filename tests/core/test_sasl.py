@@ -93,7 +93,8 @@ def client_messages(first: str, password: str, server_first: bytes, cbind_input:
                     algorithm: str = "sha256") -> bytes:
     """The client-final-message for a server-first-message, for what scramp cannot do (tls-exporter, mischief)."""
     fields = dict(part.split("=", 1) for part in server_first.decode().split(","))
-    salted = hashlib.pbkdf2_hmac(algorithm, password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
+    salted = hashlib.pbkdf2_hmac(algorithm, password.encode(), base64.b64decode(fields["s"]),
+    int(fields["i"]))
     key = hmac.digest(salted, b"Client Key", algorithm)
     without = f"c={base64.b64encode(cbind_input).decode()},r={fields['r']}"
     message = f"{first.split(',', 2)[2]},{server_first.decode()},{without}".encode()
@@ -163,7 +164,8 @@ def test_usernames_refused(default: str | None, username: str, reason: str) -> N
 
 
 @pytest.mark.parametrize("message", [
-    b"", b"n", b"n,,", b"n,,n=john", b"n,,r=abc,n=john", b"n,,m=x,n=john,r=abc", b"n,john,n=john,r=abc",
+    b"", b"n", b"n,,", b"n,,n=john", b"n,,r=abc,n=john", b"n,,n=john,x=abc", b"n,,x=john,r=abc",
+    b"n,,m=x,n=john,r=abc", b"n,john,n=john,r=abc",
     b"n,,n=jo=hn,r=abc", b"n,,n=,r=abc", b"n,,n=john,r=", b"n,,n=john,r=a\x01b", b"\xff\xfe",
     b"x,,n=john,r=abc", b"n,a==,n=john,r=abc", b"n,,n=" + b"j" * 9000 + b",r=abc"])
 def test_malformed_first_messages(message: bytes) -> None:
@@ -214,6 +216,12 @@ def test_disabled_is_told_only_to_who_knows_the_password() -> None:
         assert ex.start(b"\0john\0pw") == CheckPassword("john", "example.com", "pw")
         step = ex.password_checked(known, disabled=True)
         assert isinstance(step, Failure) and step.condition == condition
+
+
+def test_commas_and_equals_signs_in_names() -> None:
+    """RFC 5802 5.1."""
+    assert exchange("SCRAM-SHA-1").start(b"n,,n=a=2Cb=3Dc,r=abc") == FindAccount(
+        "a,b=c", "example.com", "SCRAM-SHA-1")
 
 
 def test_plain() -> None:
