@@ -49,6 +49,11 @@ class TurnReactor(epollreactor.EPollReactor):
         super().runUntilCurrent()
         self.chatd_turn.end()
 
+    def stop(self) -> None:
+        """Stop, without waiting for an event first if it was asked for while the turn was being flushed."""
+        super().stop()
+        self.wakeUp()
+
     def doPoll(self, timeout: float | None) -> None:
         """Wait at most `timeout` seconds (None: for ever) and hand out what happened."""
         selectables, read_or_write = self._selectables, self._doReadOrWrite
@@ -68,7 +73,7 @@ def lean_contract() -> list[str]:
     missing = [
         f"{owner.__name__}.{name}"
         for owner, name in (
-            (ReactorBase, "runUntilCurrent"), (ReactorBase, "mainLoop"), (ReactorBase, "timeout"),
+            (ReactorBase, "runUntilCurrent"), (ReactorBase, "wakeUp"), (ReactorBase, "timeout"),
             (posixbase._PollLikeMixin, "_doReadOrWrite"), (epollreactor.EPollReactor, "doPoll"),
         )
         if not hasattr(owner, name)
