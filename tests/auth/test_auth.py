@@ -79,12 +79,12 @@ class MailChecker:
     credentialInterfaces = InternalChecker.credentialInterfaces
     has_verifiers = False
 
-    def requestAvatarId(self, credentials: Any) -> Deferred[bytes]:
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         if credentials.password == b"mail":
             return succeed(credentials.username)
         return fail(UnauthorizedLogin())
 
-    def find(self, local: str, domain: str, mechanism: str) -> Deferred[tuple[None, bool]]:
+    def find(self, local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         return succeed((None, False))
 
 

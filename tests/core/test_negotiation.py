@@ -88,6 +88,7 @@ class Client:
             elif isinstance(event, StreamEnd):
                 actions += self.take(self.n.ended())
             else:
+                assert isinstance(event, Stanza), event
                 actions += self.take(self.n.received(event))
         return actions
 
@@ -363,7 +364,8 @@ def test_names_and_full_addresses(to: str, username: str, found: str | None) -> 
     if found is None:
         assert isinstance(actions[-1], AuthFailed) and actions[-1].condition == "not-authorized"
         return
-    assert actions == [CheckPassword(*found.split("@"), "pw")]
+    local, domain = found.split("@")
+    assert actions == [CheckPassword(local, domain, "pw")]
     client.n.password_checked(True)
     client.header(to=to)
     assert client.n.state == "unbound"
