@@ -55,6 +55,7 @@ export function settingsFor(config, assets) {
         use_system_emojis: true,
         muc_search_service: '',
 
+        visible_toolbar_buttons: { call: false, clear: true, emoji: true, location: false, spoiler: false },
         allow_registration: false,
         allow_user_trust_override: false,
         show_self_in_roster: false,

@@ -36,5 +36,26 @@ export const TEXT = {
         emptyText: 'Add somebody by their address. Once they agree, you see each other here and can chat.',
         add: 'Add a contact',
     },
+    contact: {
+        add: {
+            title: 'Add a contact',
+            address: 'Address',
+            name: 'Name to show (optional)',
+            groups: 'Group (optional)',
+            groupsHint: 'Several groups: put commas between them.',
+            submit: 'Add contact',
+            cancel: 'Cancel',
+            missing: 'Enter the address of the person.',
+            invalid: 'An address has a name and a domain: name@example.org.',
+            yourself: 'This is your own address.',
+            known: 'This person is among your contacts already.',
+            failed: 'The server did not accept this. Check the address and try again.',
+            done: (name) => `${name} was asked. You see each other once they agree.`,
+        },
+    },
+    access: {
+        close: 'Close',
+        profile: 'Show profile',
+    },
     loginForm: 'Not connected. Trying again…',
 };
