@@ -19,6 +19,7 @@ __all__ = ["JID", "InvalidJID"]
 
 _MOST: Final = 1023                     # octets of each part, RFC 7622 3.2-3.4
 _LONGEST: Final = 3 * _MOST + 2
+_CACHED_MOST: Final = 256               # characters; longer ones are parsed each time
 _NOT_IN_LOCAL: Final = frozenset("\"&'/:<>@")    # RFC 7622 3.3.1
 # The mapped and preserved profiles that RFC 7622 3.3 and 3.4 name.
 _LOCAL: Final = get_profile("UsernameCaseMapped")
@@ -47,17 +48,17 @@ class JID:
     @staticmethod
     def parse(text: str) -> JID:
         """The address written in `text`; raises InvalidJID (RFC 7622 3.1)."""
-        return _parse(text)
+        return _parse(text) if len(text) <= _CACHED_MOST else _parse_anew(text)
 
     @staticmethod
     def of(local: str, domain: str, resource: str = "") -> JID:
         """The address of these parts, each prepared; raises InvalidJID."""
         bare = f"{local}@{domain}" if local else domain
-        return _parse(f"{bare}/{resource}" if resource else bare)
+        return JID.parse(f"{bare}/{resource}" if resource else bare)
 
     def with_resource(self, resource: str) -> JID:
         """This account's address with another resource; raises InvalidJID."""
-        return _parse(f"{self.bare}/{resource}")
+        return JID.parse(f"{self.bare}/{resource}")
 
     @property
     def is_bare(self) -> bool:
@@ -74,8 +75,7 @@ class JID:
         return hash(self.full)
 
 
-@lru_cache(maxsize=65536)
-def _parse(text: str) -> JID:
+def _parse_anew(text: str) -> JID:
     if len(text) > _LONGEST:
         raise InvalidJID("address is too long")
     rest, slash, resource = text.partition("/")
@@ -91,6 +91,10 @@ def _parse(text: str) -> JID:
     resource = _prepare_resource(resource) if resource else ""
     bare = f"{local}@{domain}" if local else domain
     return JID(local, domain, resource, bare, f"{bare}/{resource}" if resource else bare)
+
+
+# Strangers choose what is looked up here, so the cache is bounded in entries and in their length.
+_parse = lru_cache(maxsize=32768)(_parse_anew)
 
 
 def _bounded(part: str, name: str) -> str:
