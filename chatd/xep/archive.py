@@ -48,7 +48,9 @@ _DAY_MS: Final = 86_400_000
 _EXPIRE_EVERY_S: Final = 3600.0
 _ROWS_A_TURN: Final = 50        # results sent in one turn of the reactor
 _PAGE_BYTES: Final = 4 << 20    # a page ends early here: a session's queue of XEP-0198 is bounded too
-_ALWAYS: Final = ArchivePrefs("always")
+#: By archive.default of the configuration, for accounts that have not chosen.
+_DEFAULTS: Final = {word: ArchivePrefs(word) for word in ("always", "roster", "never")}
+_ALWAYS: Final = _DEFAULTS["always"]
 
 
 class Archive(Module):
@@ -71,8 +73,6 @@ class Archive(Module):
         self._new_id = store.new_id
         self._append = store.archive.append
         self._page_most = api.options["page"]
-        default = api.settings.archive.default
-        self._default = _ALWAYS if default == "always" else ArchivePrefs(default)
         api.on("message.sent", self._sent)
         api.on("message.received", self._received)
         api.on("message.offline", self._offline, priority=-10)
@@ -109,7 +109,7 @@ class Archive(Module):
         """Puts a message into the archive; its id, or None where it does not belong there."""
         if not may_archive(stanza.attrs.get("type"), marks_of(stanza.children))[0]:
             return None
-        prefs = account.state.get("archive") or self._default
+        prefs = self._prefs(account)
         if prefs is not _ALWAYS:
             item = account.roster.get(other.bare)
             if not prefs_allow(prefs, other.bare, other.full, item is not None and item.listed)[0]:
@@ -150,9 +150,12 @@ class Archive(Module):
         return self.api.store.archive.metadata(account.id).addCallback(metadata_bytes)
 
     # -- preferences
+    def _prefs(self, account: IAccount) -> ArchivePrefs:
+        return account.state.get("archive") or _DEFAULTS[self.api.settings.archive.default]
+
     def _get_prefs(self, request: Request) -> Any:
         _, account = _asker(request)
-        return prefs_bytes(account.state.get("archive") or self._default)
+        return prefs_bytes(self._prefs(account))
 
     def _set_prefs(self, request: Request) -> Any:
         _, account = _asker(request)
