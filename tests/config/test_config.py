@@ -213,9 +213,7 @@ class Wrong(Files):
 
     def test_origins_are_scheme_host_and_port(self) -> None:
         text = SMALLEST + '[http]\norigins = ["https://Mail.example.com/", "http://localhost:8000", "*"]\n'
-        self.assertEqual(
-            self.load(text).http.origins, ("https://mail.example.com", "http://localhost:8000", "*")
-        )
+        self.assertEqual(self.load(text).http.origins, ("https://mail.example.com", "http://localhost:8000", "*"))
         for origin in ("mail.example.com", "https://mail.example.com/page", "https://a@b.example", "ftp://x", ""):
             found = self.mistakes(SMALLEST + f'[http]\norigins = ["{origin}"]\n')
             self.assertEqual(set(found), {"http.origins"}, origin)
