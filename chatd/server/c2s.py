@@ -149,7 +149,8 @@ class TCPStream(ClientStream):
 
     def _finish(self, error: StreamError | None) -> None:
         transport = self.transport
-        transport.unregisterProducer()
+        if transport.producer is not None:
+            transport.unregisterProducer()
         if self._held:
             transport.resumeProducing()             # to see the peer's end
         if error is not None or self.peer_ended:
