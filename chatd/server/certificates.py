@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import attrs
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.logger import Logger
 
@@ -192,18 +194,27 @@ def new_context(method: int) -> SSL.Context:
 
 def _new_server_context(domain: Domain) -> SSL.Context:
     context = new_context(SSL.TLS_SERVER_METHOD)
-    # Without it OpenSSL would ask for the passphrase on the terminal and wait.
-    context.set_passwd_cb(lambda *_: b"")
-    for what, load, path in (
-        ("certificate", context.use_certificate_chain_file, domain.certificate),
-        ("key", context.use_privatekey_file, domain.key),
-    ):
-        try:
-            load(str(path))
-        except SSL.Error as e:
-            raise CertificateError([_sentence(domain.name, what, path, e)]) from e
     context.set_session_id(b"chatd")
-    return context
+    try:
+        context.use_certificate_chain_file(str(domain.certificate))
+    except SSL.Error as e:
+        why = _reasons(e) or "it cannot be read"
+        raise CertificateError([f"{domain.name}: the certificate {domain.certificate} cannot be used: {why}."]) from e
+    try:
+        key: Any = load_pem_private_key(domain.key.read_bytes(), None)
+        context.use_privatekey(key)
+        context.check_privatekey()
+    except OSError as e:
+        why = e.strerror or "it cannot be read"
+    except TypeError:
+        why = "it is protected by a passphrase, which a daemon cannot type"
+    except (ValueError, UnsupportedAlgorithm):
+        why = "it is not a private key in PEM form"
+    except SSL.Error as e:
+        why = "it does not belong to the certificate" if "mismatch" in _reasons(e) else _reasons(e)
+    else:
+        return context
+    raise CertificateError([f"{domain.name}: the key {domain.key} cannot be used: {why}."])
 
 
 def client_context(
@@ -265,17 +276,8 @@ def _read(domain: Domain) -> Loaded:
     )
 
 
-def _sentence(domain: str, what: str, path: Path, e: SSL.Error) -> str:
-    reasons = " ".join(reason for _, _, reason in e.args[0]) if e.args else ""
-    if not path.is_file():
-        why = "there is no such file"
-    elif "values mismatch" in reasons:
-        why = "it does not belong to the certificate"
-    elif "decrypt" in reasons or "password" in reasons or "interrupted or cancelled" in reasons:
-        why = "it is protected by a passphrase, which a daemon cannot type"
-    else:
-        why = reasons or "it cannot be read"
-    return f"{domain}: the {what} {path} cannot be used: {why}."
+def _reasons(e: SSL.Error) -> str:
+    return " ".join(reason for _, _, reason in e.args[0]) if e.args else ""
 
 
 def _a_label(name: str) -> str:
