@@ -49,8 +49,13 @@ class Avatar(Module):
                 callbackArgs=(account,))
 
     def _found(self, photo: str | None, account: IAccount) -> None:
-        if account.state.get("avatar") is None:
-            account.state["avatar"] = photo or ""
+        if account.state.get("avatar") is not None:
+            return                                          # changed meanwhile
+        account.state["avatar"] = photo or ""
+        for session in list(account.available()) if photo else ():
+            # It was faster than the store: said again, this time with the hash.
+            if _UPDATE in session.presence.children and stamped(session.presence, photo):
+                self.api.router.from_session(session, session.presence.readdressed())
 
     def _changed(self, account: IAccount, photo: str) -> None:
         account.state["avatar"] = photo

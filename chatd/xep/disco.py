@@ -3,7 +3,8 @@
 Features and identities are the attributes of the modules that run; more are added by the events
     disco.info(request, node) -> features or None       None: this node is not mine
     disco.items(request, node) -> (jid, name, node) triples or None
-An account is described to itself and to those who may see its presence, to nobody else (section 8).
+An account is described to itself and to those who may see its presence; others get the answer of an account
+that does not exist (section 8, which wants an empty list of items for both; the router refuses for both).
 """
 
 from __future__ import annotations
@@ -84,16 +85,15 @@ class Disco(Module):
 
     def _items(self, request: Request) -> bytes:
         node = request.child.getAttribute("node") or None
+        if not _may_ask(request):
+            raise StanzaError("service-unavailable")
         found: list[tuple[str, str, str]] | None = None if node else []
-        if _may_ask(request):
-            if not node and not request.to.local:
-                found = [(host, "", "") for host in self._components(request.to.domain)]
-            for hook in self.api.hooks.events.get("disco.items", ()):
-                more = hook(request, node)
-                if more is not None:
-                    found = [*(found or ()), *more]
-        elif not node:
-            found = []                                  # section 8: as for an account that does not exist
+        if not node and not request.to.local:
+            found = [(host, "", "") for host in self._components(request.to.domain)]
+        for hook in self.api.hooks.events.get("disco.items", ()):
+            more = hook(request, node)
+            if more is not None:
+                found = [*(found or ()), *more]
         if found is None:
             raise StanzaError("item-not-found", text="There is no such node.")
         return f'<query xmlns="{ns.DISCO_ITEMS}"{_node(node)}>{_item_elements(found)}</query>'.encode()
