@@ -4,6 +4,7 @@
 //              self-signed certificate, `blocked` prepares op "block" and is its first text
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
+// op "until"   waits until an expression in the page is true: {name, code, timeout}
 // op "axe"     accessibility faults of level A and AA: {name, selector?}
 // op "log"     what the page asked for and complained about since the last time: {name}
 // op "block"   refuse requests and web sockets whose address contains a text: {name, text} (empty: none)
@@ -88,6 +89,14 @@ const OPS = {
     },
     async eval({ name, code }) {
         return (await pages.get(name).page.evaluate(code)) ?? null;
+    },
+    async until({ name, code, timeout }) {
+        // Not waitForFunction: the page's policy refuses to run text as a script, rightly.
+        const end = Date.now() + timeout;
+        while (!(await pages.get(name).page.evaluate(code))) {
+            if (Date.now() > end) throw new Error(`never true: ${code}`);
+            await new Promise((resolve) => setTimeout(resolve, 25));
+        }
     },
     axe: accessibility,
     async log({ name }) {

@@ -89,7 +89,7 @@ class Page:
 
     async def until(self, code: str, timeout_s: float = 15) -> None:
         """Wait until an expression in the page is true."""
-        await self.call("waitForFunction", code, None, {"timeout": timeout_s * 1000})
+        await self._process.ask("until", name=self.name, code=code, timeout=timeout_s * 1000)
 
     async def focused(self) -> str:
         """Return the id, name or tag of what has the focus."""

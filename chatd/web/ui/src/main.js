@@ -3,7 +3,9 @@ import * as login from './login.js';
 import { Session } from './session.js';
 import { TEXT } from './strings.js';
 
-const KEPT = 'chatd.session'; // {jid, keys}: SCRAM keys, never the password; gone with the tab
+// {jid, keys, isOpen}: the full address and SCRAM keys, never the password; gone with the tab. `isOpen` while a page
+// uses it: a duplicated tab finds it set and makes a session of its own, instead of taking over its twin's.
+const KEPT = 'chatd.session';
 const NOTICE = 'chatd.notice';
 const STATE_SHOWN_MS = 4000;
 
@@ -60,14 +62,22 @@ function loadStyle() {
 
 function explain(reason, jid) {
     const text = TEXT.failed[reason] ?? TEXT.failed.unreachable;
-    return typeof text === 'function' ? text(jid.split('@')[1]) : text;
+    return typeof text === 'function' ? text(jid.split('/')[0].split('@')[1]) : text;
+}
+
+function recall() {
+    return JSON.parse(sessionStorage.getItem(KEPT) ?? 'null');
+}
+
+function keep(session) {
+    sessionStorage.setItem(KEPT, JSON.stringify(session));
 }
 
 /** Logs in and opens the panel. */
 async function open(jid, secret) {
     await loadStyle();
     await session.logIn(jid, secret);
-    if (session.keys) sessionStorage.setItem(KEPT, JSON.stringify({ jid, keys: session.keys }));
+    if (session.keys) keep({ jid: session.fullAddress, keys: session.keys, isOpen: true });
     document.getElementById('who').textContent = session.address;
     show('panel');
 }
@@ -87,11 +97,11 @@ async function onSubmit(jid, password) {
 
 /** Goes on with the session this tab had before a reload; tells whether that worked. */
 async function resume() {
-    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? 'null');
+    const kept = recall();
     if (!kept) return false;
     show('resuming');
     try {
-        await open(kept.jid, kept.keys);
+        await open(kept.isOpen ? kept.jid.split('/')[0] : kept.jid, kept.keys);
         return true;
     } catch (error) {
         // Unreachable is no reason to forget: the next reload may find the server again.
@@ -114,6 +124,10 @@ async function start() {
     session = new Session(config, assets, onReport);
     login.startForm(config.domains[0] ?? '', onSubmit);
     document.getElementById('log-out').addEventListener('click', () => session.logOut());
+    addEventListener('pagehide', () => {
+        const kept = recall();
+        if (kept) keep({ ...kept, isOpen: false });
+    });
     addEventListener('online', () => {
         if (stateLine.dataset.kind === 'lost') session.hurry();
     });

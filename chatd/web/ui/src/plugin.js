@@ -4,7 +4,7 @@ import { drawMenus, keyboardForLinks, labelsForFields, returnFocus } from './acc
 import { addContact, emptyRoster } from './contacts.js';
 import { TEXT } from './strings.js';
 
-const FEATURES = [emptyRoster, addContact, noOwnLogIn, nothingForeign, noRoomsYet];
+const FEATURES = [emptyRoster, addContact, noOwnLogIn, nothingForeign, noRoomsYet, emojiWithoutPep];
 
 /**
  * @param {object} converse the library
@@ -37,6 +37,26 @@ function nothingForeign(converse, { api }) {
     for (const name of ['converse-footer', 'converse-brand-logo']) {
         api.elements.define(name, class extends HTMLElement {});
     }
+}
+
+/**
+ * Converse keeps the emoji one likes in a PEP node (XEP-0163) without asking whether the server has PEP, and complains
+ * at each log-in where it has not. There, this request is answered here: nothing is stored; and storing it is done
+ * by the browser alone.
+ */
+function emojiWithoutPep(converse, _converse) {
+    const { api } = _converse;
+    const { Strophe, stx } = converse.env;
+    const sendIQ = api.sendIQ;
+    api.sendIQ = async (iq, ...more) => {
+        const element = iq.tree?.() ?? iq;
+        if (!element.querySelector?.(`[node="${Strophe.NS.REACTIONS_POPULAR}"]`)) return sendIQ(iq, ...more);
+        const account = _converse.session.get('bare_jid');
+        if (await api.disco.getIdentity('pubsub', 'pep', account)) return sendIQ(iq, ...more);
+        if (element.getAttribute('type') === 'set') return stx`<iq type="result" xmlns="jabber:client"/>`.tree();
+        throw stx`<iq type="error" xmlns="jabber:client"><error type="cancel">
+            <item-not-found xmlns="${Strophe.NS.STANZAS}"/></error></iq>`.tree();
+    };
 }
 
 /** No list of group chats while the server has none. */

@@ -42,6 +42,7 @@ export class Session {
     #attempt = null; // {resolve, reject} while the first connection is made
     #condition = ''; // the last error condition the server sent
     #failedTries = 0;
+    #refusals = 0; // wrong passwords since the page was opened
     #isOpen = false;
 
     /**
@@ -67,18 +68,23 @@ export class Session {
     async #load() {
         const { default: converse } = await import(`${this.#assets}/converse.min.js`);
         if (!this.#api) {
-            converse.plugins.add('chatd', panelPlugin(converse, (_converse) => this.#listen(_converse)));
+            converse.plugins.add('chatd', panelPlugin(converse, (_converse) => this.#listen(converse, _converse)));
             await converse.initialize(settingsFor(this.#config, this.#assets));
         }
     }
 
     /** Takes hold of Converse's inner parts while it initialises. */
-    #listen(_converse) {
+    #listen(converse, _converse) {
         const { api } = _converse;
         this.#converse = _converse;
         this.#api = api;
         _converse.state.config.set('trusted', false);
         api.listen.on('connectionInitialized', () => this.#watch(api.connection.get()));
+        api.listen.on('connfeedback', (feedback) => {
+            // Kept keys that no longer fit are refused on our side: no server has given a condition then.
+            const isRefused = feedback.get('connection_status') === converse.env.Strophe.Status.AUTHFAIL;
+            if (isRefused) this.#condition ||= 'not-authorized';
+        });
         api.listen.on('connected', () => this.#connected());
         api.listen.on('reconnected', () => {
             this.#failedTries = 0;
@@ -103,7 +109,7 @@ export class Session {
 
     /**
      * Logs in: resolves when messages can flow, rejects with LogInError.
-     * @param {string} jid the bare address
+     * @param {string} jid the address; with its resource (`fullAddress`) a reload goes on with the very same session
      * @param {string|object} secret the password, or the keys that `keys` gave earlier
      */
     async logIn(jid, secret) {
@@ -169,7 +175,10 @@ export class Session {
     }
 
     #disconnected() {
-        const reason = REASONS[this.#condition] ?? 'unreachable';
+        let reason = REASONS[this.#condition] ?? 'unreachable';
+        if (reason === 'credentials') this.#refusals += 1;
+        // The server has one condition for "not now", whatever the cause: after wrong passwords it means "too many".
+        if (reason === 'temporary' && this.#refusals) reason = 'throttled';
         if (this.#attempt) this.#attempt.reject(new LogInError(reason));
         else if (this.#isOpen) this.#report('ended', reason === 'unreachable' ? 'expired' : reason);
         this.#isOpen = false; // a failed log-in may say it twice
@@ -178,6 +187,11 @@ export class Session {
     /** The bare address of who is logged in. */
     get address() {
         return this.#converse.session.get('bare_jid');
+    }
+
+    /** The same with the resource of this session. */
+    get fullAddress() {
+        return this.#api.user.jid();
     }
 
     /**

@@ -16,7 +16,7 @@ export const TEXT = {
         credentials: 'The address or the password is not right. Check both, and that Caps Lock is off.',
         disabled: 'This account is switched off. Ask the people who run this server.',
         throttled: 'Too many attempts. Wait a minute, then try again.',
-        temporary: 'The server cannot check passwords just now. Try again in a moment.',
+        temporary: 'Logging in is not possible just now. Wait a minute, then try again.',
         domain: (domain) => `This server has no accounts at ${domain}. Check the part after the @.`,
         insecure: 'This connection is not encrypted, so the server refuses passwords. Open this page with https.',
         unreachable: 'The chat server cannot be reached. Check your connection and try again.',
