@@ -118,6 +118,7 @@ class PanelSite(server.Site):
     protocol = PanelChannel  # type: ignore[assignment]
     requestFactory = PanelRequest
     displayTracebacks = False
+    noisy = False
     _log = Logger()
 
     def __init__(
