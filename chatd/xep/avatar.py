@@ -52,10 +52,13 @@ class Avatar(Module):
         if account.state.get("avatar") is not None:
             return                                          # changed meanwhile
         account.state["avatar"] = photo or ""
-        for session in list(account.available()) if photo else ():
+        if not photo:
+            return
+        router: Any = self.api.router
+        for session in list(account.available()):
             # It was faster than the store: said again, this time with the hash.
             if _UPDATE in session.presence.children and stamped(session.presence, photo):
-                self.api.router.from_session(session, session.presence.readdressed())
+                router.from_session(session, session.presence.readdressed())
 
     def _changed(self, account: IAccount, photo: str) -> None:
         account.state["avatar"] = photo

@@ -10,7 +10,7 @@ that does not exist (section 8, which wants an empty list of items for both; the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
@@ -100,7 +100,8 @@ class Disco(Module):
 
     def _components(self, domain: str) -> list[str]:
         """Components (XEP-0114) and services in this process below a domain."""
-        return sorted(host for host in self.api.router.components.routes if host and host.endswith("." + domain))
+        router: Any = self.api.router
+        return sorted(host for host in router.components.routes if host and host.endswith("." + domain))
 
 
 def _may_ask(request: Request) -> bool:
