@@ -254,7 +254,7 @@ class SocketTLS(_Base):
             why = self._broken(e)
         if data and not self._aborting:
             self.protocol.dataReceived(data)
-        if why is main.CONNECTION_DONE and self.connected:
+        if why is main.CONNECTION_DONE and self.connected and not self._aborting:
             self._answer_end()
         return None if self._aborting else why
 
