@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import io
 import json
 import os
 import platform
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +37,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default 3")
     parser.add_argument("--seconds", type=float, help="length of each measurement, default 4")
     parser.add_argument("--sessions", type=int, help="idle sessions for log-in and memory, default 1000")
+    parser.add_argument("--commit", help="chatd as of this commit, not as the files are now")
     parser.add_argument("--archive", choices=["off", "on", "both"], default="both")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where the results are kept")
     parser.add_argument("--loadgen", type=Path, default=BUILD / "loadgen", help=argparse.SUPPRESS)
@@ -80,8 +83,8 @@ def _choose(only: str | None) -> dict[str, type[Server]]:
     return chosen
 
 
-def make_site(folder: Path, accounts: int) -> Site:
-    """A certificate of ECDSA P-256 in `folder`, and all that the servers have in common."""
+def make_site(folder: Path, accounts: int, commit: str | None = None) -> Site:
+    """A certificate in `folder`, chatd of that commit beside it, and what the servers have in common."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         [
@@ -92,7 +95,20 @@ def make_site(folder: Path, accounts: int) -> Site:
         check=True,
         capture_output=True,
     )
-    return Site("bench.test", certificate, key, accounts, "a-password-of-the-bench", 4096, SERVER_CORE)
+    checkout = _check_out(commit, folder / "checkout") if commit else ROOT
+    return Site("bench.test", certificate, key, accounts, "a-password-of-the-bench", 4096, SERVER_CORE, checkout)
+
+
+def _check_out(commit: str, folder: Path) -> Path:
+    """Put chatd of that commit into `folder`, without touching the working tree."""
+    packed = subprocess.run(
+        ["git", "archive", "--format=tar", commit, "chatd", "twisted"], cwd=ROOT, stdout=subprocess.PIPE, check=False
+    )
+    if packed.returncode:
+        raise SystemExit(f"bench: no commit {commit}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 def _git(*command: str) -> str:
@@ -141,13 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="chatd-bench-") as temporary:
         folder = Path(temporary)
-        site = make_site(folder, plan.accounts)
+        site = make_site(folder, plan.accounts, arguments.commit)
         _measure(chosen, site, folder, plan, rounds, arguments, found)
 
     facts: dict[str, Any] = {
         "date": date.isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "--short=10", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--", "chatd")),
+        "commit": _git("rev-parse", "--short=10", arguments.commit or "HEAD"),
+        "changed": not arguments.commit and bool(_git("status", "--porcelain", "--", "chatd")),
         "machine": {"processor": _processor(), "kernel": platform.release()},
         "python": platform.python_version(),
         "load_before": load,

@@ -16,6 +16,7 @@ from bench.servers import Server
 
 FAN_GROUP = 20  # accounts that all know each other
 FAN_ACCOUNTS = 100
+FAN_RATE = 50  # presence changes a second, each for FAN_GROUP - 1 contacts
 MAX_LOGINS_AT_ONCE = 16
 WARM_UP_LOGINS = 20
 GENERATOR_LIMIT = 0.85  # of its core
@@ -147,7 +148,9 @@ class _Round:
         self._measure("presence", f"presence 0 {plan.chatters} 2 {plan.warm_s} {plan.seconds}")
         self._generator.ask(f"logout 0 {plan.chatters}")
         self._generator.ask(f"login {plan.lonely} {FAN_ACCOUNTS} {MAX_LOGINS_AT_ONCE}")
-        self._measure("fan-out", f"presence {plan.lonely} {FAN_ACCOUNTS} {FAN_GROUP} {plan.warm_s} {plan.seconds}")
+        fan, tail = f"{plan.lonely} {FAN_ACCOUNTS} {FAN_GROUP}", f"{plan.warm_s} {plan.seconds}"
+        self._measure("fan-out-rate", f"presence-rate {fan} {FAN_RATE} {tail}")
+        self._measure("fan-out", f"presence {fan} {tail}")
 
     def with_archive(self) -> None:
         plan = self._plan
@@ -186,7 +189,7 @@ class _Round:
         found = Measurement(self._server.name, self._server.archive, phase, self._number, answer, invalid)
         shown = ("server_us", "per_s", "p99_ms", "pss_kib", "lost")
         text = " ".join(f"{key}={answer[key]:.1f}" for key in shown if key in answer)
-        say(f"  {self._server.name:14} {phase:10} {text} {invalid and 'INVALID: ' + invalid}")
+        say(f"  {self._server.name:14} {phase:12} {text} {invalid and 'INVALID: ' + invalid}")
         self._record(found)
 
 

@@ -19,12 +19,14 @@ from bench.plan import FAN_ACCOUNTS, FAN_GROUP, MAX_LOGINS_AT_ONCE, Plan, prepar
 from bench.servers.chatd import Chatd
 
 WARM_S = 1.0
+IDLE = ("Condition.wait ", "wait (threading", "_worker (")  # threads with nothing to do
 
 
 def main() -> int:
     """Profile as the arguments say."""
     parser = argparse.ArgumentParser(prog="bench/profile", description=__doc__)
     parser.add_argument("load", choices=["messages", "rate", "presence", "login"])
+    parser.add_argument("--commit", help="chatd as of this commit, not as the files are now")
     parser.add_argument("--archive", action="store_true")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--per-second", type=int, default=400, help="of the load `rate`")
@@ -42,7 +44,7 @@ def main() -> int:
     ready.build(BUILD / "loadgen")
     with tempfile.TemporaryDirectory(prefix="chatd-bench-") as temporary:
         folder = Path(temporary)
-        site = make_site(folder, plan.accounts)
+        site = make_site(folder, plan.accounts, arguments.commit)
         server = Chatd(site, folder / "chatd", arguments.archive)
         prepare(server, BUILD / "loadgen", GENERATOR_CORE, folder / "scram", plan)
         server.start()
@@ -68,7 +70,7 @@ def _watch(program: str, server: Chatd, generator: Generator, plan: Plan, argume
         generator.ask(f"login 0 {plan.chatters} {MAX_LOGINS_AT_ONCE}")
     stacks = BUILD / f"profile-{load}{'-archive' if arguments.archive else ''}.txt"
     command = [program, "record", "--pid", str(server.pids()[0]), "--format", "raw", "--output", str(stacks)]
-    command += ["--rate", str(arguments.hz), "--duration", str(round(WARM_S + seconds)), "--nonblocking"]
+    command += ["--rate", str(arguments.hz), "--duration", str(round(WARM_S + seconds))]
     watcher = subprocess.Popen(
         ["taskset", "-c", str(GENERATOR_CORE), *command, *(["--native"] if arguments.native else [])],
         stdout=subprocess.DEVNULL,
@@ -100,6 +102,8 @@ def _print(stacks: Iterable[str], top: int) -> None:
     for line in stacks:
         frames, _, count = line.rpartition(" ")
         functions = [_without_line(frame) for frame in frames.split(";")]
+        if functions[-1].startswith(IDLE):
+            continue
         samples += int(count)
         own[functions[-1]] += int(count)
         for function in set(functions):

@@ -63,8 +63,9 @@ def rows(rates_off: Iterable[int], rates_on: Iterable[int]) -> list[Row]:
         *_messages(True, rates_on, 1 / 8, ""),
         Row("all of it and the time after: server CPU", True, "archived", "server_us", "µs", target=1 / 8),
         Row("archive rows lost", True, "archived", "lost", "rows", limit=0),
-        Row("presence to each of 19 contacts: server CPU", False, "fan-out", "server_us", "µs", target=1 / 2),
-        Row("presence to the only contact: server CPU", False, "presence", "server_us", "µs"),
+        Row("presence, 50/s to 19 contacts each: CPU", False, "fan-out-rate", "server_us", "µs", target=1 / 2),
+        Row("presence to 19 contacts at saturation: CPU", False, "fan-out", "server_us", "µs", target=1 / 2),
+        Row("presence to the only contact at saturation: CPU", False, "presence", "server_us", "µs"),
         Row("log-in: server CPU", False, "login", "server_us", "ms", scale=1e-3, target=1.0),
         Row("log-in: generator CPU", False, "login", "generator_us", "ms", scale=1e-3),
         Row("log-ins", False, "login", "per_s", "/s", more=True),
@@ -136,7 +137,7 @@ def table(lines: Iterable[Row], servers: Mapping[str, str], measurements: Sequen
         if row.archive != archive and row.phase.startswith(("rate", "messages")):
             archive = row.archive
             body.append([f"**archive {'on, SQLite' if archive else 'off'}**", *[""] * (len(heads) - 1)])
-        elif row.phase == "fan-out":
+        elif row.phase == "fan-out-rate":
             body.append(["**other, archive off**", *[""] * (len(heads) - 1)])
         ratio, reached = verdict(row, figures)
         body.append(

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Stanzas that have not arrived this long after the last one was sent count as missing. */
-#define DRAIN_S 30.0
+#define DRAIN_S 60.0
 
 static struct {
     uint64_t time, server, own, delivered;
@@ -219,9 +219,10 @@ void load_presence(int first, int count, int group, double warm_s, double second
     saturate(first, count, 1, warm_s, seconds);
 }
 
-/* Messages at random times (exponential gaps, the same ones for every server), whatever the server does with them.
- * Latency counts from the moment a message was due, so that a server cannot hide a stall. */
-void load_rate(int pairs, double rate, double warm_s, double seconds)
+/* Stanzas of these accounts at random times (exponential gaps, the same ones for every server), whatever the server
+ * does with them: messages to the partner, or presences to all of a group if `group` is not 0.
+ * Latency counts from the moment a stanza was due, so that a server cannot hide a stall. */
+void load_rate(int first, int count, int group, double rate, double warm_s, double seconds)
 {
     unsigned short seed[3] = {7, 11, 13};
     memset(&tally, 0, sizeof tally);
@@ -230,19 +231,24 @@ void load_rate(int pairs, double rate, double warm_s, double seconds)
     uint64_t stop = stop_warm + (uint64_t)(seconds * 1e9);
     double due = (double)start;
     bool warm = true;
-    int64_t limit = (int64_t)(rate * 12); /* a server this far behind will not catch up */
-    uint64_t sent_before = 0;
+    int contacts = group ? group - 1 : 1;
+    int64_t limit = (int64_t)((rate * 2 + 300) * contacts); /* overloaded; no use in going on */
+    uint64_t due_before = 0;
     for (;;) {
         uint64_t now = now_ns();
         if (warm && now >= stop_warm) {
             warm = false;
             mark_start();
-            sent_before = tally.sent;
+            due_before = tally.due;
         }
-        if (now >= stop || (int64_t)(tally.sent - tally.delivered) > limit)
+        if (now >= stop || (int64_t)(tally.due - tally.delivered) > limit)
             break;
         while (due <= (double)now) {
-            session_message(&conns[(int)(erand48(seed) * 2 * pairs)], (uint64_t)due);
+            struct conn *sender = &conns[first + (int)(erand48(seed) * count)];
+            if (group)
+                session_presence(sender, (uint64_t)due, contacts);
+            else
+                session_message(sender, (uint64_t)due);
             due += -log(1 - erand48(seed)) * 1e9 / rate;
         }
         uint64_t wake = (uint64_t)due;
@@ -251,5 +257,5 @@ void load_rate(int pairs, double rate, double warm_s, double seconds)
         net_turn(wake < stop ? wake : stop);
     }
     mark_end();
-    drain_and_print("rate", (double)(tally.sent - sent_before) * 1e9 / (double)(after.time - before.time));
+    drain_and_print("rate", (double)(tally.due - due_before) * 1e9 / (double)(after.time - before.time));
 }

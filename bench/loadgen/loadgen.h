@@ -137,6 +137,6 @@ void load_logout(int first, int count);
 void load_befriend(int first, int count, int group);
 void load_messages(int pairs, int window, double warm_s, double seconds);
 void load_presence(int first, int count, int group, double warm_s, double seconds);
-void load_rate(int pairs, double rate, double warm_s, double seconds);
+void load_rate(int first, int count, int group, double rate, double warm_s, double seconds);
 
 #endif

@@ -7,6 +7,7 @@
  *   messages PAIRS WINDOW WARM_S SECONDS      at saturation, between the accounts 2n and 2n+1
  *   presence FIRST COUNT GROUP WARM_S SECONDS at saturation, to all of the group
  *   rate PAIRS PER_S WARM_S SECONDS           messages at a fixed rate
+ *   presence-rate FIRST COUNT GROUP PER_S WARM_S SECONDS
  *   cpu                                       CPU seconds so far, of the servers and of the generator
  *   quit
  * Between commands the sessions are served (acknowledgements, pings).
@@ -59,7 +60,10 @@ static void command(const char *line)
                && in_groups(first, count, extra)) {
         load_presence(first, count, extra, a, b);
     } else if (sscanf(line, "rate %d %lf %lf %lf", &first, &a, &b, &c) == 4 && in_range(0, 2 * first)) {
-        load_rate(first, a, b, c);
+        load_rate(0, 2 * first, 0, a, b, c);
+    } else if (sscanf(line, "presence-rate %d %d %d %lf %lf %lf", &first, &count, &extra, &a, &b, &c) == 6
+               && in_groups(first, count, extra)) {
+        load_rate(first, count, extra, a, b, c);
     } else if (!strcmp(line, "cpu")) {
         printf("{\"what\":\"cpu\",\"server_s\":%.6f,\"generator_s\":%.6f}\n", (double)server_cpu_ns() / 1e9,
                (double)own_cpu_ns() / 1e9);

@@ -21,13 +21,16 @@ import attrs
 
 from bench import processes
 
+ROOT = Path(__file__).resolve().parent.parent.parent
+
 
 @attrs.frozen
 class Site:
     """What all servers have in common.
 
     domain: the XMPP domain; certificate, key: PEM files (ECDSA P-256); accounts: how many, named u00000,
-    u00001, ...; password: of all of them; iterations: SCRAM iteration count; core: the servers' CPU.
+    u00001, ...; password: of all of them; iterations: SCRAM iteration count; core: the servers' CPU;
+    checkout: where chatd's sources are.
     """
 
     domain: str
@@ -37,10 +40,11 @@ class Site:
     password: str
     iterations: int
     core: int
+    checkout: Path = ROOT
 
 
 class ServerFailed(Exception):
-    """A server did not start, or died; the text says where its output is."""
+    """A server did not start, or died; the text has the end of its output."""
 
 
 class Server:
@@ -120,7 +124,7 @@ class Server:
         while not (self._listens() and (not first or self.is_prepared())):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise ServerFailed(f"{self.title} did not start: see {self.folder}/output.log")
+                raise ServerFailed(f"{self.title} did not start:{self._last_words()}")
             time.sleep(0.1)
 
     def _listens(self) -> bool:
@@ -130,10 +134,14 @@ class Server:
             return False
         return True
 
+    def _last_words(self) -> str:
+        lines = (self.folder / "output.log").read_text(errors="replace").splitlines()
+        return "".join(f"\n    {line}" for line in lines[-12:])
+
     def pids(self) -> list[int]:
         """The server's process and all its descendants."""
         if self._process is None or self._process.poll() is not None:
-            raise ServerFailed(f"{self.title} has ended: see {self.folder}/output.log")
+            raise ServerFailed(f"{self.title} has ended:{self._last_words()}")
         return processes.tree(self._process.pid)
 
     def stop(self) -> None:

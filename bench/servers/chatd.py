@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-from bench.servers.base import Server, ServerFailed, count_rows
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from bench.servers.base import ROOT, Server, ServerFailed, count_rows
 
 CONFIGURATION = """\
 [server]
@@ -81,7 +80,14 @@ class Chatd(Server):
         self.configure()
         command = [sys.executable, "-m", "bench.servers.chatd_accounts", str(self._configuration)]
         command += [str(self.site.accounts), self.site.password, str(self.site.iterations)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, **self.environment()},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise ServerFailed(f"the accounts could not be created: {done.stderr[-2000:]}")
 
@@ -103,8 +109,8 @@ class Chatd(Server):
         return [str(self._twistd()), "-n", "--pidfile=", "chatd", "--config", str(self._configuration)]
 
     def environment(self) -> dict[str, str]:
-        """See Server. twistd finds the plug-in in the checkout."""
-        return {"PYTHONPATH": str(ROOT)}
+        """See Server. There twistd finds the plug-in, and everybody chatd."""
+        return {"PYTHONPATH": f"{self.site.checkout}:{ROOT}"}
 
     def archived_rows(self) -> int:
         """See Server."""
