@@ -16,9 +16,12 @@ from chatd.core.stanza import Stanza
 
 HEADER = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='x'>"
 PIECES = [
-    HEADER, b"</stream:stream>", b"<message>", b"</message>", b"<message to='a' xmlns='jabber:client'/>", b"<presence/>",
-    b"<body>", b"</body>", b"<x:y xmlns:x='urn:x'>", b"</x:y>", b"<x:z/>", b"<iq type=\"get\" id='>'>", b"</iq>", b"text",
-    b" \n", b"&amp;", b"&#60;", b"&x;", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?xml version='1.0'?>", b"<?p?>", b"<!DOCTYPE a>",
+    HEADER, b"</stream:stream>", b"<message>", b"</message>", b"<message to='a' xmlns='jabber:client'/>",
+    b"<presence/>",
+    b"<body>", b"</body>", b"<x:y xmlns:x='urn:x'>", b"</x:y>", b"<x:z/>", b"<iq type=\"get\" id='>'>", b"</iq>",
+    b"text",
+    b" \n", b"&amp;", b"&#60;", b"&x;", b"<!--", b"-->", b"<![CDATA[", b"]]>", b"<?xml version='1.0'?>", b"<?p?>",
+    b"<!DOCTYPE a>",
     b"<", b">", b"/>", b"'", b'"', b"=", b"\x00", b"\xff", b"\xc3", b"\xa9", b"stream:", b"xmlns:", b"<a b='c' b='d'/>",
 ]
 streams = st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(PIECES), max_size=25).map(b"".join),

@@ -326,8 +326,9 @@ async def test_children_of_a_delivered_message_are_the_senders(daemon: Daemon, p
     """Nothing but a stanza-id is added, nothing is lost."""
     a, b = people("alice", "bob")
     async with Client(daemon, a) as alice, Client(daemon, b) as bob:
-        alice.send_raw(f"<message to='{b}' type='chat' id='i1' xml:lang='de'><body>x</body><a xmlns='urn:a'><b c='d'/></a>"
-                       "<thread>t</thread></message>")
+        alice.send_raw(f"<message to='{b}' type='chat' id='i1' xml:lang='de'><body>x</body>"
+                       "<a xmlns='urn:a'><b c='d'/></a><thread>t</thread></message>")
         got = await bob.text("x")
-        assert children(got) == ["{jabber:client}body", "{urn:a}a", "{jabber:client}thread", "{urn:xmpp:sid:0}stanza-id"]
+        assert children(got) == [
+            "{jabber:client}body", "{urn:a}a", "{jabber:client}thread", "{urn:xmpp:sid:0}stanza-id"]
         assert got["lang"] == "de" and got["id"] == "i1"

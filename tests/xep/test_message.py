@@ -140,7 +140,8 @@ async def test_iqs_nobody_answers(world: World) -> None:
         assert answer.type == "error", to
         assert alice.take() == []
     for bad in ("<iq type='get' id='1'/>", "<iq id='1'><x xmlns='urn:x'/></iq>", "<iq type='odd' id='1'/>",
-                "<iq type='set' id='1'><x xmlns='urn:x'/><y xmlns='urn:x'/></iq>", "<iq type='get'><x xmlns='u'/></iq>"):
+                "<iq type='set' id='1'><x xmlns='urn:x'/><y xmlns='urn:x'/></iq>",
+                "<iq type='get'><x xmlns='u'/></iq>"):
         await alice.send_xml(bad)
         [answer] = alice.take()
         assert b"bad-request" in answer.inner, bad
