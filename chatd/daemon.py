@@ -28,6 +28,7 @@ from chatd.config_types import Address
 from chatd.figures import Figures, make_registry
 from chatd.log import Observer
 from chatd.modules import Modules, module_classes, option_mistakes
+from chatd.server.bosh import BoshResource
 from chatd.server.c2s import C2SFactory
 from chatd.server.certificates import C2S, HTTPS, CertificateError, Certificates
 from chatd.server.control import CommandError, Commands, ControlFactory
@@ -40,7 +41,7 @@ from chatd.server.websocket import WebSocketResource
 from chatd.settings import Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
-from chatd.web.site import STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
+from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
 from chatd.xep.api import Api, Module
 
 log = Logger()
@@ -159,7 +160,10 @@ class Daemon(MultiService):
         figures = make_registry(Figures(self.streams, self.router.accounts))
         checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
         origins = Origins.of(self.settings.http.origins, self.settings.http.public_url)
-        mounts = {WEBSOCKET_PATH: WebSocketResource(self.streams, origins)}
+        mounts = {
+            WEBSOCKET_PATH: WebSocketResource(self.streams, origins),
+            BOSH_PATH: BoshResource(self.streams, origins),
+        }
         site = make_site(self.settings, STATIC_DIR, mounts, reactor=self.reactor, checks=checks)
         for addresses, factory, context in (
             (listen.c2s, starttls, None),
