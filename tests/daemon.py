@@ -57,8 +57,9 @@ class Daemon:
         domains = "\n".join(f'[[domain]]\nname = "{name}"\ncertificate = "certificate.pem"\nkey = "key.pem"\n'
                             for name in (DOMAIN, OTHER))
         store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
-        self.config.write_text(f'[server]\nhost = "{HOST}"\nstate_dir = "state"\n{domains}\n[listen]\n{listen}\n{store}\n'
-                               f"[auth]\nscram_iterations = 4096\n{extra}\n")
+        self.config.write_text(
+            f'[server]\nhost = "{HOST}"\nstate_dir = "state"\n{domains}\n[listen]\n{listen}\n{store}\n'
+            f"[auth]\nscram_iterations = 4096\n{extra}\n")
         self.process: subprocess.Popen[bytes] | None = None
 
     # -- life

@@ -14,7 +14,8 @@ from chatd.core.stanza import Stanza
 HEADER = (b"<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
           b"xmlns:stream='http://etherx.jabber.org/streams' to='example.com' version='1.0' xml:lang='de'>")
 MESSAGE = (b"""<message to='bob@example.com/abc' from="a>b@c" id='m1' type='chat'><body>hello &lt; > there</body>"""
-           b"<active xmlns='http://jabber.org/protocol/chatstates'/><origin-id xmlns='urn:xmpp:sid:0' id='x'/></message>")
+           b"<active xmlns='http://jabber.org/protocol/chatstates'/><origin-id xmlns='urn:xmpp:sid:0' id='x'/>"
+           b"</message>")
 END = b"</stream:stream>"
 
 

@@ -63,7 +63,8 @@ def test_element_is_parsed_in_its_namespace() -> None:
 def test_from_element_and_back() -> None:
     """A stanza made of an element has the same children, attributes and language."""
     element = parse_element(
-        b'<message xmlns="jabber:client" xml:lang="de" to="x@y"><body>a &lt; b</body><x xmlns="urn:x"><y/></x></message>')
+        b'<message xmlns="jabber:client" xml:lang="de" to="x@y"><body>a &lt; b</body>'
+        b'<x xmlns="urn:x"><y/></x></message>')
     stanza = Stanza.from_element(element)
     assert stanza.attrs == {"xml:lang": "de", "to": "x@y"}
     assert stanza.children == ("jabber:client body", "urn:x x")
