@@ -6,7 +6,8 @@ An archive is ordered by id, and an id carries its time, so bounds of time are b
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -16,14 +17,18 @@ from chatd.interfaces import IArchiveStore
 from chatd.store.batch import GroupCommit
 from chatd.store.database import Database
 from chatd.store.ids import MAX_ID, first_id_of, last_id_of
-from chatd.store.late_index import LateIndex, enter_rows, move_mark
+from chatd.store.late_index import LateIndex
 from chatd.store.session import HotInsert, Session, marks
+
+T = TypeVar("T")
 
 ROWS = HotInsert(
     "archive",
     ("account", "id", "with_bare", "with_resource", "stamp_ms", "stanza"),
     ("int8", "int8", "text", "text", "int8", "bytea"),
 )
+NUMBERED_ROWS = HotInsert("archive", ("seq", *ROWS.columns), ("int8", *ROWS.types))
+"""With the row's number, for the late index of SQLite."""
 SLICE = 500
 """Rows deleted in one transaction; more would keep the writer from the batches for too long."""
 
@@ -32,12 +37,14 @@ SLICE = 500
 class Archive:
     """See IArchiveStore."""
 
-    def __init__(self, database: Database, batches: GroupCommit, gone: set[int]) -> None:
-        """gone: accounts that were deleted; what still comes for them is dropped."""
+    def __init__(
+        self, database: Database, batches: GroupCommit, gone: set[int], late_index: LateIndex | None
+    ) -> None:
+        """gone: accounts that were deleted; what still comes for them is dropped. late_index: on SQLite."""
         self._database = database
         self._batches = batches
         self._gone = gone
-        self.late_index = LateIndex(database) if database.engine.late_index else None
+        self._late_index = late_index
 
     def append(
         self, account_id: int, id: int, with_bare: str, with_resource: str, stanza: bytes, stamp_ms: int
@@ -45,17 +52,20 @@ class Archive:
         """See IArchiveStore."""
         if account_id in self._gone:
             return
-        self._batches.insert(ROWS, (account_id, id, with_bare, with_resource, stamp_ms, stanza))
-        if self.late_index is not None:
-            self.late_index.added(account_id)
+        row = (account_id, id, with_bare, with_resource, stamp_ms, stanza)
+        if self._late_index is None:
+            self._batches.insert(ROWS, row)
+        else:
+            seq = self._late_index.added(account_id, id, with_bare)
+            self._batches.insert(NUMBERED_ROWS, (seq, *row))
 
     def query(self, account_id: int, query: ArchiveQuery) -> Deferred[ArchivePage]:
         """See IArchiveStore."""
-        return self._read(account_id, _page, query)
+        return Deferred.fromCoroutine(self._read(account_id, _page, query))
 
     def metadata(self, account_id: int) -> Deferred[tuple[int, int, int, int] | None]:
         """See IArchiveStore."""
-        return self._read(account_id, _metadata)
+        return Deferred.fromCoroutine(self._read(account_id, _metadata))
 
     def prefs(self, account_id: int) -> Deferred[ArchivePrefs | None]:
         """See IArchiveStore."""
@@ -65,40 +75,45 @@ class Archive:
         """See IArchiveStore."""
         return self._database.write(_set_prefs, account_id, prefs)
 
-    async def _expire(self, before_stamp_ms: int) -> int:
-        bound = first_id_of(before_stamp_ms) - 1
-        deleted = 0
-        self._batches.flush()
-        await self._batches.barrier()
-        if self.late_index is not None:
-            await self._database.write(enter_rows)
-        for account in await self._database.read(_accounts_with, bound):
-            deleted += await self.delete_through(account, bound)
-        return deleted
-
     def expire(self, before_stamp_ms: int) -> Deferred[int]:
         """See IArchiveStore."""
         return Deferred.fromCoroutine(self._expire(before_stamp_ms))
 
+    async def _expire(self, before_stamp_ms: int) -> int:
+        bound = first_id_of(before_stamp_ms) - 1
+        self._batches.flush()
+        await self._batches.barrier()
+        accounts = set(await self._database.read(_accounts_with, bound))
+        if self._late_index is not None:
+            accounts |= self._late_index.accounts()
+        deleted = 0
+        for account in sorted(accounts):
+            deleted += await self.delete_through(account, bound)
+        return deleted
+
     async def delete_through(self, account_id: int, bound: int = MAX_ID) -> int:
         """Delete an account's rows up to that id, slice by slice; return how many there were."""
+        await self._complete(account_id)
         deleted = 0
         while True:
             count, is_last = await self._database.write(
-                _delete_slice, account_id, bound, self.late_index is not None
+                _delete_slice, account_id, bound, self._late_index is not None
             )
             deleted += count
             if is_last:
                 return deleted
 
-    def _read(self, account_id: int, job: Any, *args: Any) -> Deferred[Any]:
-        """Read after all rows of the account that were appended so far are durable and can be found."""
-        if self.late_index is not None:
-            ready = self.late_index.complete_for(account_id)
+    async def _complete(self, account_id: int) -> None:
+        """Return when all rows of the account that were appended so far are durable and can be found."""
+        if self._late_index is not None:
+            await self._late_index.complete_for(account_id)
         else:
             self._batches.flush()
-            ready = self._batches.barrier()
-        return ready.addCallback(lambda _: self._database.read(job, account_id, *args))
+            await self._batches.barrier()
+
+    async def _read(self, account_id: int, job: Callable[..., T], *args: Any) -> T:
+        await self._complete(account_id)
+        return await self._database.read(job, account_id, *args)
 
 
 def _filters(session: Session, account: int, query: ArchiveQuery) -> tuple[str, list[Any]]:
@@ -238,8 +253,6 @@ def _accounts_with(session: Session, bound: int) -> list[int]:
 
 def _delete_slice(session: Session, account: int, bound: int, late_index: bool) -> tuple[int, bool]:
     """Delete up to SLICE rows of an account, the oldest first. Returns how many, and whether they were the last."""
-    if late_index:
-        enter_rows(session)
     next_slice = session.one(
         "SELECT id FROM archive_keys WHERE account = ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?",
         (account, bound, SLICE),
@@ -251,7 +264,6 @@ def _delete_slice(session: Session, account: int, bound: int, late_index: bool) 
             "DELETE FROM archive WHERE seq IN (SELECT seq FROM archive_index WHERE account = ? AND id <= ?)", which
         )
         count = session.run("DELETE FROM archive_index WHERE account = ? AND id <= ?", which)
-        move_mark(session)
     else:
         count = session.run("DELETE FROM archive WHERE account = ? AND id <= ?", which)
     return count, next_slice is None

@@ -1,7 +1,8 @@
 """Group commit: the rows of many stanzas in one transaction.
 
 The hot path adds rows and goes on; whoever must not speak before the rows are durable leaves a callback. A batch
-is written a few milliseconds after its first row, in the writer's thread; the next one collects meanwhile.
+is written a few milliseconds after its first row, in the writer's thread; the next one collects meanwhile. After
+a pause that long there is no crowd to wait for, and the batch is written in the next turn of the reactor.
 Batches are committed in the order they were begun, and callbacks are called in the order they were left.
 
 When a commit fails, its callbacks get the error. So do those that were left since, up to the moment the failure
@@ -35,12 +36,13 @@ Step = tuple[HotInsert | str, Any]
 class _Batch:
     """Rows that are committed together. steps are done in order; fills finds the open one of a table."""
 
-    __slots__ = ("callbacks", "failed_before", "fills", "is_due", "rows", "steps", "timer", "tried")
+    __slots__ = ("callbacks", "failed_before", "fills", "is_due", "outcomes", "rows", "steps", "timer", "tried")
 
     def __init__(self) -> None:
         self.rows = 0
         self.steps: list[Step] = []
         self.fills: dict[str, list[Any]] = {}
+        self.outcomes: list[tuple[Callback, Any]] = []
         self.callbacks: list[tuple[Callback, tuple[Any, ...]]] = []
         self.failed_before: tuple[int, Exception] | None = None
         """So many of the callbacks answer for rows of an earlier batch that failed, with this error."""
@@ -53,13 +55,16 @@ class GroupCommit:
     """The batches of one database."""
 
     def __init__(self, database: Database, reactor: Any, interval_s: float) -> None:
-        """reactor: its callLater. interval_s: how long a batch collects (seconds, 0 or more)."""
+        """reactor: its time. interval_s: how long a batch collects at most (seconds, 0 or more)."""
         self._database = database
         self._reactor = reactor
         self._interval_s = interval_s
+        self._last_due_s = -interval_s
         self._collecting = _Batch()
         self._in_flight: deque[_Batch] = deque()
         self._closing = False
+        self.number = 0
+        """Of the batch that collects; rises with each batch."""
         self.committed: Callable[[], None] = lambda: None
         """Called after each commit that succeeded."""
         database.before_write = self.flush
@@ -93,6 +98,13 @@ class GroupCommit:
         batch.fills.pop(table, None)
         batch.steps.append((sql, values))
         batch.rows += 1
+
+    def outcome(self, callback: Callback, arg: Any) -> None:
+        """Call callback(error or None, arg) with what became of the collecting batch itself, which must have rows.
+
+        Called before what `then` left, and whatever became of the batches before it.
+        """
+        self._collecting.outcomes.append((callback, arg))
 
     def then(self, callback: Callback, *args: Any) -> None:
         """Call callback(error or None, *args) once all rows added so far are durable, or are known not to be.
@@ -130,12 +142,14 @@ class GroupCommit:
         if self._closing:
             raise StoreClosed("the store is closed")
         if not batch.rows:
-            batch.timer = self._reactor.callLater(self._interval_s, self._due)
+            was_quiet = self._reactor.seconds() - self._last_due_s >= self._interval_s
+            batch.timer = self._reactor.callLater(0 if was_quiet else self._interval_s, self._due)
         elif batch.timer is not None:
             # Not in this call: the row that fills the batch is not in it yet, and more may follow in this turn.
             batch.timer.reset(0)
 
     def _due(self) -> None:
+        self._last_due_s = self._reactor.seconds()
         self._collecting.is_due = True
         self._collecting.timer = None
         if not self._in_flight:
@@ -143,6 +157,7 @@ class GroupCommit:
 
     def _submit(self) -> None:
         batch, self._collecting = self._collecting, _Batch()
+        self.number += 1
         if batch.timer is not None:
             batch.timer.cancel()
             batch.timer = None
@@ -168,6 +183,8 @@ class GroupCommit:
 
     def _finish(self, batch: _Batch, error: Exception | None) -> None:
         """Tell those who wait. The batch stays in flight meanwhile: a callback left by a callback comes last."""
+        for told, arg in batch.outcomes:
+            self._call(told, error, (arg,))
         count, earlier = batch.failed_before or (0, None)
         left = len(batch.callbacks)
         index = 0

@@ -18,9 +18,9 @@ from chatd.store.session import Session
 
 log = Logger()
 
-PAUSE_S = 2.0
+PAUSE_S = 1.0
 """From the first commit after a checkpoint to the next checkpoint."""
-LONG_WAL_PAGES = 4000
+LONG_WAL_PAGES = 2000
 """A WAL of more pages (4 KiB each) is finished by the writer, so that it begins anew."""
 
 

@@ -25,7 +25,7 @@ LARGEST_INSERT = 512
 """Rows of one statement at most; 6 columns stay far below SQLite's 32,766 values."""
 CACHE_KIB = 16 * 1024
 """Page cache of the writing connection; a reading one has a quarter."""
-WAL_KEPT_BYTES = 16 * 1024 * 1024
+WAL_KEPT_BYTES = 64 * 1024 * 1024
 """The WAL file is cut back to this when it starts anew."""
 
 

@@ -19,7 +19,7 @@ from chatd.store.engine import engine_for
 from chatd.store.errors import StoreError
 from chatd.store.ids import Ids
 from chatd.store.last import Last
-from chatd.store.late_index import enter_rows
+from chatd.store.late_index import LateIndex, enter_rows
 from chatd.store.offline import Offline
 from chatd.store.private import Private
 from chatd.store.roster import Roster
@@ -47,8 +47,8 @@ async def _open(settings: Any, state_dir: Path, reactor: Any, schema_dir: Path) 
     database = Database(engine, reactor, settings.pool)
     try:
         await database.write_alone(ensure, engine, schema_dir)
-        last_id = await database.write(_prepare_archive, engine.late_index)
-        store = Store(database, reactor, settings.commit_interval_ms / 1000, last_id)
+        last_id, last_seq = await database.write(_prepare_archive, engine.late_index)
+        store = Store(database, reactor, settings.commit_interval_ms / 1000, last_id, last_seq)
         await store.accounts.resume_deletes()
     except BaseException:
         database.close()
@@ -56,10 +56,9 @@ async def _open(settings: Any, state_dir: Path, reactor: Any, schema_dir: Path) 
     return store
 
 
-def _prepare_archive(session: Session, late_index: bool) -> int:
-    """Complete the archive's index and return the highest id that was given out and kept."""
-    if late_index:
-        enter_rows(session)
+def _prepare_archive(session: Session, late_index: bool) -> tuple[int, int]:
+    """Complete the archive's index; return the highest id and the highest row number that were given out."""
+    last_seq = enter_rows(session) if late_index else 0
     found = [
         session.one(
             "SELECT max(id) FROM (SELECT (SELECT max(id) FROM archive_keys k WHERE k.account = a.id) AS id "
@@ -68,7 +67,8 @@ def _prepare_archive(session: Session, late_index: bool) -> int:
         session.one("SELECT max(id) FROM offline"),
         session.one("SELECT value FROM meta WHERE name = 'last_id'"),
     ]
-    return max((int(row[0]) for row in found if row is not None and row[0] is not None), default=0)
+    last_id = max((int(row[0]) for row in found if row is not None and row[0] is not None), default=0)
+    return last_id, last_seq
 
 
 def _keep_last_id(session: Session, last_id: int) -> None:
@@ -83,16 +83,20 @@ def _keep_last_id(session: Session, last_id: int) -> None:
 class Store:
     """See IStore. Made by open_store."""
 
-    def __init__(self, database: Database, reactor: Any, interval_s: float, last_id: int) -> None:
-        """interval_s: how long a batch collects. last_id: the highest id given out before."""
+    def __init__(
+        self, database: Database, reactor: Any, interval_s: float, last_id: int, last_seq: int
+    ) -> None:
+        """interval_s: how long a batch collects. last_id, last_seq: the highest id and row number given before."""
         self._database = database
         self._batches = GroupCommit(database, reactor, interval_s)
         self._checkpointer = Checkpointer(database, reactor) if database.engine.wants_checkpoints else None
-        self._batches.committed = self._committed
+        if self._checkpointer is not None:
+            self._batches.committed = self._checkpointer.wrote
         self._ids = Ids(last_id)
         self._closing: Deferred[None] | None = None
         gone: set[int] = set()
-        self.archive = Archive(database, self._batches, gone)
+        late_index = LateIndex(self._batches, last_seq) if database.engine.late_index else None
+        self.archive = Archive(database, self._batches, gone, late_index)
         self.offline = Offline(database, self._batches, gone)
         self.accounts = Accounts(database, self.archive, gone)
         self.roster = Roster(database)
@@ -130,9 +134,3 @@ class Store:
             log.warn("While closing: {reason}", reason=str(error))
         finally:
             self._database.close()
-
-    def _committed(self) -> None:
-        if self.archive.late_index is not None:
-            self.archive.late_index.committed()
-        if self._checkpointer is not None:
-            self._checkpointer.wrote()

@@ -7,11 +7,10 @@ import random
 import attrs
 import pytest
 import pytest_twisted
-from twisted.internet import reactor
-from twisted.internet.task import deferLater
 
 from chatd.core.archive import ArchivePage, ArchiveQuery, ArchiveRow, ItemNotFound
-from chatd.store import late_index
+from chatd.store import StoreError, late_index
+from chatd.store import batch as batch_module
 from chatd.store.ids import SHIFT
 
 ME, OTHER = 1, 2
@@ -232,14 +231,18 @@ async def test_expiry_takes_what_is_older_and_nothing_else(place):
 
 @pytest_twisted.ensureDeferred
 async def test_rows_that_come_after_an_expiry_are_found(place):
-    """SQLite gives the highest row numbers again after they were deleted; the mark must not be above them."""
+    """Left to itself, SQLite would give the highest row numbers again, and the mark would be above them."""
     store = await place.open()
     john = await store.accounts.create("john", "example.org", {}, 1.0)
     for number in range(10):
         append(store, john, 1000 + number)
     assert await store.archive.expire(5000) == 10
+    if place.is_lasting:
+        store = await place.reopen()
     row = append(store, john, 6000)
     await store.barrier()
+    if place.is_lasting:
+        store = await place.reopen()
     assert [found.id for found in (await store.archive.query(john, ArchiveQuery())).rows] == [row.id]
 
 
@@ -269,23 +272,103 @@ async def test_what_is_not_indexed_yet_is_found_after_a_restart(sqlite_place):
     assert [row.id for row in page.rows] == [row.id for row in rows]
 
 
+def entries(session):
+    return session.one("SELECT count(*) FROM archive_index")[0]
+
+
+def mark(session):
+    return session.one("SELECT seq FROM archive_mark")[0]
+
+
 @pytest_twisted.ensureDeferred
-async def test_a_round_begins_by_itself_when_enough_rows_have_come(sqlite_place, monkeypatch):
-    monkeypatch.setattr(late_index, "ROUND_ROWS", 50)
+async def test_rows_get_their_entries_when_there_are_many_without(sqlite_place, monkeypatch):
+    monkeypatch.setattr(late_index, "TAIL_ROWS", 50)
+    monkeypatch.setattr(late_index, "SLICE_ROWS", 10)
     store = await sqlite_place.open()
-
-    def indexed(session):
-        return session.one("SELECT count(*) FROM archive_index")[0]
-
-    for number in range(49):
-        append(store, ME, number)
+    dice = random.Random(1)
+    rows = {account: [] for account in range(1, 8)}
+    for number in range(59):
+        account = dice.randint(1, 7)
+        rows[account].append(append(store, account, number).id)
     await store.barrier()
-    assert await store._database.read(indexed) == 0
-    append(store, OTHER, 49)
     await store.barrier()
-    # The round begins right behind the callbacks of the commit; a read then queues behind it.
-    await deferLater(reactor, 0)
-    assert await store._database.read(indexed) == 50
+    assert await store._database.read(entries) == 0
+    account = dice.randint(1, 7)
+    rows[account].append(append(store, account, 59).id)
+    await store.barrier()  # the sixtieth row
+    await store.barrier()  # what it set off
+    assert 10 <= await store._database.read(entries) < 35, "about the ten too many, by whole accounts"
+    for number in range(60, 1000):
+        account = dice.randint(1, 7)
+        rows[account].append(append(store, account, number).id)
+        if number % 5 == 0:
+            await store.barrier()
+    await store.barrier()
+    await store.barrier()
+    assert 930 <= await store._database.read(entries) < 1000
+    assert 500 <= await store._database.read(mark) < 960, "the mark follows, two or three cycles behind"
+    for account, ids in rows.items():
+        page = await store.archive.query(account, ArchiveQuery(max=1000))
+        assert [row.id for row in page.rows] == ids
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_row_is_found_whatever_fails_and_whenever_it_is_asked_for(sqlite_place, monkeypatch, seed):
+    """Appends, queries, failed batches and restarts as they fall; a durable row must never be missing."""
+    dice = random.Random(seed)
+    monkeypatch.setattr(late_index, "TAIL_ROWS", dice.choice([0, 5, 40]))
+    monkeypatch.setattr(late_index, "SLICE_ROWS", dice.choice([1, 10]))
+    store = await sqlite_place.open()
+    durable: dict[int, list[int]] = {account: [] for account in range(1, 6)}
+    failing, failures = [0], 0
+
+    def break_some(store):
+        def commit(session, batch):
+            failing[0] -= 1
+            if failing[0] == 0:
+                raise StoreError("a fault made by the test")
+            return real(session, batch)
+
+        real = batch_module._commit
+        monkeypatch.setattr(batch_module, "_commit", commit)
+        return real
+
+    real_commit = break_some(store)
+    number = 0
+    for _ in range(150):
+        event = dice.random()
+        if event < 0.7:
+            # Faults hit whole batches, so their rows are told apart by batch.
+            ids: dict[int, list[int]] = {}
+            for _ in range(dice.randint(1, 12)):
+                account, number = dice.randint(1, 5), number + 1
+                ids.setdefault(account, []).append(append(store, account, number).id)
+            told: list = []
+            store._batches.outcome(lambda error, told: told.append(error), told)
+            if dice.random() < 0.15:
+                failing[0] = 1
+            try:
+                await store.barrier()
+            except StoreError:
+                failures += 1
+            if told == [None]:
+                for account, added in ids.items():
+                    durable[account] += added
+        elif event < 0.95:
+            account = dice.randint(1, 5)
+            page = await store.archive.query(account, ArchiveQuery(max=10_000))
+            assert [row.id for row in page.rows] == durable[account]
+            assert page.count == len(durable[account]), "and no entry without its row"
+        else:
+            failing[0] = 0
+            store = await sqlite_place.reopen()
+    monkeypatch.setattr(batch_module, "_commit", real_commit)
+    store = await sqlite_place.reopen()
+    for account, ids in durable.items():
+        page = await store.archive.query(account, ArchiveQuery(max=10_000))
+        assert ([row.id for row in page.rows], page.count) == (ids, len(ids))
+    assert failures > 3 and sum(map(len, durable.values())) > 200
 
 
 @pytest_twisted.ensureDeferred

@@ -40,6 +40,12 @@ class Case:
         self.batches = GroupCommit(self.writes, self.clock, interval_s)
         self.told = []
 
+        # Nothing has come for a moment, or the first row would be written in the next turn.
+        if interval_s:
+            self.batches.insert(ROWS, (0, 0))
+            self.clock.advance(0)
+            self.writes.succeed()
+
     def row(self, number):
         self.batches.insert(ROWS, (number, number))
 
@@ -56,6 +62,35 @@ def test_a_batch_is_written_its_interval_after_its_first_row():
     case.clock.advance(0.001)
     [(batch, _)] = case.writes.begun
     assert batch.steps == [(ROWS, [1, 1, 2, 2])]
+
+
+def test_after_a_pause_the_first_row_does_not_wait():
+    case = Case(0.003)
+    case.clock.advance(0.003)
+    case.row(1)
+    assert not case.writes.begun, "others of the same turn go with it"
+    case.row(2)
+    case.clock.advance(0)
+    assert case.writes.begun[0][0].steps == [(ROWS, [1, 1, 2, 2])]
+    case.row(3)
+    case.clock.advance(0.002)
+    case.writes.succeed()
+    assert not case.writes.begun, "what follows closely is collected"
+    case.clock.advance(0.001)
+    assert len(case.writes.begun) == 1
+
+
+def test_the_outcome_of_a_batch_is_its_own():
+    case = Case()
+    error = StoreError("disk full")
+    for number in (1, 2):
+        case.row(number)
+        case.batches.outcome(lambda error, number: case.told.append((number, error)), number)
+        case.then(f"then {number}")
+        case.batches.flush()
+    case.writes.fail(error)
+    case.writes.succeed()
+    assert case.told == [(1, error), ("then 1", error), (2, None), ("then 2", error)]
 
 
 def test_a_full_batch_is_written_in_the_next_turn():

@@ -55,7 +55,7 @@ async def test_no_promise_is_broken(lasting, seed):
     promised: dict[str, set[int]] = {"m": set(), "o": set(), "r": set()}
     for _ in range(2):
         await lasting.close()
-        made = killed_after(dice.randint(1, 2 * late_index.ROUND_ROWS), lasting.url, lasting.folder)
+        made = killed_after(dice.randint(1, late_index.TAIL_ROWS // 2), lasting.url, lasting.folder)
         promised = {kind: promised[kind] | made[kind] for kind in promised}
         store = await lasting.open()
 

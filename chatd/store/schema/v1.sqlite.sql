@@ -112,8 +112,8 @@ CREATE TABLE archive_prefs (
     never TEXT NOT NULL                 -- JSON list of addresses that are not
 ) STRICT;
 
--- Archived messages (XEP-0313), in the order they came. New rows go to the end of the file and to no index, so a
--- commit writes few pages; archive_index is filled in rounds, sorted (see chatd/store/late_index.py).
+-- Archived messages (XEP-0313), in the order they came. New rows go to the end of the table and to no index, so a
+-- commit writes few pages; archive_index follows later (see chatd/store/late_index.py).
 -- No reference to the account, as in offline.
 CREATE TABLE archive (
     seq INTEGER PRIMARY KEY,            -- order of arrival; what archive_index points to
@@ -139,7 +139,7 @@ CREATE INDEX archive_with ON archive_index (account, with_bare, id, seq);
 
 -- One row: how far archive_index reaches.
 CREATE TABLE archive_mark (
-    seq INTEGER NOT NULL                -- rows of archive up to this one are in archive_index
+    seq INTEGER NOT NULL                -- all rows of archive up to this one are in archive_index
 ) STRICT;
 INSERT INTO archive_mark (seq) VALUES (0);
 
