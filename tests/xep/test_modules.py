@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,19 @@ def test_attributes(kind: type[Module]) -> None:
         assert len(number) == 4 and number.isdigit() and version
     assert kind.xep or kind.name in INTERNAL
     assert (f"XEP-{kind.xep}" if kind.xep else "RFC 6121") in (kind.__doc__ or "")
+
+
+def test_options_are_in_the_manual() -> None:
+    """chatd.toml(5) has each, with its sentence and its default."""
+    manual = (Path(__file__).resolve().parents[2] / "man" / "chatd.toml.5").read_text()
+    for kind in CLASSES:
+        for option in kind.options:
+            default = str(option.default).lower() if option.type is bool else str(option.default)
+            _, found, entry = manual.partition(f".It Ic {kind.name}.{option.name} ")
+            head, _, text = entry.partition("\n")
+            assert found and head.endswith(f"default {default}") and text.startswith(option.says), option
+            if option.least is not None:
+                assert f"number, {option.least} to {option.most};" in head, option
 
 
 def test_features_are_told_once() -> None:
