@@ -173,6 +173,12 @@ def test_files_are_named_for_what_is_in_them() -> None:
     assert not bad
 
 
+def test_names_of_test_files_are_unique() -> None:
+    """Pytest imports them by their bare name; two of a name stop the whole run."""
+    names = [path.name for path in sources("tests") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names))
+
+
 def first_line(path: Path, module: str) -> int | None:
     """Return the line of the first import of module or something in it."""
     return min((line for line, name in imports_of(path) if is_below(name, (module,))), default=None)
