@@ -108,9 +108,7 @@ class BoshStream(ClientStream):
     # -- requests
     def request(self, body: Body, answer: Answer) -> None:
         """A request of this session, the first included."""
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        self._listened()
         streams = self.streams
         self.heard_s = now = streams.seconds()
         rid = body.rid
@@ -184,9 +182,9 @@ class BoshStream(ClientStream):
 
     def _away(self, seconds: int) -> None:
         """XEP-0124 10: all that is held is answered, without payload, and the client may stay away so long."""
-        self._pause_s = seconds
         while self._waiting:
             self._give([], [])
+        self._pause_s = seconds
         self._rest()
 
     # -- responses
@@ -234,23 +232,27 @@ class BoshStream(ClientStream):
         self._rest()
 
     def _rest(self) -> None:
-        """Sets the one timer that is needed: until the oldest request must be answered, or until silence is the end."""
+        """Sets the one timer that is needed: until the oldest request must be answered, or until silence is the end.
+
+        Silence began with the last answer, so what we have to say does not lengthen it (XEP-0124 10).
+        """
         timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
+        if timer is not None:
             timer.cancel()
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-        if self.is_closing and self._farewell is None:
-            return
         clock = self.streams.clock
         if self._waiting and not self.is_closing:
             left = self._waiting[0].since_s + self.wait_s - self.streams.seconds()
             self._timer = clock.callLater(max(0.0, left), self._waited)
-        elif not self._waiting:
-            self._idle = clock.callLater(self._pause_s or INACTIVITY_S, self._silent)
-        if self._waiting:
             self._pause_s = 0
+            self._listened()
+        elif self._idle is None and (not self.is_closing or self._farewell is not None):
+            self._idle = clock.callLater(self._pause_s or INACTIVITY_S, self._silent)
+
+    def _listened(self) -> None:
+        """The client is there."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            idle.cancel()
 
     def _waited(self) -> None:
         self._timer = None
