@@ -42,6 +42,13 @@ class CertificateError(Exception):
         self.mistakes = mistakes
 
 
+class NoApplicationProtocol(SSL.Error):
+    """Raised inside the handshake, so that the client gets the alert of this name (RFC 7301 3.2)."""
+
+    def __init__(self) -> None:
+        super().__init__([("ALPN", "", "no application protocol")])
+
+
 class Domain(Protocol):
     """What is needed of a domain's settings (chatd.config_types.Domain)."""
 
@@ -250,7 +257,9 @@ def _select(protocols: tuple[bytes, ...], strict: bool) -> Callable[[SSL.Connect
         for protocol in protocols:
             if protocol in offered:
                 return protocol
-        return b"" if strict else SSL.NO_OVERLAPPING_PROTOCOLS
+        if strict:
+            raise NoApplicationProtocol
+        return SSL.NO_OVERLAPPING_PROTOCOLS
 
     return select
 

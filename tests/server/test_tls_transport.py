@@ -279,17 +279,17 @@ async def test_a_peer_that_takes_nothing_is_cut(contexts, secure):
 @pytest_twisted.ensureDeferred
 async def test_a_peer_that_reads_slowly_is_not_cut(contexts):
     class Few(Producing):
-        blocks = 60
+        blocks = 30
 
     def client():
-        s, size = tls(port.number), 0
+        s, size = client_context().wrap_socket(tcp(port.number, receive_buffer=65536)), 0
         while data := s.recv(16384):
             size += len(data)
-            time.sleep(0.004)  # a second in all, several times the deadline
+            time.sleep(0.012)  # a second and a half in all, a multiple of the deadline
         return size
 
-    with listening(Few, contexts, Times(stall_s=0.25)) as port:
-        assert await in_thread(client) == 60 * 65536
+    with listening(Few, contexts, Times(stall_s=0.6)) as port:
+        assert await in_thread(client) == 30 * 65536
 
 
 @pytest_twisted.ensureDeferred
