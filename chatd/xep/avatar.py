@@ -33,20 +33,10 @@ class Avatar(Module):
     needs = ("vcard",)
 
     def start(self, api: Api) -> None:
-        """Keeps the hash of whoever is signed in, and hooks presence."""
+        """Hooks presence, and the change of a vCard."""
         super().start(api)
-        api.on("session.bound", self._bound)
         api.on("vcard.changed", self._changed)
         api.on("presence.sent", self._sent)
-
-    def _bound(self, session: ISession) -> None:
-        """Reads the hash, in time for the first presence; one query while the account stays in memory."""
-        account = session.account
-        if "avatar" not in account.state:
-            account.state["avatar"] = None
-            self.api.store.vcard.photo_sha1(account.id).addCallbacks(
-                self._found, lambda failure: _log.failure("photo's hash not read", failure=failure),
-                callbackArgs=(account,))
 
     def _found(self, photo: str | None, account: IAccount) -> None:
         if account.state.get("avatar") is not None:
@@ -56,9 +46,13 @@ class Avatar(Module):
             return
         router: Any = self.api.router
         for session in list(account.available()):
-            # It was faster than the store: said again, this time with the hash.
+            # It could not wait for the store: said again, this time with the hash.
             if _UPDATE in session.presence.children and stamped(session.presence, photo):
                 router.from_session(session, session.presence.readdressed())
+
+    def _not_found(self, failure: Any, account: IAccount) -> None:
+        account.state.pop("avatar", None)
+        _log.failure("the hash of a photo could not be read", failure=failure)
 
     def _changed(self, account: IAccount, photo: str) -> None:
         account.state["avatar"] = photo
@@ -66,7 +60,14 @@ class Avatar(Module):
     def _sent(self, session: ISession, stanza: Stanza) -> Stanza | None:
         if _UPDATE not in stanza.children:
             return None
-        photo = session.account.state.get("avatar")
+        account = session.account
+        if "avatar" not in account.state:
+            # Asked once while the account stays in memory, and only for clients that take part.
+            account.state["avatar"] = None
+            self.api.store.vcard.photo_sha1(account.id).addCallbacks(
+                self._found, self._not_found, callbackArgs=(account,), errbackArgs=(account,))
+            return None
+        photo = account.state["avatar"]
         return stamped(stanza, photo) if photo else None
 
 
