@@ -201,8 +201,6 @@ class ClientStream:
                 self._asked_s = 0.0
             else:
                 session.receive(element)
-        elif space == ns.FRAMING and name == "close" and self.wire is Wire.WEBSOCKET:
-            self._take_end(session, StreamEnd())
         elif space == ns.STREAMS and name == "error":
             # The client closes because of something of ours; it will not resume (RFC 6120 4.9.1.1).
             log.info("{jid} closes with a stream error: {conditions}", jid=session.full,

@@ -22,8 +22,9 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
+from chatd.core import ns
 from chatd.core.errors import StreamError
-from chatd.core.framing import Event, Framer
+from chatd.core.framing import Event, Framer, StreamEnd
 from chatd.core.stanza import Stanza
 from chatd.core.stream_xml import Wire
 from chatd.server.origins import Origins
@@ -85,10 +86,13 @@ class WebSocketStream(ClientStream):
         events = self._framer.feed(payload)
         if events and isinstance(events[-1], StreamError):
             return events[-1:]
-        if not events or not self._framer.is_idle:
+        element = events[0] if events else None
+        if not isinstance(element, Stanza) or isinstance(events[-1], StreamEnd) or not self._framer.is_idle:
             return [StreamError("not-well-formed", "A message is one whole element.")]
         if len(events) > 1:
             return [StreamError("bad-format", "A message is one element.")]
+        if element.ns == ns.FRAMING and element.name == "close":
+            return [StreamEnd()]
         return events
 
     def _admit(self) -> None:
