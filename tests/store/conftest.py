@@ -177,7 +177,7 @@ async def postgres_place(request, tmp_path):
 @pytest_twisted.async_yield_fixture
 async def elsewhere(request, tmp_path):
     """A function of a kind that gives one more empty place."""
-    places = []
+    places: list[Place] = []
 
     def another(kind):
         folder = tmp_path / f"elsewhere{len(places)}"

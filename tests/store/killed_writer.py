@@ -45,6 +45,7 @@ def promise(error: Exception | None, kind: str, number: int) -> None:
 async def write(url: str, folder: str) -> None:
     store = await open_store(StoreSettings(url), Path(folder), reactor)
     account = await store.accounts.get("john", "example.org")
+    assert account is not None
 
     def burst() -> None:
         reactor.callLater(0, burst)
@@ -69,7 +70,8 @@ async def write(url: str, folder: str) -> None:
 
 def main() -> None:
     writing = Deferred.fromCoroutine(write(*sys.argv[1:]))
-    writing.addErrback(lambda failure: (failure.printTraceback(sys.stderr), reactor.stop()))
+    writing.addErrback(lambda failure: failure.printTraceback(sys.stderr))
+    writing.addBoth(lambda _: reactor.stop())
 
 
 if __name__ == "__main__":

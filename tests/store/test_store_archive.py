@@ -9,7 +9,7 @@ import pytest
 import pytest_twisted
 
 from chatd.core.archive import ArchivePage, ArchiveQuery, ArchiveRow, ItemNotFound
-from chatd.store import StoreError, late_index
+from chatd.store import StoreError, archive, late_index
 from chatd.store import batch as batch_module
 from chatd.store.ids import SHIFT
 
@@ -50,7 +50,7 @@ def expected(rows: list[Kept], query: ArchiveQuery) -> ArchivePage:
     paged = [
         row for row in matching
         if (query.after is None or row.id > query.after)
-        and (query.before in (None, "") or row.id < query.before)
+        and (not isinstance(query.before, int) or row.id < query.before)
     ]
     page = paged[: query.max] if query.before is None else paged[max(0, len(paged) - query.max) :]
     if query.max == 0:
@@ -132,7 +132,8 @@ async def test_pages_one_after_the_other_give_every_row_once(place):
             break
         query = ArchiveQuery(max=4, after=page.rows[-1].id)
     assert [row.id for row in forward] == [row.id for row in rows]
-    backward, query = [], ArchiveQuery(max=4, before="")
+    backward: list[ArchiveRow] = []
+    query = ArchiveQuery(max=4, before="")
     while True:
         page = await store.archive.query(ME, query)
         backward[:0] = page.rows
@@ -175,7 +176,7 @@ async def test_stanza_bytes_are_untouched(place):
 @pytest_twisted.ensureDeferred
 async def test_a_second_row_of_the_same_id_is_dropped_and_spoils_nothing(place):
     store = await place.open()
-    errors = []
+    errors: list = []
     first = append(store, ME, 1)
     store.archive.append(ME, first.id, B, "", b"<other/>", 1)
     for number in range(2, 20):
@@ -197,6 +198,21 @@ async def test_one_id_may_be_in_two_archives(place):
     store.archive.append(OTHER, id, B, "", b"<from/>", 5)
     assert (await store.archive.query(ME, ArchiveQuery())).rows == (ArchiveRow(id, 5, b"<to/>"),)
     assert (await store.archive.query(OTHER, ArchiveQuery())).rows == (ArchiveRow(id, 5, b"<from/>"),)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_is_too_much_is_not_counted_unless_nothing_else_is_asked(place, monkeypatch):
+    monkeypatch.setattr(archive, "COUNT_MAX", 10)
+    store = await place.open()
+    for number in range(10):
+        append(store, ME, number, A if number % 2 else B)
+    page = await store.archive.query(ME, ArchiveQuery(max=3, before=""))
+    assert (page.count, page.index, len(page.rows)) == (10, 7, 3)
+    append(store, ME, 11)
+    page = await store.archive.query(ME, ArchiveQuery(max=3, before=""))
+    assert (page.count, page.index, len(page.rows), page.complete) == (None, None, 3, False)
+    assert (await store.archive.query(ME, ArchiveQuery(max=0))).count == 11
+    assert (await store.archive.query(ME, ArchiveQuery(with_jid=B, max=1))).count == 5
 
 
 @pytest_twisted.ensureDeferred
@@ -365,9 +381,9 @@ async def test_every_row_is_found_whatever_fails_and_whenever_it_is_asked_for(sq
             store = await sqlite_place.reopen()
     monkeypatch.setattr(batch_module, "_commit", real_commit)
     store = await sqlite_place.reopen()
-    for account, ids in durable.items():
+    for account, kept in durable.items():
         page = await store.archive.query(account, ArchiveQuery(max=10_000))
-        assert ([row.id for row in page.rows], page.count) == (ids, len(ids))
+        assert ([row.id for row in page.rows], page.count) == (kept, len(kept))
     assert failures > 3 and sum(map(len, durable.values())) > 200
 
 

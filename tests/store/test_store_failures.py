@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 import pytest
 import pytest_twisted
@@ -59,12 +60,11 @@ class Faults:
     def __init__(self, store, monkeypatch):
         self.engine = store._database.engine
         self.countdown = [0]
+        self.fail: Callable = self.statement_fails
         real = self.engine.session
         monkeypatch.setattr(
             self.engine, "session", lambda conn: FailingSession(real(conn), self.countdown, self.fail)
         )
-        self.fail = self.statement_fails
-
     def statement_fails(self, session):
         if self.engine.dialect == "sqlite":
             raise sqlite3.OperationalError("disk I/O error")
@@ -212,7 +212,7 @@ async def test_a_batch_that_may_have_been_committed_is_not_doubled(postgres_plac
     """The connection breaks after the commit and before its answer."""
     store, john = await filled(postgres_place)
     engine = store._database.engine
-    real, broken = engine.session, []
+    real, broken = engine.session, list[int]()
 
     class CommitsAndBreaks:
         def __init__(self, session):

@@ -15,7 +15,7 @@ import pytest_twisted
 from chatd.core.archive import ArchiveQuery
 from chatd.store import late_index
 
-from killed_writer import text_of  # isort: skip - beside this file
+from killed_writer import text_of  # type: ignore[import-not-found]  # isort: skip - beside this file
 
 HERE = Path(__file__).parent
 
@@ -29,6 +29,7 @@ def killed_after(lines: int, url: str, folder: Path) -> dict[str, set[int]]:
         env={**os.environ, "PYTHONPATH": root}, cwd=root,
     )  # fmt: skip
     promised: list[str] = []
+    assert process.stdout is not None and process.stderr is not None
     for line in process.stdout:
         promised.append(line.decode())
         if len(promised) >= lines:
@@ -62,7 +63,8 @@ async def test_no_promise_is_broken(lasting, seed):
         if lasting.kind == "sqlite":
             check = await store._database.read(lambda session: session.all("PRAGMA integrity_check"))
             assert check == [("ok",)]
-        found, query = {}, ArchiveQuery(max=1000)
+        found: dict[int, bytes] = {}
+        query = ArchiveQuery(max=1000)
         while True:
             page = await store.archive.query(john, query)
             found.update((row.id, row.stanza) for row in page.rows)
