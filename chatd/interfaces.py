@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from chatd.core.accounts import AccountRow, Verifier
+    from chatd.core.accounts import AccountRow, LoadedAccount, Verifier
     from chatd.core.archive import ArchivePage, ArchivePrefs, ArchiveQuery
     from chatd.core.errors import StanzaError, StreamError
     from chatd.core.jid import JID
@@ -198,6 +198,9 @@ class IAccountStore(Interface):
     def get(local: str, domain: str) -> Deferred[AccountRow | None]:
         """The account with its verifiers."""
 
+    def load(local: str, domain: str) -> Deferred[LoadedAccount | None]:
+        """The account with what is kept in memory while it is of use, in one go."""
+
     def list(domain: str | None = None) -> Deferred[list[AccountRow]]:
         """All accounts, of one domain if given, sorted by domain and local part."""
 
@@ -333,7 +336,7 @@ class ILastStore(Interface):
         """stamp_ms and status."""
 
     def set(account_id: int, stamp_ms: int, status: str) -> Deferred[None]:
-        """status: the text of its last presence, "" for none. Fails: StoreError for an unknown account."""
+        """status: the text of its last presence, "" for none; an unknown account is no error."""
 
 
 class IAuthentication(Interface):

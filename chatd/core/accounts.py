@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import attrs
 
+from chatd.core.archive import ArchivePrefs
+from chatd.core.roster import RosterItem
+
 
 class AccountExists(Exception):
     """An account of that name exists in that domain already."""
@@ -47,3 +50,17 @@ class AccountRow:
     def jid(self) -> str:
         """The bare JID."""
         return f"{self.local}@{self.domain}"
+
+
+@attrs.frozen
+class LoadedAccount:
+    """What is kept in memory of an account in use, read with one view of the store.
+
+    archive_prefs: None where the account never said what it wants kept.
+    """
+
+    row: AccountRow
+    roster_version: int
+    roster: tuple[RosterItem, ...]
+    blocked: frozenset[str]
+    archive_prefs: ArchivePrefs | None

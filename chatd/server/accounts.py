@@ -11,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from chatd.core.accounts import LoadedAccount
 from chatd.core.jid import JID
 from chatd.core.roster import RosterItem
 from chatd.interfaces import IAccount, IAccounts, ISession
@@ -100,20 +101,20 @@ class Accounts:
             others.append(waiting)
             return waiting
         self._loading[jid.bare] = [waiting]
-        self._read(jid).addBoth(self._loaded, jid.bare)
+        self.store.accounts.load(jid.local, jid.domain).addCallback(self._made, jid.bare).addBoth(
+            self._loaded, jid.bare)
         return waiting
 
-    @inlineCallbacks
-    def _read(self, jid: JID) -> Any:
-        row = yield self.store.accounts.get(jid.local, jid.domain)
-        if row is None:
+    @staticmethod
+    def _made(found: LoadedAccount | None, bare: str) -> Account | None:
+        if found is None:
             return None
-        account = Account(row.id, JID.parse(jid.bare))
-        account.roster_version, items = yield self.store.roster.load(row.id)
-        account.roster = {item.jid: item for item in items}
-        account.blocked = frozenset((yield self.store.blocking.load(row.id)))
-        account.state["disabled"] = row.disabled
-        account.state["archive"] = yield self.store.archive.prefs(row.id)
+        account = Account(found.row.id, JID.parse(bare))
+        account.roster_version = found.roster_version
+        account.roster = {item.jid: item for item in found.roster}
+        account.blocked = found.blocked
+        account.state["disabled"] = found.row.disabled
+        account.state["archive"] = found.archive_prefs
         return account
 
     def _loaded(self, result: Any, bare: str) -> None:

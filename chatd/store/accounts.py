@@ -7,10 +7,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from chatd.core.accounts import AccountExists, AccountRow, Verifier
+from chatd.core.accounts import AccountExists, AccountRow, LoadedAccount, Verifier
 from chatd.interfaces import IAccountStore
-from chatd.store.archive import Archive
+from chatd.store.archive import Archive, load_prefs
+from chatd.store.batch import GroupCommit
+from chatd.store.blocking import load_blocked
 from chatd.store.database import Database
+from chatd.store.roster import load_roster
 from chatd.store.session import Row, Session
 
 COLUMNS = (
@@ -19,14 +22,17 @@ COLUMNS = (
     "FROM account a LEFT JOIN verifier v ON v.account = a.id "
 )
 
+TOUCH = "UPDATE account SET last_login_ms = ? WHERE id = ?"
+
 
 @implementer(IAccountStore)
 class Accounts:
     """See IAccountStore."""
 
-    def __init__(self, database: Database, archive: Archive, gone: set[int]) -> None:
+    def __init__(self, database: Database, batches: GroupCommit, archive: Archive, gone: set[int]) -> None:
         """gone: told of each account that is deleted."""
         self._database = database
+        self._batches = batches
         self._archive = archive
         self._gone = gone
 
@@ -37,6 +43,10 @@ class Accounts:
     def get(self, local: str, domain: str) -> Deferred[AccountRow | None]:
         """See IAccountStore."""
         return self._database.read(_get, local, domain)
+
+    def load(self, local: str, domain: str) -> Deferred[LoadedAccount | None]:
+        """See IAccountStore."""
+        return self._database.read(_load, local, domain)
 
     def list(self, domain: str | None = None) -> Deferred[list[AccountRow]]:
         """See IAccountStore."""
@@ -52,7 +62,7 @@ class Accounts:
 
     def touch(self, account_id: int, now: float) -> Deferred[None]:
         """See IAccountStore."""
-        return self._database.write(_touch, account_id, round(now * 1000))
+        return self._batches.write("account", TOUCH, (round(now * 1000), account_id))
 
     def delete(self, account_id: int) -> Deferred[bool]:
         """See IAccountStore."""
@@ -114,6 +124,19 @@ def _get(session: Session, local: str, domain: str) -> AccountRow | None:
     return rows[0] if rows else None
 
 
+def _load(session: Session, local: str, domain: str) -> LoadedAccount | None:
+    session.begin_read()
+    try:
+        row = _get(session, local, domain)
+        if row is None:
+            return None
+        version, items = load_roster(session, row.id)
+        blocked = frozenset(load_blocked(session, row.id))
+        return LoadedAccount(row, version, tuple(items), blocked, load_prefs(session, row.id))
+    finally:
+        session.rollback()
+
+
 def _list(session: Session, domain: str | None) -> list[AccountRow]:
     where, values = ("", ()) if domain is None else ("WHERE a.domain = ? ", (domain,))
     return _rows(session.all(f"{COLUMNS} {where} ORDER BY a.domain, a.local", values))
@@ -126,10 +149,6 @@ def _set_verifiers(session: Session, account: int, verifiers: dict[str, Verifier
 
 def _set_disabled(session: Session, account: int, disabled: bool) -> None:
     session.run("UPDATE account SET disabled = ? WHERE id = ?", (int(disabled), account))
-
-
-def _touch(session: Session, account: int, login_ms: int) -> None:
-    session.run("UPDATE account SET last_login_ms = ? WHERE id = ?", (login_ms, account))
 
 
 def _delete(session: Session, account: int) -> bool:

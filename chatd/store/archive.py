@@ -72,7 +72,7 @@ class Archive:
 
     def prefs(self, account_id: int) -> Deferred[ArchivePrefs | None]:
         """See IArchiveStore."""
-        return self._database.read(_prefs, account_id)
+        return self._database.read(load_prefs, account_id)
 
     def set_prefs(self, account_id: int, prefs: ArchivePrefs) -> Deferred[None]:
         """See IArchiveStore."""
@@ -223,7 +223,8 @@ def _metadata(session: Session, account: int) -> tuple[int, int, int, int] | Non
     return (*ends[0], *ends[-1]) if ends else None
 
 
-def _prefs(session: Session, account: int) -> ArchivePrefs | None:
+def load_prefs(session: Session, account: int) -> ArchivePrefs | None:
+    """What one account wants kept, None where it never said."""
     row = session.one("SELECT default_for, always, never FROM archive_prefs WHERE account = ?", (account,))
     return ArchivePrefs(row[0], tuple(json.loads(row[1])), tuple(json.loads(row[2]))) if row else None
 

@@ -20,7 +20,7 @@ class Blocking:
 
     def load(self, account_id: int) -> Deferred[set[str]]:
         """See IBlockingStore."""
-        return self._database.read(_load, account_id)
+        return self._database.read(load_blocked, account_id)
 
     def add(self, account_id: int, jids: Iterable[str]) -> Deferred[None]:
         """See IBlockingStore."""
@@ -35,7 +35,8 @@ class Blocking:
         return self._database.write(_clear, account_id)
 
 
-def _load(session: Session, account: int) -> set[str]:
+def load_blocked(session: Session, account: int) -> set[str]:
+    """The addresses one account blocks."""
     return {jid for (jid,) in session.all("SELECT jid FROM blocked WHERE account = ?", (account,))}
 
 

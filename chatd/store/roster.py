@@ -28,7 +28,7 @@ class Roster:
 
     def load(self, account_id: int) -> Deferred[tuple[int, list[RosterItem]]]:
         """See IRosterStore."""
-        return self._database.read(_load, account_id)
+        return self._database.read(load_roster, account_id)
 
     def save(self, account_id: int, item: RosterItem) -> Deferred[int]:
         """See IRosterStore."""
@@ -50,7 +50,8 @@ def _item(row: tuple[Any, ...]) -> RosterItem:
     )
 
 
-def _load(session: Session, account: int) -> tuple[int, list[RosterItem]]:
+def load_roster(session: Session, account: int) -> tuple[int, list[RosterItem]]:
+    """Version and items of one roster."""
     # One statement, so that version and items belong together.
     found = session.all(
         f"SELECT r.version, {', '.join('i.' + column for column in _ITEM.split(', '))} "
