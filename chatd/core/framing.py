@@ -20,6 +20,7 @@ import attrs
 
 from chatd.core import ns
 from chatd.core.errors import StreamError
+from chatd.core.reparse import switch_off
 from chatd.core.stanza import Stanza, parse_element
 
 __all__ = ["Event", "Framer", "StreamEnd", "StreamStart", "parse_document"]
@@ -75,8 +76,7 @@ class Framer:
     def _start_parser(self) -> None:
         parser: Any = expat.ParserCreate("utf-8", " ", None)      # type: ignore[arg-type]
         parser.buffer_text = False
-        if hasattr(parser, "SetReparseDeferralEnabled"):          # COMPAT(expat before 2.6): nothing to switch off
-            parser.SetReparseDeferralEnabled(False)
+        switch_off(parser)
         parser.StartElementHandler = self._on_start
         parser.EndElementHandler = self._on_end
         parser.XmlDeclHandler = self._on_declaration
