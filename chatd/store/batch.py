@@ -99,6 +99,22 @@ class GroupCommit:
         batch.steps.append((sql, values))
         batch.rows += 1
 
+    def write(self, table: str, sql: str, values: tuple[Any, ...]) -> Deferred[None]:
+        """As run, for a write that is not hot but so frequent that it shall share the batch's transaction.
+
+        The statement must not fail for reasons of its own: the whole batch would. Fires when it is durable.
+        """
+        self.run(table, sql, values)
+        self._database.write_begun()
+        done: Deferred[None] = Deferred()
+
+        def ended(error: Exception | None) -> None:
+            self._database.write_ended()
+            done.callback(None) if error is None else done.errback(Failure(error))
+
+        self.then(ended)
+        return done
+
     def outcome(self, callback: Callback, arg: Any) -> None:
         """Call callback(error or None, arg) with what became of the collecting batch itself, which must have rows.
 

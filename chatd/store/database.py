@@ -133,6 +133,8 @@ class Database:
 
     def read(self, job: Callable[..., T], *args: Any) -> Deferred[T]:
         """Run job(session, *args), which only reads. More than one statement wants session.begin_read()."""
+        if self._writing:
+            self.before_write()
         pool = self._writer if self._readers is None or self._writing else self._readers
         return self._run(pool, self._repeatable, job, args)
 
@@ -148,11 +150,20 @@ class Database:
                 self._readers.close()
             # Last, so that SQLite's final checkpoint finds no reader and removes the WAL.
             self._writer.close()
+            self.engine.release()
 
     def _run(self, pool: _Pool, how: Callable[..., T], job: Callable[..., T], args: tuple[Any, ...]) -> Deferred[T]:
         if self._closed:
             return fail(StoreClosed("the store is closed"))
         return pool.runWithConnection(how, job, args)
+
+    def write_begun(self) -> None:
+        """A write of the cold kind is under way by other means (in a batch); reads queue behind it."""
+        self._writing += 1
+
+    def write_ended(self) -> None:
+        """It is not any more."""
+        self._writing -= 1
 
     def _written(self, result: T) -> T:
         self._writing -= 1

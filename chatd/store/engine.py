@@ -32,6 +32,9 @@ class Engine(Protocol):
     def prepare(self) -> None:
         """Called once before the first connection. Raises StoreError."""
 
+    def release(self) -> None:
+        """Called after the last connection has been closed."""
+
     def opened_writer(self, conn: Any) -> None:
         """Called with the writing connection whenever it is new."""
 

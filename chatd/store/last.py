@@ -5,16 +5,25 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from chatd.interfaces import ILastStore
+from chatd.store.batch import GroupCommit
 from chatd.store.database import Database
 from chatd.store.session import Session
+
+# Part of a batch, so it must not fail when the account is just gone.
+SET = (
+    "INSERT INTO last (account, stamp_ms, status) "
+    "SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM account WHERE id = ?) "
+    "ON CONFLICT (account) DO UPDATE SET stamp_ms = excluded.stamp_ms, status = excluded.status"
+)
 
 
 @implementer(ILastStore)
 class Last:
     """See ILastStore."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, batches: GroupCommit) -> None:
         self._database = database
+        self._batches = batches
 
     def get(self, account_id: int) -> Deferred[tuple[int, str] | None]:
         """See ILastStore."""
@@ -22,17 +31,9 @@ class Last:
 
     def set(self, account_id: int, stamp_ms: int, status: str) -> Deferred[None]:
         """See ILastStore."""
-        return self._database.write(_set, account_id, stamp_ms, status)
+        return self._batches.write("last", SET, (account_id, stamp_ms, status, account_id))
 
 
 def _get(session: Session, account: int) -> tuple[int, str] | None:
     row = session.one("SELECT stamp_ms, status FROM last WHERE account = ?", (account,))
     return (row[0], row[1]) if row else None
-
-
-def _set(session: Session, account: int, stamp_ms: int, status: str) -> None:
-    session.run(
-        "INSERT INTO last (account, stamp_ms, status) VALUES (?, ?, ?) "
-        "ON CONFLICT (account) DO UPDATE SET stamp_ms = excluded.stamp_ms, status = excluded.status",
-        (account, stamp_ms, status),
-    )

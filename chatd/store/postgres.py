@@ -24,6 +24,8 @@ SMALL_INSERT = 8
 """Up to here one INSERT, above it COPY. psycopg keeps the translation of statements up to 50 values; measured,
 COPY costs less than half from 16 rows on."""
 CONNECT_TIMEOUT_S = 5
+LOCK_TIMEOUT_MS = 10_000
+"""How long a statement waits for a lock of another program before it fails."""
 SILENT_TIMEOUT_MS = 10_000
 """A server that does not answer TCP for so long counts as gone."""
 
@@ -157,9 +159,22 @@ class PostgresEngine:
     def prepare(self) -> None:
         """Nothing: the server is somebody else's."""
 
+    def release(self) -> None:
+        """Nothing: the lock went with its connection."""
+
     def opened_writer(self, conn: psycopg.Connection[Row]) -> None:
-        """Settings of the connection that writes."""
+        """Settings of the connection that writes, and the lock that keeps a second chatd out.
+
+        Ids are given out in memory, so two daemons would give the same ones. The lock is waited for: after a
+        crash the server may need a moment to notice that its client is gone.
+        """
         self._opened(conn)
+        conn.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+        try:
+            conn.execute("SELECT pg_advisory_lock(hashtext('chatd'), hashtext(current_schema()))")
+        except psycopg.errors.LockNotAvailable:
+            conn.close()
+            raise psycopg.OperationalError("it is in use by another chatd") from None
         if self._durability == "normal":
             conn.execute("SET synchronous_commit = off")
 
@@ -172,6 +187,8 @@ class PostgresEngine:
         conn.adapters.register_dumper(int, Int8BinaryDumper)
         conn.adapters.register_dumper(bytes, BytesBinaryDumper)
         conn.execute("SET client_min_messages = warning")
+        # The server, too, shall notice soon when we are gone without a word.
+        conn.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3")
 
     def session(self, conn: psycopg.Connection[Row]) -> Session:
         """The verbs over that connection."""

@@ -6,6 +6,7 @@ statement, whatever its number of rows, and one statement is its own transaction
 """
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -139,6 +140,7 @@ class SqliteEngine:
         self.path = path
         self.has_readers = self.wants_checkpoints = path is not None
         self._synchronous = "FULL" if durability == "full" else "NORMAL"
+        self._lock: int | None = None
         self.where = f"the SQLite file {path}" if path else "the SQLite database in memory"
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -151,7 +153,11 @@ class SqliteEngine:
         }
 
     def prepare(self) -> None:
-        """Before the first connection: an SQLite that can do it, and a file only we may read."""
+        """Before the first connection: an SQLite that can do it, and a file only we may read.
+
+        Raises StoreError, also when another process has the store open: row numbers and ids are given out in
+        memory, so two would overwrite each other's. (Reading the file by other programs does no harm.)
+        """
         if sqlite3.sqlite_version_info < LEAST_VERSION:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: chatd needs 3.37 or newer.")
         if self.path is None:
@@ -160,8 +166,21 @@ class SqliteEngine:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Messages and password verifiers are in it. -wal and -shm inherit the mode.
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"{self.where} cannot be opened for writing: {error.strerror}.") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            raise StoreError(f"{self.where} is in use by another chatd.") from error
+        self._lock = lock
+
+    def release(self) -> None:
+        """After the last connection: let another process have it. The lock also ends with the process."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def opened_writer(self, conn: sqlite3.Connection) -> None:
         """Settings of the connection that writes."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -30,8 +30,28 @@ from chatd.store.vcard import VCard
 log = Logger()
 
 
+class StoreSettings(Protocol):
+    """What is read of [store] in the configuration (`chatd.settings.Store`)."""
+
+    @property
+    def url(self) -> str:
+        """ "sqlite:FILE", "sqlite::memory:" or "postgresql://..."."""
+
+    @property
+    def commit_interval_ms(self) -> int:
+        """How long a batch collects at most."""
+
+    @property
+    def durability(self) -> str:
+        """ "full" or "normal"."""
+
+    @property
+    def pool(self) -> int:
+        """Connections that read."""
+
+
 def open_store(
-    settings: Any, state_dir: Path, reactor: Any, schema_dir: Path = SCHEMA_DIR
+    settings: StoreSettings, state_dir: Path, reactor: Any, schema_dir: Path = SCHEMA_DIR
 ) -> Deferred[Store]:
     """Open the database that `settings` ([store] of the configuration) names, create or upgrade it.
 
@@ -41,7 +61,7 @@ def open_store(
     return Deferred.fromCoroutine(_open(settings, state_dir, reactor, schema_dir))
 
 
-async def _open(settings: Any, state_dir: Path, reactor: Any, schema_dir: Path) -> Store:
+async def _open(settings: StoreSettings, state_dir: Path, reactor: Any, schema_dir: Path) -> Store:
     engine = engine_for(settings.url, Path(state_dir), settings.durability)
     engine.prepare()
     database = Database(engine, reactor, settings.pool)
@@ -98,12 +118,12 @@ class Store:
         late_index = LateIndex(self._batches, last_seq) if database.engine.late_index else None
         self.archive = Archive(database, self._batches, gone, late_index)
         self.offline = Offline(database, self._batches, gone)
-        self.accounts = Accounts(database, self.archive, gone)
+        self.accounts = Accounts(database, self._batches, self.archive, gone)
         self.roster = Roster(database)
         self.blocking = Blocking(database)
         self.private = Private(database)
         self.vcard = VCard(database)
-        self.last = Last(database)
+        self.last = Last(database, self._batches)
         # The hot path calls these often: bound once instead of looked up through self each time.
         self.new_id = self._ids.new_id
         self.then = self._batches.then

@@ -6,7 +6,7 @@ import pytest
 import pytest_twisted
 from zope.interface.verify import verifyObject
 
-from chatd.core.accounts import AccountExists, AccountRow, Verifier
+from chatd.core.accounts import AccountExists, AccountRow, LoadedAccount, Verifier
 from chatd.core.archive import ArchivePrefs, ArchiveQuery
 from chatd.core.roster import RosterItem
 from chatd.interfaces import (
@@ -47,6 +47,23 @@ async def test_an_account_comes_back_as_it_was_made(place):
     assert row == AccountRow(id, "jöhn", "example.org", False, 1_700_000_000.25, None, BOTH)
     assert await store.accounts.get("john", "example.org") is None
     assert await store.accounts.get("jöhn", "example.com") is None
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_is_loaded_with_all_that_belongs_to_it(place):
+    store = await place.open()
+    id = await store.accounts.create("john", "example.org", BOTH, 1.0)
+    row = await store.accounts.get("john", "example.org")
+    assert await store.accounts.load("john", "example.org") == LoadedAccount(row, 0, (), frozenset(), None)
+    items = (RosterItem("a@example.org"), RosterItem("b@example.org", pending_in=b"<presence/>", listed=False))
+    for item in items:
+        await store.roster.save(id, item)
+    await store.blocking.add(id, ["spam.example"])
+    await store.archive.set_prefs(id, ArchivePrefs("roster"))
+    assert await store.accounts.load("john", "example.org") == LoadedAccount(
+        row, 2, items, frozenset({"spam.example"}), ArchivePrefs("roster")
+    )
+    assert await store.accounts.load("jane", "example.org") is None
 
 
 @pytest_twisted.ensureDeferred

@@ -13,7 +13,7 @@ import pytest_twisted
 
 from chatd.core.archive import ArchiveQuery
 from chatd.core.roster import RosterItem
-from chatd.store import NotOurs, SchemaTooNew, StoreError
+from chatd.store import NotOurs, SchemaTooNew, StoreError, postgres
 from chatd.store.schema import SCHEMA_DIR, newest_version
 from chatd.store.sqlite import statements
 
@@ -268,8 +268,19 @@ async def test_only_its_owner_may_read_the_file(sqlite_place):
     store = await sqlite_place.open()
     await store.accounts.create("john", "example.org", {}, 1.0)
     files = list(sqlite_place.folder.glob("chatd.sqlite*"))
-    assert len(files) == 3, "with -wal and -shm"
+    assert len(files) == 4, "with -wal, -shm and -lock"
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_second_daemon_is_refused(lasting, monkeypatch):
+    monkeypatch.setattr(postgres, "LOCK_TIMEOUT_MS", 100)
+    first = await lasting.open()
+    with pytest.raises(StoreError, match="in use by another chatd"):
+        await lasting.open()
+    await first.accounts.create("john", "example.org", {}, 1.0)
+    store = await lasting.reopen()
+    assert len(await store.accounts.list()) == 1
 
 
 @pytest_twisted.ensureDeferred

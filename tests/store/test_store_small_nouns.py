@@ -72,6 +72,21 @@ async def test_last(place):
     await store.last.set(john, 1_700_000_000_456, "")
     assert await store.last.get(john) == (1_700_000_000_456, "")
     assert await store.last.get(jane) is None
+    await store.last.set(4711, 1, "")
+    assert await store.last.get(4711) is None, "no such account, and no error: it may just have been deleted"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_read_sees_what_waits_in_a_batch(place):
+    store = await place.open(commit_interval_ms=60_000)
+    john = await store.accounts.create("john", "example.org", {}, 1.0)
+    store.archive.append(john, store.new_id(1), "a@example.org", "", b"<message/>", 1)
+    writes = [store.last.set(john, 5, "bye"), store.accounts.touch(john, 7.0)]
+    assert await store.last.get(john) == (5, "bye")
+    assert (await store.accounts.get("john", "example.org")).last_login == 7.0
+    for write in writes:
+        await write
+    assert not store.pending
 
 
 @pytest_twisted.ensureDeferred
@@ -90,7 +105,6 @@ async def test_archive_preferences(place):
 @pytest.mark.parametrize("write", [
     lambda store: store.private.set(4711, "a b", b""),
     lambda store: store.vcard.set(4711, b"", ""),
-    lambda store: store.last.set(4711, 1, ""),
     lambda store: store.archive.set_prefs(4711, ArchivePrefs()),
 ])  # fmt: skip
 async def test_an_unknown_account_keeps_nothing(place, write):
