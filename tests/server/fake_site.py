@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from chatd.core.accounts import LoadedAccount
 from chatd.core.stanza import Stanza
 from chatd.server.c2s import C2SFactory, TCPStream
 from chatd.server.router import Router
@@ -64,11 +65,14 @@ class PaperStore:
         rows = {address: SimpleNamespace(id=number, disabled=False) for number, address in enumerate(people, 1)}
         self.rows = rows
         self.accounts = SimpleNamespace(
-            get=lambda local, domain: self.look_up(rows.get(f"{local}@{domain}")),
+            load=lambda local, domain: self.look_up(self._loaded(rows.get(f"{local}@{domain}"))),
             touch=lambda id_, now: succeed(self.touched.append(id_)))
-        self.roster = SimpleNamespace(load=lambda id_: succeed((0, [])))
-        self.blocking = SimpleNamespace(load=lambda id_: succeed(set()))
-        self.archive = SimpleNamespace(prefs=lambda id_: succeed(None))
+
+    @staticmethod
+    def _loaded(row: Any) -> LoadedAccount | None:
+        if row is None:
+            return None
+        return LoadedAccount(row=row, roster_version=0, roster=(), blocked=frozenset(), archive_prefs=None)
 
     def look_up(self, value: Any) -> Deferred[Any]:
         """A read, which may take its time."""
