@@ -104,10 +104,10 @@ class BoshResource(Resource):
         if body.sid and stream is None:
             answer.give(bosh_body.write(type="terminate", condition="item-not-found"))
         elif stream is None:
-            self._new(request, body, answer)
+            self._new(request, body, answer, len(xml))
         else:
             answer.stream = stream
-            stream.request(body, answer)
+            stream.request(body, answer, len(xml))
         return NOT_DONE_YET
 
     def _read(self, xml: bytes, stream: BoshStream | None) -> Body:
@@ -118,7 +118,7 @@ class BoshResource(Resource):
             raise StreamError("policy-violation", "This is too much before log-in.")
         return bosh_body.parse(xml, limits.preauth_stanza_bytes, limits.depth)
 
-    def _new(self, request: Request, body: Body, answer: _HttpAnswer) -> None:
+    def _new(self, request: Request, body: Body, answer: _HttpAnswer, size_bytes: int) -> None:
         address = request.getClientAddress()
         is_secure = request.isSecure()
         stream = BoshStream(self.streams, str(getattr(address, "host", address)), body, is_secure, self._forget)
@@ -131,7 +131,7 @@ class BoshResource(Resource):
             stream.refuse(body, answer, StreamError("policy-violation", "Too many connections from your address."))
         else:
             self._sessions[stream.sid] = stream
-            stream.request(body, answer)
+            stream.request(body, answer, size_bytes)
 
     def _forget(self, sid: str) -> None:
         self._sessions.pop(sid, None)

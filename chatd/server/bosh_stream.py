@@ -106,7 +106,7 @@ class BoshStream(ClientStream):
             "ack": body.rid if self._says_ack else None, "xmpp_version": "1.0", "xmpp_restartlogic": "true"}
 
     # -- requests
-    def request(self, body: Body, answer: Answer) -> None:
+    def request(self, body: Body, answer: Answer, size_bytes: int) -> None:
         """A request of this session, the first included."""
         self._listened()
         streams = self.streams
@@ -123,7 +123,7 @@ class BoshStream(ClientStream):
             self._highest = max(self._highest, rid)
             self._confirm(body)
             self._work()
-            self.spend(1 + len(body.stanzas), 0, now)
+            self.spend(1 + len(body.stanzas), size_bytes, now)
 
     def _repeated(self, rid: int, answer: Answer) -> None:
         """XEP-0124 14.3: the client did not get the response, or thinks so."""

@@ -34,6 +34,7 @@ from chatd.core.stream_xml import Wire
 from chatd.interfaces import IClientStream
 from chatd.server.session import Session
 from chatd.server.stream_management import ACK_S, REQUEST
+from chatd.server.streams import source_of
 
 if TYPE_CHECKING:
     from chatd.server.accounts import Account
@@ -56,13 +57,14 @@ OUTPUT_BYTES: Final = 8 << 20
 
 @implementer(IClientStream)
 class ClientStream:
-    """One stream.  `address` is the peer's IP address as text, `heard_s` when something last came of it.
+    """One stream.  `address` is the peer's IP address as text, `source` what it is counted as, `heard_s` when
+    something last came of it.
 
     is_closing: the end has been said, or the carrier is gone; nothing is taken or sent any more.
     """
 
-    __slots__ = ("__weakref__", "_asked_s", "_bytes", "_deadline", "_held", "_negotiation", "_slowed", "_stanzas",
-                 "address", "heard_s", "is_closing", "peer_ended", "session", "streams")
+    __slots__ = ("__weakref__", "_asked_s", "_bytes", "_deadline", "_held", "_negotiation", "_resent", "_slowed",
+                 "_stanzas", "address", "heard_s", "is_closing", "peer_ended", "session", "source", "streams")
 
     wire = Wire.TCP
 
@@ -70,6 +72,7 @@ class ClientStream:
         limits, now = streams.limits, streams.seconds()
         self.streams = streams
         self.address = address
+        self.source = source_of(address)
         self.session: Session | None = None
         self.heard_s = now
         self.is_closing = False
@@ -78,6 +81,7 @@ class ClientStream:
         self._deadline: IDelayedCall | None = None
         self._slowed: IDelayedCall | None = None
         self._held = 0
+        self._resent = 0
         self._asked_s = 0.0
         self._stanzas = TokenBucket(limits.stanzas_per_second, limits.stanzas_burst, now)
         self._bytes = TokenBucket(limits.bytes_per_second, limits.bytes_burst, now)
@@ -125,7 +129,7 @@ class ClientStream:
     def begin(self) -> bool:
         """The carrier is there; log-in must be done in time.  False where the address has too many connections."""
         streams = self.streams
-        if not streams.begin(self, self.address):
+        if not streams.begin(self):
             return False
         self._deadline = streams.clock.callLater(streams.limits.auth_s, self._too_late)
         return True
@@ -252,7 +256,7 @@ class ClientStream:
                 self._checked, self._not_looked_up)
 
     def _may_try(self, local: str, domain: str) -> bool:
-        if self.streams.must_wait(self.address, f"{local}@{domain}") <= 0:
+        if self.streams.must_wait(self.source, f"{local}@{domain}") <= 0:
             return True
         assert self._negotiation is not None
         self._do(self._negotiation.refuse("temporary-auth-failure", "backoff"))
@@ -282,10 +286,10 @@ class ClientStream:
             self.shut(StreamError("internal-server-error"))
 
     def _do_failed(self, action: steps.AuthFailed) -> None:
-        self.streams.log_in_failed(self.address, action.jid, action.condition, action.reason, action.mechanism)
+        self.streams.log_in_failed(self, action.jid, action.condition, action.reason, action.mechanism)
 
     def _do_authenticated(self, action: steps.Authenticated) -> None:
-        self.streams.log_in_succeeded(self.address, action.jid)
+        self.streams.log_in_succeeded(self, action.jid)
         log.debug("{jid} logged in by {mechanism} over {wire} from {address}", jid=action.jid.bare,
                   mechanism=action.mechanism, wire=self.wire.value, address=self.address)
         self._admit()
@@ -359,6 +363,8 @@ class ClientStream:
         self.session = session
         actions = n.resumed(h, session.jid)
         self._do(actions[:1])
+        # However much that is: cut off for it, the client could never come back.
+        self._resent = sum([len(stanza.inner) for stanza in again])
         for stanza in again:
             self.send_stanza(stanza)
         self._go_on(lambda: actions[1:])
@@ -414,7 +420,7 @@ class ClientStream:
 
     def congested(self, waiting_bytes: int) -> None:
         """The client takes less than it is sent: it is not read until it has taken that, and cut if it never does."""
-        if waiting_bytes > OUTPUT_BYTES and not self.is_closing:
+        if waiting_bytes > OUTPUT_BYTES + self._resent and not self.is_closing:
             log.info("{stream!r} does not take what it is sent: cut", stream=self)
             self.abort()
         elif not self._held & _FOR_OUTPUT:
@@ -467,7 +473,7 @@ class ClientStream:
 
     def lost(self) -> None:
         """The carrier is gone, with or without an end before; once."""
-        self.streams.end(self, self.address)
+        self.streams.end(self)
         self._over()
         n, self._negotiation = self._negotiation, None
         if n is not None:

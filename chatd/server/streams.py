@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from chatd.server.router import Router
     from chatd.server.stream import ClientStream
 
-__all__ = ["ClientStreams", "Counts"]
+__all__ = ["GOODBYE_S", "SWEEP_S", "ClientStreams", "Counts", "source_of"]
 
 log = Logger()
 
@@ -62,6 +64,21 @@ class Counts:
     resumed: int = 0
     resume_failed: int = 0
     refused: int = 0
+
+
+@lru_cache(maxsize=4096)
+def source_of(address: str) -> str:
+    """Whom an IP address stands for where connections and attempts are counted.
+
+    Whoever has one IPv6 address has a whole /64 of them (RFC 6177), so that is counted as one.
+    """
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))
+    return address
 
 
 class ClientStreams:
@@ -164,53 +181,54 @@ class ClientStreams:
                 log.failure("{stream!r} could not be looked over", stream=stream)
 
     # -- who is connected
-    def begin(self, stream: ClientStream, address: str) -> bool:
+    def begin(self, stream: ClientStream) -> bool:
         """A carrier is there; False where its address has too many, and then it is not counted."""
-        if self.is_closing or self.addresses[address] >= self.limits.connections_per_address:
+        source = stream.source
+        if self.is_closing or self.addresses.get(source, 0) >= self.limits.connections_per_address:
             self.counts.refused += 1
-            if not self.addresses[address]:
-                del self.addresses[address]
             return False
-        self.addresses[address] += 1
+        self.addresses[source] += 1
         self.open.add(stream)
         return True
 
-    def end(self, stream: ClientStream, address: str) -> None:
-        """A carrier that had begun is gone."""
+    def end(self, stream: ClientStream) -> None:
+        """A carrier is gone."""
         if stream not in self.open:
             return
         self.open.discard(stream)
-        self.addresses[address] -= 1
-        if self.addresses[address] <= 0:
-            del self.addresses[address]
+        source = stream.source
+        self.addresses[source] -= 1
+        if self.addresses[source] <= 0:
+            del self.addresses[source]
         if not self.open:
             self._gone()
 
     # -- log-ins
-    def must_wait(self, address: str, account: str) -> float:
-        """Seconds until this address may try to log in to this account (bare address), 0 for now."""
+    def must_wait(self, source: str, account: str) -> float:
+        """Seconds until this source may try to log in to this account (bare address), 0 for now."""
         now = self.seconds()
-        return max(self._pair_backoff.wait(f"{address} {account}", now),
-                   self._address_backoff.wait(address, now), self._account_backoff.wait(account, now))
+        return max(self._pair_backoff.wait(f"{source} {account}", now),
+                   self._address_backoff.wait(source, now), self._account_backoff.wait(account, now))
 
-    def log_in_failed(self, address: str, jid: JID | None, condition: str, reason: str, mechanism: str) -> None:
+    def log_in_failed(self, stream: ClientStream, jid: JID | None, condition: str, reason: str,
+                      mechanism: str) -> None:
         """A SASL exchange failed; a wrong password, or a name that is none, counts."""
         self.counts.log_ins_failed += 1
         if condition == "not-authorized":
-            now = self.seconds()
-            self._address_backoff.failed(address, now)
+            now, source = self.seconds(), stream.source
+            self._address_backoff.failed(source, now)
             if jid is not None:
-                self._pair_backoff.failed(f"{address} {jid.bare}", now)
+                self._pair_backoff.failed(f"{source} {jid.bare}", now)
                 self._account_backoff.failed(jid.bare, now)
         log.info("log-in of {jid} from {address} failed: {condition} ({reason}, {mechanism})",
-                 jid=jid.bare if jid is not None else "?", address=address, condition=condition, reason=reason,
-                 mechanism=mechanism or "no mechanism")
+                 jid=jid.bare if jid is not None else "?", address=stream.address, condition=condition,
+                 reason=reason, mechanism=mechanism or "no mechanism")
 
-    def log_in_succeeded(self, address: str, jid: JID) -> None:
+    def log_in_succeeded(self, stream: ClientStream, jid: JID) -> None:
         """The right password: the past is forgotten."""
         self.counts.log_ins += 1
-        self._pair_backoff.succeeded(f"{address} {jid.bare}")
-        self._address_backoff.succeeded(address)
+        self._pair_backoff.succeeded(f"{stream.source} {jid.bare}")
+        self._address_backoff.succeeded(stream.source)
         self._account_backoff.succeeded(jid.bare)
 
 

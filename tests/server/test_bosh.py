@@ -59,9 +59,9 @@ class Browser:
         elif stream is None:
             request = SimpleNamespace(getClientAddress=lambda: SimpleNamespace(host=address),
                                       isSecure=lambda: is_secure)
-            self.resource._new(request, body, reply)        # type: ignore[arg-type]
+            self.resource._new(request, body, reply, len(xml))        # type: ignore[arg-type]
         else:
-            stream.request(body, reply)
+            stream.request(body, reply, len(xml))
         return reply
 
     def post(self, inner: str = "", attrs: str = "", rid: int | None = None) -> Reply:

@@ -9,6 +9,7 @@ import pytest
 from scramp import ScramClient
 
 from chatd.auth.passwords import make_verifiers
+from chatd.server.streams import source_of
 from tests.server.fake_site import DOMAIN, END, HEADER, HOST, OTHER, SASL, SM, Site, bind, bodies, message, plain
 
 STEPS = pytest.mark.parametrize("step", [1 << 20, 1], ids=["whole", "bytewise"])
@@ -365,6 +366,16 @@ def test_connections_of_an_address_are_bounded() -> None:
     first.cut()
     assert not site.tcp().is_ended
     second.cut()
+
+
+def test_an_ipv6_network_counts_as_one_address() -> None:
+    site = Site(connections_per_address=2)
+    for number in (1, 2):
+        assert not site.tcp(address=f"2001:db8:1:2::{number}").is_ended
+    assert site.tcp(address="2001:db8:1:2:ffff::3").is_ended
+    assert not site.tcp(address="2001:db8:1:3::1").is_ended
+    assert source_of("::ffff:192.0.2.1") == source_of("192.0.2.1") == "192.0.2.1"
+    assert source_of("fe80::1%eth0") == "fe80::/64" and source_of("unix") == "unix"
 
 
 def test_ten_thousand_stanzas_at_once_are_read_slower() -> None:
