@@ -87,7 +87,7 @@ class Person:
         await self.page.gone("converse-add-contact-modal")
 
     async def open_chat(self, name: str) -> None:
-        await self.page.click(f'.open-chat[data-jid="{name}@{DOMAIN}"]')
+        await self.page.click(f'.open-chat[data-jid="{name}@{DOMAIN}"] >> nth=0')
         await self.page.see("textarea.chat-textarea")
 
     async def say(self, body: str) -> None:

@@ -23,12 +23,24 @@ export function returnFocus() {
     });
 }
 
+/** A name that is read out must hold the words that are seen (WCAG 2.5.3); else the words themselves are the name. */
+export function namesAsSeen() {
+    onChange(() => {
+        for (const element of document.querySelectorAll('.conversejs :is(a, button)[aria-label]')) {
+            const words = element.textContent.trim().toLowerCase();
+            if (words && !element.getAttribute('aria-label').toLowerCase().includes(words)) {
+                element.removeAttribute('aria-label');
+            }
+        }
+    });
+}
+
 /** Converse has links that are buttons in truth and cannot be reached by keyboard. */
 export function keyboardForLinks() {
     onChange(() => {
         for (const link of document.querySelectorAll(LINK)) {
             if (!link.childElementCount && !link.textContent.trim()) continue; // an anchor to jump to
-            if (link.tabIndex !== 0) link.tabIndex = 0;
+            if (!link.hasAttribute('tabindex')) link.tabIndex = 0;
             if (!link.hasAttribute('role')) link.setAttribute('role', 'button');
             if (!link.textContent.trim() && !link.hasAttribute('aria-label')) {
                 link.setAttribute('aria-label', link.title || TEXT.access[link.matches('.close') ? 'close' : 'profile']);
@@ -65,6 +77,15 @@ export function drawMenus() {
         menu.style.display = 'none';
         menu.getBoundingClientRect();
         menu.style.display = '';
+    });
+}
+
+/** COMPAT(Converse 14.0.0): the tabs of its dialogs stand in a list without the role that tabs need around them. */
+export function rolesForTabs() {
+    onChange(() => {
+        for (const list of document.querySelectorAll('.conversejs ul.nav:not([role])')) {
+            if (list.querySelector('[role=tab]')) list.setAttribute('role', 'tablist');
+        }
     });
 }
 

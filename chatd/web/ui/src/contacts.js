@@ -1,4 +1,5 @@
 // Contacts in the panel: what an empty list says, and the dialog that adds somebody.
+import { completeAddress, isAddress } from './address.js';
 import { TEXT } from './strings.js';
 
 /** A contact list without contacts says what to do. */
@@ -28,19 +29,65 @@ export function emptyRoster(converse, _converse) {
 }
 
 /**
- * The dialog in plain words, with labels that belong to their fields. Converse's own asks for an "XMPP Address",
- * closes before the server has answered and has a field that no label belongs to.
+ * COMPAT(Converse 14.0.0): after a connection that could not be resumed the contacts still listen to presences that
+ * have been thrown away, and all of them stay offline. Ties each to its new one.
+ */
+export function presenceAfterReconnect(converse, _converse) {
+    const { api } = _converse;
+    api.listen.on('presencesInitialized', async (isReconnecting) => {
+        if (!isReconnecting || api.connection.get().hasResumed()) return;
+        for (const contact of _converse.state.roster ?? []) {
+            contact.stopListening(contact.presence);
+            await contact.setPresence();
+            contact.listenTo(contact.presence, 'change:show change:presence', () => {
+                api.trigger('contactPresenceChanged', contact);
+                contact.trigger('presence:change');
+            });
+            contact.trigger('presence:change');
+        }
+    });
+}
+
+/** The fields that adding and accepting have in common. */
+function nameAndGroups(html, roster, prefix, name) {
+    const words = TEXT.contact;
+    const groups = new Set((roster ?? []).map((contact) => contact.get('groups') ?? []).flat());
+    return html`<div class="chatd-form__field">
+            <label class="form-label" for="${prefix}-name">${words.name}</label>
+            <input id="${prefix}-name" name="name" type="text" class="form-control" autocomplete="off" .value=${name} />
+        </div>
+        <div class="chatd-form__field">
+            <label class="form-label" for="${prefix}-groups">${words.groups}</label>
+            <input id="${prefix}-groups" name="groups" type="text" class="form-control" autocomplete="off"
+                   list="${prefix}-known" aria-describedby="${prefix}-hint" />
+            <datalist id="${prefix}-known">
+                ${[...groups].sort().map((group) => html`<option value=${group}></option>`)}
+            </datalist>
+            <p id="${prefix}-hint" class="chatd-form__hint">${words.groupsHint}</p>
+        </div>`;
+}
+
+/** Both buttons at the foot of a dialog. */
+function buttons(html, dialog, submit) {
+    return html`<div class="chatd-form__buttons">
+        <button type="button" class="btn btn-secondary" @click=${() => dialog.close()}>${TEXT.contact.cancel}</button>
+        <button type="submit" class="btn btn-primary">${submit}</button>
+    </div>`;
+}
+
+/**
+ * Adding somebody, in plain words, with labels that belong to their fields. Converse's own dialog asks for an "XMPP
+ * Address", closes before the server has answered and has a field that no label belongs to.
  */
 export function addContact(converse, _converse) {
     const { api } = _converse;
-    const { html, u } = converse.env;
+    const { html } = converse.env;
     const { add: words } = TEXT.contact;
     class AddContact extends _converse.exports.AddContactModal {
         getModalTitle() {
             return words.title;
         }
         renderModal() {
-            const groups = new Set((_converse.state.roster ?? []).map((contact) => contact.get('groups') ?? []).flat());
             return html`<form class="chatd-form" @submit=${(event) => this.addContactFromForm(event)} novalidate>
                 ${this.contact
                     ? html`<input type="hidden" name="jid" .value=${this.contact.get('jid')} />`
@@ -50,39 +97,19 @@ export function addContact(converse, _converse) {
                                  autocomplete="off" autocapitalize="none" spellcheck="false"
                                  placeholder="name@example.org" .value=${this.state.get('jid') ?? ''} />
                       </div>`}
-                <div class="chatd-form__field">
-                    <label class="form-label" for="chatd-add-name">${words.name}</label>
-                    <input id="chatd-add-name" name="name" type="text" class="form-control" autocomplete="off"
-                           .value=${this.state.get('nickname') ?? ''} />
-                </div>
-                <div class="chatd-form__field">
-                    <label class="form-label" for="chatd-add-groups">${words.groups}</label>
-                    <input id="chatd-add-groups" name="groups" type="text" class="form-control" autocomplete="off"
-                           list="chatd-add-known" aria-describedby="chatd-add-hint" />
-                    <datalist id="chatd-add-known">
-                        ${[...groups].sort().map((group) => html`<option value=${group}></option>`)}
-                    </datalist>
-                    <p id="chatd-add-hint" class="chatd-form__hint">${words.groupsHint}</p>
-                </div>
-                <div class="chatd-form__buttons">
-                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>${words.cancel}</button>
-                    <button type="submit" class="btn btn-primary">${words.submit}</button>
-                </div>
+                ${nameAndGroups(html, _converse.state.roster, 'chatd-add', this.state.get('nickname') ?? '')}
+                ${buttons(html, this, words.submit)}
             </form>`;
         }
         renderModalFooter() {
             return '';
         }
         validateSubmission(jid) {
-            const wrong = !jid
-                ? words.missing
-                : !u.isValidJID(jid)
-                  ? words.invalid
-                  : jid === _converse.session.get('bare_jid')
-                    ? words.yourself
-                    : !this.contact && _converse.state.roster.get(jid)
-                      ? words.known
-                      : '';
+            let wrong = '';
+            if (!jid) wrong = words.missing;
+            else if (!isAddress(jid)) wrong = words.invalid;
+            else if (jid === _converse.session.get('bare_jid')) wrong = words.yourself;
+            else if (!this.contact && _converse.state.roster.get(jid)) wrong = words.known;
             this.alert(wrong || null, 'danger', false);
             if (wrong) this.querySelector('input[name=jid]')?.focus();
             return !wrong;
@@ -96,13 +123,14 @@ export function addContact(converse, _converse) {
             }
             this.alert(null);
             api.toast.show('contact-added', { type: 'success', body: words.done(name || jid) });
+            // The chat opens when the dialog is gone, or the dialog would take the focus back.
+            this.addEventListener('hidden.bs.modal', () => setTimeout(() => api.chats.open(jid, {}, true)), { once: true });
             this.modal.hide();
-            api.chats.open(jid, {}, true);
         }
         async addContactFromForm(event) {
             event.preventDefault();
             const data = new FormData(event.target);
-            const jid = u.maybeAppendDomain(String(data.get('jid') ?? '').trim().toLowerCase());
+            const jid = completeAddress(String(data.get('jid') ?? ''), api.settings.get('default_domain'));
             const groups = String(data.get('groups') ?? '').split(',').map((group) => group.trim()).filter(Boolean);
             if (this.validateSubmission(jid)) {
                 await this.afterSubmission(jid, String(data.get('name') ?? '').trim(), groups);
@@ -110,4 +138,27 @@ export function addContact(converse, _converse) {
         }
     }
     api.elements.define('converse-add-contact-modal', AddContact);
+}
+
+/** Accepting somebody who asked: the same fields and words; what it does is Converse's. */
+export function acceptContact(converse, _converse) {
+    const { html } = converse.env;
+    const { accept: words } = TEXT.contact;
+    class AcceptContact extends _converse.exports.AcceptContactRequestModal {
+        getModalTitle() {
+            return words.title;
+        }
+        renderModal() {
+            const name = this.contact.vcard?.get('fullname') ?? this.contact.get('nickname') ?? '';
+            return html`<form class="chatd-form" @submit=${(event) => this.acceptContactRequest(event)}>
+                <p>${words.text(this.contact.get('jid'))}</p>
+                ${nameAndGroups(html, _converse.state.roster, 'chatd-accept', name)}
+                ${buttons(html, this, words.submit)}
+            </form>`;
+        }
+        renderModalFooter() {
+            return '';
+        }
+    }
+    _converse.api.elements.define('converse-accept-contact-request-modal', AcceptContact);
 }

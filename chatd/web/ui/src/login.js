@@ -1,4 +1,5 @@
 // The log-in form: what is typed, what is wrong with it, and saying so next to the field.
+import { completeAddress, isAddress } from './address.js';
 import { TEXT } from './strings.js';
 
 const form = document.getElementById('login-form');
@@ -8,17 +9,6 @@ const reveal = document.getElementById('reveal');
 const submit = document.getElementById('submit');
 const problem = document.getElementById('problem');
 const notice = document.getElementById('notice');
-
-/** Completes an address: `anna` becomes `anna@DOMAIN`; a resource is cut off. */
-export function completeAddress(text, domain) {
-    const bare = text.trim().split('/')[0].toLowerCase();
-    return bare.includes('@') || !domain ? bare : `${bare}@${domain}`;
-}
-
-/** Tells whether this can be an account's address: name@domain, no spaces, one @. */
-export function isAddress(text) {
-    return /^[^\s@"&'/:<>]+@[^\s@/]+$/.test(text);
-}
 
 /** Shows or clears what is wrong with one field. */
 function mark(field, message) {

@@ -1,10 +1,12 @@
 // The chatd plugin of Converse.js: what the panel adds to it. One function per feature, called in `initialize`.
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
-import { drawMenus, keyboardForLinks, labelsForFields, returnFocus } from './access.js';
-import { addContact, emptyRoster } from './contacts.js';
+import * as access from './access.js';
+import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
 import { TEXT } from './strings.js';
 
-const FEATURES = [emptyRoster, addContact, noOwnLogIn, nothingForeign, noRoomsYet, emojiWithoutPep];
+const FEATURES = [
+    emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, noRoomsYet, emojiWithoutPep,
+];
 
 /**
  * @param {object} converse the library
@@ -17,7 +19,7 @@ export function panelPlugin(converse, started) {
             const { _converse } = this;
             started(_converse);
             for (const feature of FEATURES) feature(converse, _converse);
-            for (const repair of [returnFocus, keyboardForLinks, labelsForFields, drawMenus]) repair();
+            for (const repair of Object.values(access)) repair();
         },
     };
 }

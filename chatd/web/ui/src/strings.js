@@ -37,14 +37,19 @@ export const TEXT = {
         add: 'Add a contact',
     },
     contact: {
+        name: 'Name to show (optional)',
+        groups: 'Group (optional)',
+        groupsHint: 'Several groups: put commas between them.',
+        cancel: 'Cancel',
+        accept: {
+            title: 'Accept a contact',
+            text: (address) => `${address} wants to have you as a contact. You will see each other when you are online.`,
+            submit: 'Accept',
+        },
         add: {
             title: 'Add a contact',
             address: 'Address',
-            name: 'Name to show (optional)',
-            groups: 'Group (optional)',
-            groupsHint: 'Several groups: put commas between them.',
             submit: 'Add contact',
-            cancel: 'Cancel',
             missing: 'Enter the address of the person.',
             invalid: 'An address has a name and a domain: name@example.org.',
             yourself: 'This is your own address.',

@@ -1,0 +1,187 @@
+"""Contacts and chats in the panel, with an ordinary XMPP client at the other end."""
+
+from __future__ import annotations
+
+import pytest_twisted
+
+from tests.browser.conftest import People, Person
+from tests.daemon import DOMAIN
+
+LOST = "Connection lost. Trying to connect again…"
+
+
+async def menu_entry(person: Person, entry: str) -> None:
+    await person.page.click(".dropdown--contacts button")
+    await person.page.click(entry)
+
+
+@pytest_twisted.ensureDeferred
+async def test_empty_list_says_what_to_do(people: People) -> None:
+    emil = await people.at_panel("emil")
+    await emil.log_in()
+    await emil.page.see(".chatd-empty")
+    assert "No contacts yet" in await emil.page.text(".chatd-empty")
+    await emil.page.click(".chatd-empty button")
+    await emil.page.see("#chatd-add-jid")
+
+
+@pytest_twisted.ensureDeferred
+async def test_add_a_contact_and_chat_both_ways_with_history(people: People) -> None:
+    bob = await people.elsewhere("bob")
+    alice = await people.at_panel("alice")
+    await alice.log_in()
+    await alice.add_contact("bob", "Bob Smith", "Work, Friends")
+    await alice.page.see('.roster-group[data-group="Work"] .contact-name:text("Bob Smith")')
+    await alice.page.see('.roster-group[data-group="Friends"] .contact-name:text("Bob Smith")')
+    await alice.page.gone(".chatd-empty")
+    await alice.page.see('.current-xmpp-contact[data-status="online"]')
+
+    await alice.say("Hello Bob, shall we meet at noon?")
+    heard = await bob.receive("Hello Bob, shall we meet at noon?")
+    assert heard["sender"] == f"alice@{DOMAIN}"
+    await bob.send("alice", "Noon is fine.")
+    await alice.reads("Noon is fine.")
+
+    await alice.page.reload()
+    await alice.reads("Hello Bob, shall we meet at noon?")
+    await alice.reads("Noon is fine.")
+
+    # Another browser knows nothing yet: there the history is the server's.
+    elsewhere = await people.at_panel("alice")
+    await elsewhere.log_in()
+    await elsewhere.open_chat("bob")
+    await elsewhere.reads("Hello Bob, shall we meet at noon?")
+    await elsewhere.reads("Noon is fine.")
+    # And what is said there is seen here (carbons).
+    await elsewhere.say("From my other screen")
+    await alice.reads("From my other screen")
+
+
+@pytest_twisted.ensureDeferred
+async def test_somebody_asks_and_is_accepted(people: People) -> None:
+    emil = await people.at_panel("emil")
+    await emil.log_in()
+    dora = await people.elsewhere("dora")
+    await dora.subscribe("emil")
+    await emil.page.click(".requesting-xmpp-contact converse-dropdown button")
+    await emil.page.click(".accept-xmpp-request")
+    await emil.page.see("converse-accept-contact-request-modal input[name=name]")
+    assert await emil.page.axe() == []
+    await emil.page.fill("converse-accept-contact-request-modal input[name=name]", "Dora")
+    await emil.page.click("converse-accept-contact-request-modal button[type=submit]")
+    await dora.process.wait_for(lambda e: e.get("event") == "subscribed")
+    await emil.page.see('.current-xmpp-contact[data-status="online"] .contact-name:text("Dora")')
+
+
+@pytest_twisted.ensureDeferred
+async def test_add_contact_explains_what_is_wrong(people: People) -> None:
+    alice = await people.at_panel("alice")
+    await alice.log_in()
+    await alice.open_add_contact()
+    for typed, told in (
+        ("", "Enter the address of the person."),
+        ("no body@x@y", "An address has a name and a domain: name@example.org."),
+        (f"alice@{DOMAIN}", "This is your own address."),
+    ):
+        await alice.page.fill("#chatd-add-jid", typed)
+        await alice.page.press("#chatd-add-jid", "Enter")
+        await alice.page.see(f'converse-add-contact-modal [role=alert]:text("{told}")')
+        assert await alice.page.focused() == "chatd-add-jid"
+    await alice.page.key("Escape")
+    await alice.page.gone("converse-add-contact-modal")
+    assert await alice.page.eval("!!document.activeElement.closest('.dropdown--contacts, .chatd-empty')")
+
+
+@pytest_twisted.ensureDeferred
+async def test_markup_in_a_message_stays_text(people: People) -> None:
+    bob = await people.elsewhere("bob")
+    carol = await people.at_panel("carol")
+    await carol.log_in()
+    await carol.add_contact("bob")
+    nasty = "<img src=x onerror=alert(1)><script>alert(2)</script> https://elsewhere.example/cat.png"
+    await bob.send("carol", nasty)
+    await carol.page.until(
+        "[...document.querySelectorAll('.chat-msg__text')].some(e => e.innerText.includes('<img src=x onerror'))"
+    )
+    assert await carol.page.count(".chat-msg__text img, .chat-msg__text script") == 0
+    assert await carol.page.call("getAttribute", "rel", selector=".chat-msg__text a") == "noopener"
+
+
+@pytest_twisted.ensureDeferred
+async def test_goes_on_after_a_restart_of_the_daemon(people: People) -> None:
+    people.expect("WebSocket|Websocket|ERR_|Bad Gateway|request|status")
+    bob = await people.elsewhere("bob")
+    dora = await people.at_panel("dora")
+    await dora.log_in()
+    await dora.add_contact("bob", "Bob")
+    await dora.say("before")
+    await bob.receive("before")
+    people.daemon.stop()
+    await dora.page.see('#state[data-kind="lost"]')
+    assert await dora.page.text("#state") == LOST
+    assert await dora.page.count("#login:visible, #controlbox form") == 0
+    people.daemon.start()
+    await dora.page.until("document.getElementById('state').dataset.kind !== 'lost'", 40)
+    back = await people.elsewhere("bob")
+    await dora.page.see('.current-xmpp-contact[data-status="online"]')
+    await dora.reads("before")
+    await dora.say("after")
+    await back.receive("after")
+    await back.send("dora", "welcome back")
+    await dora.reads("welcome back")
+    assert await dora.page.count('.chat-msg__text:has-text("before")') == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_network_it_says_so_and_loses_nothing(people: People) -> None:
+    people.expect("WebSocket|Websocket|ERR_INTERNET_DISCONNECTED|ERR_")
+    bob = await people.elsewhere("bob")
+    alice = await people.at_panel("alice")
+    await alice.log_in()
+    await alice.open_chat("bob") if await alice.page.count(
+        f'.open-chat[data-jid="bob@{DOMAIN}"]'
+    ) else await alice.add_contact("bob")
+    await alice.say("still there")
+    await alice.page.offline(True)
+    # Chromium keeps open web sockets alive while "offline"; a real cut is what the daemon's restart tests.
+    await alice.page.offline(False)
+    await bob.send("alice", "sent meanwhile")
+    await alice.reads("sent meanwhile")
+
+
+@pytest_twisted.ensureDeferred
+async def test_all_by_keyboard(people: People) -> None:
+    gerda = await people.at_panel("gerda")
+    await gerda.page.see("#login-form")
+    await gerda.page.call("type", f"gerda@{DOMAIN}", selector=":focus")
+    await gerda.page.key("Tab")
+    await gerda.page.call("type", "Correct-Horse 7", selector=":focus")
+    await gerda.page.key("Enter")
+    await gerda.page.see(".chatd-empty button")
+    seen = []
+    for _ in range(20):
+        await gerda.page.key("Tab") if seen else await gerda.page.press("body", "Tab")
+        seen.append(await gerda.page.eval("document.activeElement.className"))
+        if "btn-primary" in seen[-1]:
+            break
+    for wanted in ("show-client-info", "show-profile", "change-status", "close", "open-contacts-toggle"):
+        assert any(wanted in where.split() for where in seen), (wanted, seen)
+    await gerda.page.key("Enter")
+    await gerda.page.until("document.activeElement.id === 'chatd-add-jid'")
+    await gerda.page.call("type", "bob", selector=":focus")
+    await gerda.page.key("Enter")
+    await gerda.page.until("document.activeElement.matches('textarea.chat-textarea')")
+    await gerda.page.call("type", "typed without a mouse", selector=":focus")
+    await gerda.page.key("Enter")
+    await gerda.reads("typed without a mouse")
+
+
+@pytest_twisted.ensureDeferred
+async def test_log_out_on_a_phone(people: People) -> None:
+    alice = await people.at_panel("alice", width=390, height=844)
+    await alice.log_in()
+    await alice.page.click(".show-profile")
+    await alice.page.click("converse-profile-modal .modal-footer .btn-danger")
+    await alice.page.click(".modal.show form.converse-form button[type=submit]")
+    await alice.page.see("#notice")
+    assert await alice.page.text("#notice") == "You are logged out."
