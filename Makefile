@@ -1,6 +1,6 @@
 # chatd's two commands are `make run` and `make test`; the others are parts of them or habits. See README.md.
 # Everything made here stays in this folder: .venv/ (Python), chatd/web/ui/node_modules/ and chatd/web/static/ (the
-# browser part), var/ (what the daemon writes). The files .venv/.*-done remember which lock file was installed.
+# browser part), build/ (caches), var/ (what the daemon writes). The files .venv/.*-done remember which lock file was installed.
 
 SHELL := /bin/sh
 PYTHON ?= python3
@@ -8,6 +8,10 @@ CONFIG ?= etc/chatd.toml
 VENV := .venv
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
+# Nothing outside the clone is touched, so the caches of pip and npm are in it as well.
+export PIP_CACHE_DIR := $(CURDIR)/build/cache/pip
+export npm_config_cache := $(CURDIR)/build/cache/npm
+export npm_config_update_notifier := false
 TRIAL_FILES = $$(grep -rl --include='test_*.py' SynchronousTestCase tests)
 
 .PHONY: run setup ui demo check test test-long pytest trial lint bench lock clean debian-packages help
