@@ -85,7 +85,7 @@ class BoshResource(Resource):
         """One request."""
         if not self._is_welcome(request):
             return _refused(request, 403, b"Pages of that origin may not connect; see http.origins in chatd.toml(5).\n")
-        xml = request.content.read()
+        xml = request.content.read() if request.content is not None else b""
         stream = self._sessions.get(bosh_body.sid_of(xml))
         answer = _HttpAnswer(request)
         if stream is not None and stream.is_secure and not request.isSecure():

@@ -83,7 +83,7 @@ class ResumableSessions:
                 session.close()
 
     # -- what the client sends, in order
-    def _enable(self, session: ISession, element: Stanza) -> None:
+    def _enable(self, session: Any, element: Stanza) -> None:
         """XEP-0198 3."""
         stream = session.stream
         if stream is None:

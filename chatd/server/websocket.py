@@ -328,7 +328,7 @@ def _take_over(request: Request, channel: Channel) -> None:
     twisted.web has no call for that; autobahn's own resource does the same, and leaves the HTTP channel behind as
     the transport's producer.
     """
-    http = request.channel
+    http: Any = request.channel
     transport, http.transport = http.transport, None
     transport.unregisterProducer()
     transport.protocol = channel
