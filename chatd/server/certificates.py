@@ -53,11 +53,16 @@ class Domain(Protocol):
     """What is needed of a domain's settings (chatd.config_types.Domain)."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
+
     @property
-    def certificate(self) -> Path: ...
+    def certificate(self) -> Path:
+        """PEM file: certificate and chain."""
+
     @property
-    def key(self) -> Path: ...
+    def key(self) -> Path:
+        """PEM file: the key."""
 
 
 @attrs.frozen

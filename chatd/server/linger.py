@@ -51,6 +51,7 @@ class Linger(abstract.FileDescriptor):
         self._close()
 
     def logPrefix(self) -> str:
+        """What stands in Twisted's own messages."""
         return "Linger"
 
     def _close(self) -> None:
