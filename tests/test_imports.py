@@ -49,7 +49,24 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "twisted.internet.task",
         "twisted.internet.error",
     ),
-    "bridge": ("aiohttp", "aiortc", "av", "google", "jwt", "livekit", "numpy", "prometheus_client", "uvloop"),
+    # Whatever serves media, but no Twisted: the bridge is an asyncio program of its own.
+    "bridge": (
+        "aiohttp",
+        "aioice",
+        "aiortc",
+        "attrs",
+        "av",
+        "cffi",
+        "cryptography",
+        "google",
+        "jwt",
+        "livekit",
+        "numpy",
+        "OpenSSL",
+        "prometheus_client",
+        "pylibsrtp",
+        "uvloop",
+    ),
 }
 """Of libraries, what a room may import; rooms not named may import any."""
 
