@@ -241,7 +241,8 @@ class Presence(Module):
         if to.bare == account.bare or (not to.local and to.domain in self._domains):
             raise StanzaError("not-allowed", text="no subscription to oneself or to a server")
         item = account.roster.get(to.bare)
-        if item is None and kind == "subscribe" and len(account.roster) >= self.api.settings.limits.roster_items:
+        adds = item is None and kind in ("subscribe", "subscribed")     # a pre-approval is an item too (RFC 6121 3.4)
+        if adds and len(account.roster) >= self.api.settings.limits.roster_items:
             raise StanzaError("resource-constraint", "wait", text="the roster is full")
         outcome = subscription.outbound(item, to.bare, kind)
         kept = self._keep(account, to.bare, outcome)
