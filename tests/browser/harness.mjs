@@ -1,13 +1,12 @@
 // Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
 //
-// op "page"    new context and page: {name, width, height, dark, url, https, locale, blocked}; `https` accepts the
-//              self-signed certificate, `blocked` prepares op "block" and is its first text
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket}; `https` accepts the
+//              self-signed certificate, `noWebSocket` makes the server refuse every web socket (404)
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
 // op "axe"     accessibility faults of level A and AA: {name, selector?}
 // op "log"     what the page asked for and complained about since the last time: {name}
-// op "block"   refuse requests and web sockets whose address contains a text: {name, text} (empty: none)
 // op "offline" {name, value}
 // op "close"   {name}
 import { createInterface } from 'node:readline';
@@ -47,19 +46,24 @@ function watch(page) {
     return log;
 }
 
-async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', blocked }) {
+async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false }) {
     const context = await (await launch()).newContext({
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
-    const entry = { context, page, log: watch(page), blocked };
-    if (blocked !== undefined) {
-        // Only on demand: routing switches off the browser's cache and stands in for its web sockets.
-        const isBlocked = (address) => entry.blocked && address.href.includes(entry.blocked);
-        await page.route(isBlocked, (route) => route.abort());
-        await page.routeWebSocket(isBlocked, (socket) => socket.close({ code: 1011 }));
+    const entry = { context, page, log: watch(page) };
+    // Not Playwright's routing: it stands in for the browser's web sockets, and they then fail as real ones never do.
+    if (noWebSocket) {
+        await page.addInitScript(() => {
+            const Real = globalThis.WebSocket;
+            globalThis.WebSocket = class extends Real {
+                constructor(url, protocols) {
+                    super(`${new URL(url).origin}/nowhere`, protocols);
+                }
+            };
+        });
     }
     await page.addInitScript(() => {
         globalThis.__violations = [];
@@ -105,9 +109,6 @@ const OPS = {
         const taken = { ...log, violations };
         for (const key of Object.keys(log)) log[key] = [];
         return taken;
-    },
-    async block({ name, text }) {
-        pages.get(name).blocked = text;
     },
     async offline({ name, value }) {
         await pages.get(name).context.setOffline(value);

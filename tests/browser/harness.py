@@ -103,10 +103,6 @@ class Page:
         """Return requests, sockets, complaints, failures, violations since the last call."""
         return dict(await self._process.ask("log", name=self.name))
 
-    async def block(self, text: str) -> None:
-        """Refuse requests and web sockets to addresses containing `text`; empty lets all through again."""
-        await self._process.ask("block", name=self.name, text=text)
-
     async def offline(self, value: bool) -> None:
         await self._process.ask("offline", name=self.name, value=value)
 
@@ -128,7 +124,8 @@ class Browser:
         self._pages = 0
 
     async def page(self, url: str, **options: Any) -> Page:
-        """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale)."""
+        """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale,
+        noWebSocket)."""
         self._pages += 1
         name = f"page{self._pages}"
         await self.process.ask("page", name=name, url=url, **options)

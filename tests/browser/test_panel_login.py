@@ -31,7 +31,7 @@ async def test_by_websocket(people: People) -> None:
 async def test_by_bosh_where_websockets_are_blocked(people: People) -> None:
     people.expect("WebSocket|Websocket")
     bob = await people.elsewhere("bob")
-    carol = await people.at_panel("carol", blocked="/xmpp-websocket")
+    carol = await people.at_panel("carol", noWebSocket=True)
     await carol.log_in()
     await carol.add_contact("bob")
     await carol.say("over bosh")

@@ -67,12 +67,32 @@ function nameAndGroups(html, roster, prefix, name) {
         </div>`;
 }
 
+/** What stands in those fields. */
+function readNameAndGroups(form) {
+    const data = new FormData(form);
+    const groups = String(data.get('groups') ?? '').split(',').map((group) => group.trim());
+    return { name: String(data.get('name') ?? '').trim(), groups: groups.filter(Boolean) };
+}
+
 /** Both buttons at the foot of a dialog. */
 function buttons(html, dialog, submit) {
     return html`<div class="chatd-form__buttons">
         <button type="button" class="btn btn-secondary" @click=${() => dialog.close()}>${TEXT.contact.cancel}</button>
         <button type="submit" class="btn btn-primary">${submit}</button>
     </div>`;
+}
+
+/** Opens a chat and puts the cursor into it. */
+async function openChat(api, jid) {
+    await api.chats.open(jid, {}, true);
+    const field = `converse-chat[jid="${CSS.escape(jid)}"] textarea, [data-jid="${CSS.escape(jid)}"] textarea`;
+    const deadline = performance.now() + 2000;
+    const focus = () => {
+        const found = document.querySelector(field);
+        if (found) found.focus();
+        else if (performance.now() < deadline) requestAnimationFrame(focus);
+    };
+    focus();
 }
 
 /**
@@ -118,30 +138,29 @@ export function addContact(converse, _converse) {
             try {
                 await api.contacts.add({ jid, name, groups });
             } catch {
-                this.alert(words.failed, 'danger', false);
+                this.alert(TEXT.contact.failed, 'danger', false);
                 return;
             }
             this.alert(null);
             api.toast.show('contact-added', { type: 'success', body: words.done(name || jid) });
             // The chat opens when the dialog is gone, or the dialog would take the focus back.
-            this.addEventListener('hidden.bs.modal', () => setTimeout(() => api.chats.open(jid, {}, true)), { once: true });
+            this.addEventListener('hidden.bs.modal', () => setTimeout(() => openChat(api, jid)), { once: true });
             this.modal.hide();
         }
         async addContactFromForm(event) {
             event.preventDefault();
-            const data = new FormData(event.target);
-            const jid = completeAddress(String(data.get('jid') ?? ''), api.settings.get('default_domain'));
-            const groups = String(data.get('groups') ?? '').split(',').map((group) => group.trim()).filter(Boolean);
-            if (this.validateSubmission(jid)) {
-                await this.afterSubmission(jid, String(data.get('name') ?? '').trim(), groups);
-            }
+            const typed = new FormData(event.target).get('jid');
+            const jid = completeAddress(String(typed ?? ''), api.settings.get('default_domain'));
+            const { name, groups } = readNameAndGroups(event.target);
+            if (this.validateSubmission(jid)) await this.afterSubmission(jid, name, groups);
         }
     }
     api.elements.define('converse-add-contact-modal', AddContact);
 }
 
-/** Accepting somebody who asked: the same fields and words; what it does is Converse's. */
+/** Accepting somebody who asked: the same fields and words. Converse 14.0.0's own dialog fails (`subscribe` is gone). */
 export function acceptContact(converse, _converse) {
+    const { api } = _converse;
     const { html } = converse.env;
     const { accept: words } = TEXT.contact;
     class AcceptContact extends _converse.exports.AcceptContactRequestModal {
@@ -159,6 +178,21 @@ export function acceptContact(converse, _converse) {
         renderModalFooter() {
             return '';
         }
+        async acceptContactRequest(event) {
+            event.preventDefault();
+            const { name, groups } = readNameAndGroups(event.target);
+            const jid = this.contact.get('jid');
+            try {
+                await _converse.state.roster.sendContactAddIQ({ jid, name, groups });
+            } catch {
+                this.alert(TEXT.contact.failed, 'danger', false);
+                return;
+            }
+            this.contact.authorize().subscribeToPresence();
+            this.contact.save({ nickname: name, groups });
+            api.toast.show('accepted', { type: 'success', body: words.done(name || jid) });
+            this.modal.hide();
+        }
     }
-    _converse.api.elements.define('converse-accept-contact-request-modal', AcceptContact);
+    api.elements.define('converse-accept-contact-request-modal', AcceptContact);
 }

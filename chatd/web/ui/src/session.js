@@ -2,7 +2,8 @@
 import { panelPlugin } from './plugin.js';
 import { settingsFor } from './settings.js';
 
-const ATTEMPT_TIMEOUT_MS = 15_000;
+const SILENCE_MS = 8_000; // without a sign of life from the server a way in counts as closed
+const CLEARED_AWAY_MS = 250;
 const FAILED_TRIES_BEFORE_OTHER_WAY = 3;
 const SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
 const STREAM_ERRORS = 'urn:ietf:params:xml:ns:xmpp-streams';
@@ -42,6 +43,7 @@ export class Session {
     #attempt = null; // {resolve, reject} while the first connection is made
     #condition = ''; // the last error condition the server sent
     #failedTries = 0;
+    #alive = () => {}; // called for whatever the server sends
     #refusals = 0; // wrong passwords since the page was opened
     #isOpen = false;
 
@@ -103,6 +105,7 @@ export class Session {
                 const found = [...element.getElementsByTagNameNS(space, '*')].filter((e) => e.localName in REASONS);
                 if (found.length) this.#condition = found[0].localName;
             }
+            this.#alive();
             input.call(connection, element);
         };
     }
@@ -126,6 +129,8 @@ export class Session {
             } catch (error) {
                 // Only a way that is closed is worth trying another: a wrong password stays wrong.
                 if (error.reason !== 'unreachable') throw error;
+                // Converse clears a failed connection away twice, the second time a moment later.
+                await new Promise((resolve) => setTimeout(resolve, CLEARED_AWAY_MS));
             }
         }
         throw new LogInError('unreachable');
@@ -141,16 +146,21 @@ export class Session {
         let timer;
         const done = new Promise((resolve, reject) => {
             this.#attempt = { resolve, reject };
-            timer = setTimeout(() => {
-                reject(new LogInError('unreachable'));
-                this.#api.connection.destroy();
-            }, ATTEMPT_TIMEOUT_MS);
+            this.#alive = () => {
+                clearTimeout(timer);
+                timer = setTimeout(() => {
+                    reject(new LogInError('unreachable'));
+                    this.#api.connection.destroy();
+                }, SILENCE_MS);
+            };
         });
+        this.#alive();
         try {
             await this.#api.user.login(jid, secret);
             await done;
         } finally {
             clearTimeout(timer);
+            this.#alive = () => {};
             this.#attempt = null;
         }
     }

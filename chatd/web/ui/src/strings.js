@@ -41,10 +41,12 @@ export const TEXT = {
         groups: 'Group (optional)',
         groupsHint: 'Several groups: put commas between them.',
         cancel: 'Cancel',
+        failed: 'The server did not accept this. Check the address and try again.',
         accept: {
             title: 'Accept a contact',
             text: (address) => `${address} wants to have you as a contact. You will see each other when you are online.`,
             submit: 'Accept',
+            done: (name) => `${name} is your contact now.`,
         },
         add: {
             title: 'Add a contact',
@@ -54,7 +56,6 @@ export const TEXT = {
             invalid: 'An address has a name and a domain: name@example.org.',
             yourself: 'This is your own address.',
             known: 'This person is among your contacts already.',
-            failed: 'The server did not accept this. Check the address and try again.',
             done: (name) => `${name} was asked. You see each other once they agree.`,
         },
     },
