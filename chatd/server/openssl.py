@@ -30,6 +30,8 @@ _NOTHING = bytes(4)
 class SocketConnection(SSL.Connection):
     """A TLS connection that reads and writes a non-blocking socket itself."""
 
+    _socket: Any
+
     def __getattr__(self, name: str) -> Any:
         # pyOpenSSL would look for it on the socket: a typing error would become a system call.
         raise AttributeError(name)
@@ -54,7 +56,8 @@ def lean_contract() -> list[str]:
 
 
 def _lean_connection() -> type[SocketConnection]:
-    lib, ffi = SSL._lib, SSL._ffi
+    binding: Any = SSL
+    lib, ffi = binding._lib, binding._ffi
     ssl_read, ssl_write, ssl_get_error = lib.SSL_read, lib.SSL_write, lib.SSL_get_error
     want_read, buffer, from_buffer = lib.SSL_ERROR_WANT_READ, ffi.buffer, ffi.from_buffer
     # One room for all reads: its content is copied out at once, and only the reactor's thread reads.

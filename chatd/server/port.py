@@ -12,6 +12,7 @@ from twisted.application.service import Service
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 
 from chatd.server.tls import ClientConnection, ServerConnection, SocketTLS, Times
@@ -120,7 +121,7 @@ class Connector(tcp.Connector):
         """Build the protocol; called when the connection is there and before the protocol hears of it."""
         protocol = super().buildProtocol(addr)
         if protocol is not None and self.context is not None:
-            connection = self.transport
+            connection: Any = self.transport
             connection.connected = 1
             connection.startTLS(self.context, server_name=self.server_name)
         return protocol
@@ -130,7 +131,7 @@ def connect(
     reactor: Any,
     host: str,
     port: int,
-    factory: IProtocolFactory,
+    factory: ClientFactory,
     context: Any = None,
     server_name: str | None = None,
     timeout_s: float = 30.0,

@@ -63,6 +63,7 @@ class TLSFailed(error.ConnectionLost):
 class SocketTLS(_Base):
     """The transport. Mixed in before tcp.Server or tcp.Client; says `is_client` which side of a handshake it takes."""
 
+    reactor: Any  # IReactorFDSet and IReactorTime
     times = Times()
     is_client = False
     connection_class: type[SSL.Connection] = Connection

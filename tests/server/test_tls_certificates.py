@@ -8,7 +8,9 @@ import ssl
 
 import pytest
 import pytest_twisted
-from tls_kit import (
+
+from chatd.server.certificates import C2S, HTTPS, S2S, CertificateError, Certificates
+from tests.server.tls_kit import (
     Echo,
     Pem,
     exchange,
@@ -18,8 +20,6 @@ from tls_kit import (
     pem,
     tls,
 )
-
-from chatd.server.certificates import C2S, HTTPS, S2S, CertificateError, Certificates
 
 __all__ = ["pem"]  # fixture
 
@@ -98,7 +98,7 @@ async def test_old_versions_are_refused(made, version):
     def client():
         import warnings
 
-        from tls_kit import client_context, tcp
+        from tests.server.tls_kit import client_context, tcp
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -116,7 +116,7 @@ async def test_old_versions_are_refused(made, version):
 @pytest_twisted.ensureDeferred
 async def test_only_ciphers_with_forward_secrecy(made):
     def client():
-        from tls_kit import client_context, tcp
+        from tests.server.tls_kit import client_context, tcp
 
         c = client_context(ssl.TLSVersion.TLSv1_2)
         c.set_ciphers("AES128-GCM-SHA256:AES128-SHA")

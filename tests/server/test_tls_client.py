@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import pytest_twisted
-from tls_kit import Echo, Pem, Served, contexts, descriptors, listening, make_certificate, pem
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ClientFactory
@@ -13,6 +12,7 @@ from twisted.internet.task import deferLater
 from chatd.server.certificates import S2S, Certificates, client_context
 from chatd.server.port import connect
 from chatd.server.tls import Times
+from tests.server.tls_kit import Echo, Pem, Served, contexts, descriptors, listening, make_certificate, pem
 
 __all__ = ["contexts", "pem"]  # fixtures
 

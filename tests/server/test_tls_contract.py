@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from OpenSSL import SSL
@@ -28,9 +29,9 @@ def test_names_of_the_openssl_binding(name, monkeypatch):
         def __getattr__(self, other):
             if other == name:
                 raise AttributeError(other)
-            return getattr(SSL_LIB, other)
+            return getattr(whole, other)
 
-    SSL_LIB = SSL._lib
+    whole = getattr(SSL, "_lib")  # noqa: B009  (mypy does not know it)
     monkeypatch.setattr(SSL, "_lib", Less())
     assert [missing for missing in openssl.lean_contract() if missing.endswith(name)]
 
@@ -48,7 +49,7 @@ def test_pyopenssl_keeps_the_connection_and_socket_where_we_look():
 
 
 def test_the_extended_master_secret_can_be_asked_for():
-    assert hasattr(SSL._lib, "SSL_get_extms_support")
+    assert hasattr(getattr(SSL, "_lib"), "SSL_get_extms_support")  # noqa: B009
 
 
 def test_without_that_the_answer_is_no(monkeypatch):
@@ -57,7 +58,8 @@ def test_without_that_the_answer_is_no(monkeypatch):
             return SSL.TLS1_2_VERSION
 
     monkeypatch.setattr(SSL, "_lib", object())
-    assert openssl.channel_binding(Old(), "tls-exporter", False) is None
+    old: Any = Old()
+    assert openssl.channel_binding(old, "tls-exporter", False) is None
 
 
 def test_a_typing_error_is_no_system_call():

@@ -97,7 +97,7 @@ class Log(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.got.append(data)
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Any = None) -> None:
         self.got.append(reason.type.__name__)
 
 

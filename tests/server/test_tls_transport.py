@@ -13,7 +13,12 @@ import time
 import pytest
 import pytest_twisted
 from OpenSSL import SSL
-from tls_kit import (
+from twisted.internet import interfaces, reactor
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+from chatd.server.tls import Times
+from tests.server.tls_kit import (
     Echo,
     LibSSL,
     Served,
@@ -30,11 +35,6 @@ from tls_kit import (
     tls,
     until_end,
 )
-from twisted.internet import interfaces, reactor
-from twisted.internet.task import deferLater
-from zope.interface import implementer
-
-from chatd.server.tls import Times
 
 __all__ = ["contexts", "pem"]  # fixtures
 

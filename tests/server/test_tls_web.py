@@ -12,7 +12,6 @@ import pytest
 import pytest_twisted
 from autobahn.twisted.resource import WebSocketResource
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
-from tls_kit import exactly, in_thread, pem, tcp
 from twisted.internet import reactor
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
@@ -20,6 +19,7 @@ from twisted.web.static import Data, File
 
 from chatd.server.certificates import HTTPS, Certificates
 from chatd.server.port import Listener, TLSPort
+from tests.server.tls_kit import exactly, in_thread, pem, tcp
 
 __all__ = ["pem"]  # fixture
 

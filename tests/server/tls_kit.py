@@ -95,7 +95,7 @@ class Served(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self.received += data
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Any = None) -> None:
         self.events.append(reason.type.__name__)
         self.lost.callback(reason.type.__name__)
 
@@ -138,7 +138,7 @@ class Served1(Factory):
 def listening(protocol: Any, context: Any = None, times: Any = None) -> Iterator[Any]:
     """Listen on a free port of 127.0.0.1 with a factory for `protocol`; `.number` and `.built` of what it gives."""
     factory = Served1(protocol)
-    port = TLSPort(0, factory, context, "127.0.0.1", reactor, times)
+    port: Any = TLSPort(0, factory, context, "127.0.0.1", reactor, times)
     port.startListening()
     port.number, port.built = port.getHost().port, factory.built
     try:

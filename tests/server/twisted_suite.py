@@ -62,7 +62,7 @@ REACTORS = [f"{__name__}.{cls.__name__}" for cls in (EpollWithOurs, TurnWithOurs
 
 
 def _build(base: type[ReactorBuilder]) -> dict[str, Any]:
-    ours = type(f"Our{base.__name__}", (base,), {"_reactors": REACTORS, "__module__": __name__})
+    ours: Any = type(f"Our{base.__name__}", (base,), {"_reactors": REACTORS, "__module__": __name__})
     classes: dict[str, Any] = ours.makeTestCaseClasses()
     for name, case in classes.items():
         if "TurnWithOurs" in name and hasattr(case, "test_logPrefix"):
