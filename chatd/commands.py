@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
+from twisted.internet.defer import maybeDeferred
 
 from chatd.core.accounts import AccountExists, AccountRow, Verifier
 from chatd.core.errors import StreamError
@@ -24,6 +25,9 @@ class InMemory(Protocol):
 
     def find(self, bare: str) -> Any:
         """Return the account with its `sessions`, or None."""
+
+    def load(self, jid: JID) -> Any:
+        """Return the account, from the store if need be, perhaps as a Deferred."""
 
     def forget(self, bare: str) -> None:
         """Read the account anew when it is next needed."""
@@ -56,7 +60,7 @@ class UserCommands:
     domains: Callable[[], frozenset[str]]
     iterations: Callable[[], int]
     now: Callable[[], float]
-    deleted: Callable[[str], None] = lambda bare: None
+    deleted: Callable[[Any], None] = lambda account: None
 
     def register(self, commands: Commands) -> None:
         """Offer them all."""
@@ -103,9 +107,10 @@ class UserCommands:
         row = await self._row(arguments)
         await self.store.accounts.set_disabled(row.id, True)
         ended = self._end_sessions(row.jid, "This account was deleted.")
+        account = await maybeDeferred(self.accounts.load, JID.of(row.local, row.domain))
         await self.store.accounts.delete(row.id)
         self._forget(row.jid)
-        self.deleted(row.jid)
+        self.deleted(account)
         return {"jid": row.jid, "sessions_ended": ended}
 
     async def list_all(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ from chatd.server.router import Router
 from chatd.server.streams import ClientStreams
 from chatd.server.tls import Times
 from chatd.server.websocket import WebSocketResource
-from chatd.settings import Settings
+from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
 from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
@@ -75,10 +75,9 @@ class Daemon(MultiService):
     # -- life
     def setServiceParent(self, parent: Any) -> None:
         """Give twistd our log observer along with ourselves: it starts logging right after this."""
-        if self.is_detached and self.settings.log.file is None:
+        if self.is_detached:
             make_state_dir(self.settings.server.state_dir)
-            log_file = self.settings.server.state_dir / "chatd.log"
-            self.observer.configure(attrs.evolve(self.settings.log, file=log_file))
+            self.observer.configure(self._log_settings(self.settings))
         parent.setComponent(ILogObserver, self.observer)
         super().setServiceParent(parent)
 
@@ -139,6 +138,12 @@ class Daemon(MultiService):
         if hasattr(self, "store"):
             await self.store.close()
 
+    def _log_settings(self, settings: Settings) -> Log:
+        """Return [log]; without a terminal and a file of its own the log goes to the state folder."""
+        if self.is_detached and settings.log.file is None:
+            return attrs.evolve(settings.log, file=settings.server.state_dir / "chatd.log")
+        return settings.log
+
     # -- joints
     def _api(self, module: Module, options: Mapping[str, Any], modules: Mapping[str, Module]) -> Api:
         return Api(
@@ -194,6 +199,7 @@ class Daemon(MultiService):
             domains=lambda: self.router.domains,
             iterations=lambda: self.settings.auth.scram_iterations,
             now=time.time,
+            deleted=lambda account: self.router.hooks.tell("account.deleted", account),
         ).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")
@@ -220,8 +226,7 @@ class Daemon(MultiService):
                 raise ConfigError(found.path, mistakes)
             settings = live(self.settings, found)
             self.certificates.reload(settings.server.host, settings.domains)
-            if not self.is_detached or settings.log.file is not None:
-                self.observer.configure(settings.log)
+            self.observer.configure(self._log_settings(settings))
         except (ConfigError, CertificateError, OSError) as error:
             raise CommandError("not-acceptable", f"Everything stays as it was: {error}") from None
         finally:
@@ -231,6 +236,9 @@ class Daemon(MultiService):
         self.streams.reload(settings)
         for api in self.modules.apis:
             api.settings = settings
+        for port in self.ports:
+            if isinstance(port, TLSPort):
+                port.times = Times(handshake_s=settings.limits.handshake_s)
         log.info("Reloaded; changed: {keys}", keys=", ".join(map(str, changed)) or "nothing")
         waiting = [change.key for change in changed if not change.is_live]
         return {"changed": [change.key for change in changed if change.is_live], "after_a_restart": waiting}

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.commands import UserCommands
 from chatd.core.accounts import AccountExists, AccountRow, Verifier
 from chatd.core.errors import StreamError
+from chatd.core.jid import JID
 from chatd.server.control import CommandError, Commands
 
 NOW = 1_700_000_000.0
@@ -80,6 +81,9 @@ class Online:
     def find(self, bare: str) -> Account | None:
         return self.known.get(bare)
 
+    def load(self, jid: JID) -> Account:
+        return self.known.get(jid.bare) or Account({})
+
     def forget(self, bare: str) -> None:
         self.forgotten.append(bare)
 
@@ -98,7 +102,7 @@ class UserCommandsTest(SynchronousTestCase):
         self.commands = Commands()
         self.store = StoreOfAccounts()
         self.online = Online()
-        self.gone: list[str] = []
+        self.gone: list[Account] = []
         UserCommands(
             store=self.store,
             accounts=self.online,
@@ -184,7 +188,7 @@ class UserCommandsTest(SynchronousTestCase):
     def test_delete_ends_sessions_and_tells_that_it_is_gone(self) -> None:
         self.assertEqual(self.run_("user delete", jid="alice@example.com")["sessions_ended"], 2)
         self.assertIsNone(self.row("alice"))
-        self.assertEqual(self.gone, ["alice@example.com"])
+        self.assertEqual(self.gone, [self.online.known["alice@example.com"]])
         self.assertTrue(all(session.ended for session in self.sessions.values()))
 
     def test_list(self) -> None:
