@@ -50,8 +50,8 @@ class UserCommands:
 
     store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
     loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
-    some 10 ms of CPU. domains: those served. now: seconds since 1970. deleted(bare): told after an account
-    is gone.
+    some 10 ms of CPU. domains: those served. now: seconds since 1970. deleted(account): told after it is
+    gone, with the account as it was in memory.
     """
 
     store: Any
