@@ -34,7 +34,8 @@ def test_ids_go_on_above_the_last_one_after_a_restart(stamps):
     before = Ids()
     last = max((before.new_id(stamp) for stamp in sorted(stamps)), default=0)
     if last < MAX_ID:
-        assert Ids(last).new_id(0) == last + 1
+        assert Ids(last, lambda bits: 0).new_id(0) == max(last + 1, 0)
+        assert Ids(last).new_id(0) > last
 
 
 @given(STAMPS, STAMPS)
@@ -59,3 +60,10 @@ def test_a_time_that_has_no_id_is_refused(stamp):
 def test_no_id_is_left_after_the_highest():
     with pytest.raises(ValueError, match="used up"):
         Ids(MAX_ID).new_id(0)
+
+
+def test_ids_cannot_be_guessed_from_the_last_one():
+    ids = Ids()
+    given = [ids.new_id(1_000_000) for _ in range(200)]
+    assert len({after - before for before, after in zip(given, given[1:], strict=False)}) > 100
+    assert stamp_of(given[-1]) == 1_000_000
