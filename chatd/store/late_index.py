@@ -12,6 +12,8 @@ a crash costs nothing but that.
 
 from __future__ import annotations
 
+from collections import deque
+
 from chatd.store.batch import GroupCommit
 from chatd.store.errors import StoreError
 from chatd.store.session import HotInsert, Session
@@ -46,18 +48,17 @@ class LateIndex:
         """last_seq: the highest row number in use; all up to it are in the index."""
         self._batches = batches
         self._seq = last_seq
+        self._mark = last_seq
         self._fresh: list[Entry] = []
         self._fresh_batch = -1
         self._uncommitted = 0
         """Batches under way that hold rows."""
         self._tail: dict[int, list[Entry]] = {}
         self._tail_rows = 0
-        self._moving: dict[int, int] = {}
-        """Accounts whose entries are being written, with the number of batches that hold some."""
+        self._moving: dict[int, deque[list[Entry]]] = {}
+        """Entries that are being written, oldest first."""
         self._cycle: list[int] = []
         """Accounts whose turn is still to come, the next one last."""
-        self._cycle_seqs = (0, 0)
-        """The highest row numbers when this cycle and the one before it began; 0 after a failure."""
 
     def added(self, account: int, id: int, with_bare: str) -> int:
         """The number of the row that is put into the collecting batch right after this call."""
@@ -126,32 +127,31 @@ class LateIndex:
         return taken
 
     def _begin_cycle(self) -> None:
-        """All accounts that have rows now get their turn.
-
-        What was there when the last cycle began has been entered by its end. The mark goes only to where the
-        cycle *before* it began: of the entries made since, the last may still be on their way.
-        """
-        before, last = self._cycle_seqs
-        if before:
-            self._batches.run("archive_mark", "UPDATE archive_mark SET seq = ?", (before,))
-        self._cycle_seqs = (last, self._seq)
+        """All accounts that have rows now get their turn; and the mark moves."""
         self._cycle = sorted(self._tail, reverse=True)
+        # Each list is in the order of the numbers; rows that are not committed yet have higher ones.
+        lists = [*self._tail.values(), *(parts[0] for parts in self._moving.values())]
+        mark = min(entries[0][3] for entries in lists) - 1
+        if mark > self._mark:
+            self._mark = mark
+            self._batches.run("archive_mark", "UPDATE archive_mark SET seq = ?", (mark,))
 
     def _enter(self, parts: list[tuple[int, list[Entry]]]) -> None:
         """Put entries into the collecting batch."""
         for account, entries in parts:
-            self._moving[account] = self._moving.get(account, 0) + 1
+            self._moving.setdefault(account, deque()).append(entries)
             for entry in entries:
                 self._batches.insert(ENTRIES, entry)
         self._batches.outcome(self._entered, parts)
 
     def _entered(self, error: Exception | None, parts: list[tuple[int, list[Entry]]]) -> None:
+        """The batch with these entries has ended. Batches end in their order, so they are the oldest moving."""
         for account, entries in parts:
-            left = self._moving.pop(account) - 1
-            if left:
-                self._moving[account] = left
+            moving = self._moving[account]
+            moving.popleft()
+            if not moving:
+                del self._moving[account]
             if error is not None:
-                self._tail.setdefault(account, []).extend(entries)
+                known = self._tail.get(account, [])
+                self._tail[account] = sorted(entries + known, key=lambda entry: entry[3])
                 self._tail_rows += len(entries)
-        if error is not None:
-            self._cycle_seqs = (0, 0)

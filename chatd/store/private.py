@@ -1,6 +1,8 @@
 """Private XML storage (XEP-0049)."""
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -20,9 +22,9 @@ class Private:
         """See IPrivateStore."""
         return self._database.read(_get, account_id, name)
 
-    def set(self, account_id: int, name: str, value: bytes) -> Deferred[None]:
+    def set(self, account_id: int, values: Mapping[str, bytes], most: int) -> Deferred[bool]:
         """See IPrivateStore."""
-        return self._database.write(_set, account_id, name, value)
+        return self._database.write(_set, account_id, dict(values), most)
 
 
 def _get(session: Session, account: int, name: str) -> bytes | None:
@@ -30,9 +32,14 @@ def _get(session: Session, account: int, name: str) -> bytes | None:
     return row[0] if row else None
 
 
-def _set(session: Session, account: int, name: str, value: bytes) -> None:
-    session.run(
-        "INSERT INTO private (account, name, value) VALUES (?, ?, ?) "
-        "ON CONFLICT (account, name) DO UPDATE SET value = excluded.value",
-        (account, name, value),
-    )
+def _set(session: Session, account: int, values: dict[str, bytes], most: int) -> bool:
+    there = {name for (name,) in session.all("SELECT name FROM private WHERE account = ?", (account,))}
+    if values.keys() - there and len(values.keys() | there) > most:
+        return False
+    for name, value in values.items():
+        session.run(
+            "INSERT INTO private (account, name, value) VALUES (?, ?, ?) "
+            "ON CONFLICT (account, name) DO UPDATE SET value = excluded.value",
+            (account, name, value),
+        )
+    return True

@@ -86,6 +86,8 @@ async def test_removals_are_forgotten_in_the_end_and_then_the_whole_roster_is_ne
     await store.roster.remove(john, f"{REMOVALS_KEPT}@example.org")
     assert await store.roster.changes_since(john, start) is None
     assert len(await store.roster.changes_since(john, start + 1)) == REMOVALS_KEPT
+    kept = await store._database.read(lambda session: session.one("SELECT count(*) FROM roster_removed"))
+    assert kept == (REMOVALS_KEPT,), "and no more is kept than can be told"
 
 
 @pytest_twisted.ensureDeferred

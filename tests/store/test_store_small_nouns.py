@@ -44,10 +44,12 @@ async def test_adding_to_a_block_list_is_all_or_nothing(place):
 async def test_private_storage(place):
     store, john, jane = await two(place)
     assert await store.private.get(john, "storage:bookmarks storage") is None
-    await store.private.set(john, "storage:bookmarks storage", ODD)
-    await store.private.set(john, "other name", b"<name xmlns='other'/>")
+    assert await store.private.set(john, {"storage:bookmarks storage": ODD}, 2)
+    assert await store.private.set(john, {"other name": b"<name xmlns='other'/>"}, 2)
+    assert not await store.private.set(john, {"third name": b"x", "other name": b"y"}, 2), "more names than allowed"
+    assert await store.private.get(john, "other name") == b"<name xmlns='other'/>"
     assert await store.private.get(john, "storage:bookmarks storage") == ODD
-    await store.private.set(john, "storage:bookmarks storage", b"")
+    assert await store.private.set(john, {"storage:bookmarks storage": b""}, 2)
     assert await store.private.get(john, "storage:bookmarks storage") == b""
     assert await store.private.get(jane, "other name") is None
 
@@ -103,7 +105,7 @@ async def test_archive_preferences(place):
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize("write", [
-    lambda store: store.private.set(4711, "a b", b""),
+    lambda store: store.private.set(4711, {"a b": b""}, 9),
     lambda store: store.vcard.set(4711, b"", ""),
     lambda store: store.archive.set_prefs(4711, ArchivePrefs()),
 ])  # fmt: skip
