@@ -312,8 +312,11 @@ class IPrivateStore(Interface):
     def get(account_id: int, name: str) -> Deferred[bytes | None]:
         """The element; name: "NAMESPACE NAME"."""
 
-    def set(account_id: int, name: str, value: bytes) -> Deferred[None]:
-        """Stores the element. Fails: StoreError for an unknown account."""
+    def set(account_id: int, values: Mapping[str, bytes], most: int) -> Deferred[bool]:
+        """Stores elements by name, all or none; False where the account would then use more than `most` names.
+
+        Fails: StoreError for an unknown account.
+        """
 
 
 class IVCardStore(Interface):

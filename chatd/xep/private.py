@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from twisted.internet.defer import DeferredList
 from twisted.words.xish import domish
 
 from chatd.core import ns
@@ -14,6 +13,9 @@ from chatd.interfaces import IAccount
 from chatd.xep.api import Api, Module, Request
 
 __all__ = ["Private"]
+
+#: Names one account may use: clients need a handful (bookmarks, notes, settings).
+_NAMES_MOST: Final = 100
 
 
 class Private(Module):
@@ -56,9 +58,13 @@ class Private(Module):
                                                          "(limits.private_bytes).")
         if not values:
             raise StanzaError("bad-request", text="There is nothing to keep.")
-        written = [self.api.store.private.set(account.id, name, value) for name, value in values.items()]
-        return DeferredList(written, fireOnOneErrback=True, consumeErrors=True).addCallbacks(
-            lambda _: b"", lambda failure: failure.value.subFailure)
+        return self.api.store.private.set(account.id, values, _NAMES_MOST).addCallback(_kept)
+
+
+def _kept(is_kept: bool) -> bytes:
+    if not is_kept:
+        raise StanzaError("resource-constraint", "wait", text=f"An account keeps at most {_NAMES_MOST} elements here.")
+    return b""
 
 
 def _account(request: Request) -> IAccount:

@@ -190,3 +190,15 @@ async def test_last_activity(world: World) -> None:
     never = await world.client("carol@example.com/c", available=False)
     assert (await never.ask_iq("get", ask)).element.query["seconds"] == "0"
     assert int((await bob.ask_iq("get", ask, to="example.com")).element.query["seconds"]) >= 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_private_storage_is_bounded_in_names(world):
+    alice = await world.client("alice@example.com/a")
+    for number in range(100):
+        inner = f"<query xmlns='jabber:iq:private'><n{number} xmlns='urn:n'/></query>"
+        assert (await alice.ask_iq("set", inner)).type == "result"
+    one_more = "<query xmlns='jabber:iq:private'><more xmlns='urn:n'/></query>"
+    assert b"resource-constraint" in (await alice.ask_iq("set", one_more)).inner
+    changed = "<query xmlns='jabber:iq:private'><n7 xmlns='urn:n'>x</n7></query>"
+    assert (await alice.ask_iq("set", changed)).type == "result"
