@@ -52,6 +52,7 @@ class Presence(Module):
         api.take("presence", self.from_session, self.from_elsewhere, self.undelivered)
         api.on("session.closed", self._closed)
         api.on("roster.removed", self._removed)
+        api.on("account.deleted", self._deleted)
 
     # -- from a session of ours
     def from_session(self, session: ISession, stanza: Stanza, to: JID) -> Deferred[Any] | None:
@@ -309,6 +310,12 @@ class Presence(Module):
         """The client took a contact out of its roster: the contact's side follows (RFC 6121 2.5.2)."""
         Deferred.fromCoroutine(self._tell_removed(account, item.jid, types, hide)).addErrback(
             lambda failure: log.failure("{jid} is not told", failure=failure, jid=item.jid))
+
+    def _deleted(self, account: IAccount) -> None:
+        """The account is no more: its contacts' subscriptions end, as if it had removed each of them."""
+        for item in account.roster.values():
+            types, hide = subscription.removal(item)
+            self._removed(account, item, types, hide)
 
     async def _tell_removed(self, account: IAccount, bare: str, types: tuple[str, ...], hide: bool) -> None:
         to = JID.parse(bare)

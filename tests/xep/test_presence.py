@@ -264,3 +264,19 @@ async def test_rosters_survive_in_the_store(world: World) -> None:
         version, items = await world.store.roster.load(account.id)
         assert {item.jid: item for item in items} == account.roster
         assert version == account.roster_version
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_deleted_account_leaves_no_subscription(world: World) -> None:
+    """Its contacts are told, and see it go."""
+    alice = await interested(world, ALICE + "/a")
+    bob = await interested(world, BOB + "/b")
+    await befriend(alice, bob)
+    account = alice.s.account
+    alice.s.close()
+    await world.store.accounts.delete(account.id)
+    world.router.accounts.forget(ALICE)
+    world.router.hooks.tell("account.deleted", account)
+    await world.settle()
+    assert {"unsubscribe", "unsubscribed"} <= {stanza.type for stanza in bob.take("presence")}
+    assert world.router.accounts.find(BOB).roster[ALICE].subscription == "none"   # type: ignore[union-attr]
