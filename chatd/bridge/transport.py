@@ -1,0 +1,528 @@
+"""One peer connection: ICE-lite, DTLS and SCTP (aiortc's), and the routing of its RTP and RTCP. Made by `Port.transport()`::
+
+    transport = port.transport()
+    transport.ufrag, transport.pwd, transport.fingerprint      # for the answer; fingerprint is the sha-256 text "AB:CD:…"
+    transport.candidates()                                     # ["candidate:1 1 udp …", …] without "a="
+    transport.on_state(callback)                               # callback("connected" | "closed" | "failed"), each at most once
+    transport.on_data(callback)                                # callback(label: str, data: bytes)
+    transport.set_extensions({uri: id, …})                     # what the connection negotiated, rtp.SUPPORTED_EXTENSIONS
+    transport.start(ufrag, pwd, "sha-256 AB:CD:…", setup)      # the peer's; setup "active", "passive" or "actpass"
+    new_ufrag, new_pwd = transport.restart_ice(ufrag, pwd)     # old credentials go on working until the next restart
+    transport.open_channel("_reliable")                        # v0 only: in v1 the client opens them
+    transport.send_data("_reliable", data) -> bool             # False while no such channel is open
+    transport.quality()                                        # quality.EXCELLENT, GOOD, POOR
+    transport.receive(publication, mid=…, rids=…, ssrcs=…, rtx=…)
+    transport.close()
+
+`closed`: the peer ended DTLS. `failed`: the handshake failed, no check came in time, or consent ran out (RFC 7675). After `close()`
+no callback is made. Packets of peers never raise out of here: what is malformed is dropped and counted in `port.dropped`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chatd.bridge import codecs, layers, rtcp, rtp, stun
+from chatd.bridge.dtls import Channels, Dtls
+from chatd.bridge.estimator import Estimator, Prober
+from chatd.bridge.forward import Publication, Subscription
+from chatd.bridge.incoming import Layer
+from chatd.bridge.quality import quality
+from chatd.bridge.sendmmsg import Address
+from chatd.bridge.srtp import Inbound, Outbound
+
+if TYPE_CHECKING:
+    from chatd.bridge.port import Path, Port
+
+CONNECT_S = 30.0
+CONSENT_S = 30.0
+# Arrival times kept for one feedback message; a flood beyond them is dropped from feedback only.
+MOST_ARRIVALS = 2000
+
+log = logging.getLogger(__name__)
+
+
+class Transport:
+    """See the module. `ssrc` is our own as a sender of RTCP; `path` where packets go (None before the first check)."""
+
+    def __init__(self, port: Port) -> None:
+        self.port = port
+        self.ssrc = secrets.randbelow(0xFFFFFFFE) + 1
+        self.ufrag, self.pwd = "", ""
+        self.credentials: dict[str, str] = {}
+        self.path: Path | None = None
+        self.addresses: list[tuple[str, int]] = []
+        self.fingerprint = port.fingerprint
+        self.state = "new"
+        # For subscriptions: libsrtp's handle, the address for sendmmsg (None with TCP), their header extensions.
+        self.handle: Any = None
+        self.name: Any = None
+        self.profile = port.profile({})
+        self.inbound: Inbound | None = None
+        self.outbound: Outbound | None = None
+        self.estimator = Estimator()
+        self.subscriptions: dict[int, Subscription] = {}
+        self._extensions: dict[int, str] = {}
+        self._feedback_id = self._mid_id = self._rid_id = self._repaired_id = self._level_id = 0
+        self._publications: dict[str, Publication] = {}
+        self._by_ssrc: dict[int, Publication] = {}
+        self._layers: dict[int, Layer] = {}
+        self._repairs: dict[int, Layer] = {}
+        self._announced_rtx: dict[int, int] = {}
+        self._arrivals: dict[int, float] = {}
+        self._arrived = -1
+        self._feedback_ssrc = 0
+        self._feedback_count = 0
+        self._prober = Prober()
+        self._sending: dict[int, tuple[int, float]] = {}
+        self._on_state: Callable[[str], None] = lambda state: None
+        self._on_data: Callable[[str, bytes], None] = lambda label, data: None
+        self._dtls = Dtls(self._send_dtls, port.certificate)
+        self._channels = Channels(self._dtls, lambda label, data: self._on_data(label, data), port.count)
+        self._task: asyncio.Task[None] | None = None
+        self._made_at = port.now()
+        self._checked_at = self._made_at
+        self._new_credentials()
+
+    # -- for the signalling
+
+    def candidates(self) -> list[str]:
+        """Our ICE candidates as SDP attribute values (RFC 8839 section 5.1)."""
+        return self.port.candidates()
+
+    def on_state(self, callback: Callable[[str], None]) -> None:
+        """Set who is told "connected", "closed", "failed"."""
+        self._on_state = callback
+
+    def on_data(self, callback: Callable[[str, bytes], None]) -> None:
+        """Set who gets the messages of all data channels (text messages as UTF-8)."""
+        self._on_data = callback
+
+    def set_extensions(self, ids: Mapping[str, int]) -> None:
+        """Header extension ids of this connection, by URI; the same for all its sections and both directions."""
+        self._extensions = {number: uri for uri, number in ids.items() if uri in rtp.SUPPORTED_EXTENSIONS}
+        self._feedback_id = ids.get(rtp.TRANSPORT_CC, 0)
+        self._mid_id, self._rid_id = ids.get(rtp.MID, 0), ids.get(rtp.RID, 0)
+        self._repaired_id, self._level_id = ids.get(rtp.REPAIRED_RID, 0), ids.get(rtp.AUDIO_LEVEL, 0)
+        wanted = (rtp.MID, rtp.ABS_SEND_TIME, *rtp.PASSED_ON)
+        self.profile = self.port.profile({uri: ids[uri] for uri in wanted if uri in ids})
+        for layer in self._layers.values():
+            layer.passed_on = self._passed_on()
+        for subscription in self.subscriptions.values():
+            subscription.ready()
+
+    def start(self, remote_ufrag: str, remote_pwd: str, remote_fingerprint: str, setup: str = "active") -> None:
+        """The peer's description is known: run DTLS as soon as it speaks. A second call changes nothing.
+
+        `remote_fingerprint` as in SDP, "sha-256 AB:CD:…". A lite agent needs the peer's ufrag and pwd for nothing (RFC 8445 2.5).
+        """
+        if self._task is None and self.state == "new":
+            self._task = asyncio.get_running_loop().create_task(self._run(remote_fingerprint, setup))
+
+    def restart_ice(self, remote_ufrag: str = "", remote_pwd: str = "") -> tuple[str, str]:
+        """New credentials for the answer; the old pair is accepted until the next restart, DTLS and all streams go on."""
+        return self._new_credentials()
+
+    def open_channel(self, label: str, is_ordered: bool = True, most_retransmits: int | None = None) -> None:
+        """Open a data channel towards the peer, now or as soon as the association is up."""
+        self._channels.open(label, is_ordered, most_retransmits)
+
+    def send_data(self, label: str, data: bytes) -> bool:
+        """Send one binary message; False if no channel of this label is open, or its peer does not read."""
+        return self._channels.send(label, data)
+
+    def receive(self, publication: Publication, mid: str, rids: Sequence[str] = (), ssrcs: Iterable[int] = (),
+                rtx: Mapping[int, int] | None = None) -> None:
+        """Take the packets of a section for this publication.
+
+        `rids`: announced simulcast layers, smallest first; `ssrcs`: of the section, when it has no rids; `rtx`: SSRC of
+        retransmissions -> SSRC repaired (FID groups). To be called again when an offer changes the section.
+        """
+        publication.transport = self
+        publication.rids = list(rids)
+        publication.is_layered = not rids and publication.codec in ("vp9", "av1")
+        if mid:
+            self._publications[mid] = publication
+        if not rids:
+            for ssrc in ssrcs:
+                if not rtx or ssrc not in rtx:
+                    self._by_ssrc[ssrc] = publication
+        self._announced_rtx.update(rtx or {})
+
+    def quality(self) -> int:
+        """The connection quality of this participant, both ways (quality.EXCELLENT, GOOD, POOR)."""
+        now = self.port.now()
+        loss, jitter = self.estimator.loss, 0.0
+        for layer in self._layers.values():
+            if layer.is_live(now):
+                jitter = max(jitter, layer.reception.jitter / layer.reception.clock_hz)
+        is_limited = any(s.is_limited for s in self.subscriptions.values())
+        return quality(max(loss, self._loss_up()), self.estimator.round_trip_s, jitter, is_limited)
+
+    def close(self) -> None:
+        """End it at once; the peer is told by DTLS. No callback follows."""
+        if self.state == "closed":
+            return
+        self.state = "closed"
+        self._on_state = lambda state: None
+        self._on_data = lambda label, data: None
+        for subscription in list(self.subscriptions.values()):
+            subscription.close()
+        for publication in list(self._publications.values()) + list(self._by_ssrc.values()):
+            publication.close()
+        self.port.outbox.flush()
+        self.handle = self.name = None
+        task, self._task = self._task, None
+        asyncio.get_running_loop().create_task(self._stop(task))
+
+    # -- life
+
+    async def _run(self, fingerprint: str, setup: str) -> None:
+        try:
+            keys = await asyncio.wait_for(self._dtls.connect(fingerprint, setup, self._ended), CONNECT_S)
+        except (TimeoutError, ConnectionError, ValueError):
+            keys = None
+        if self.state != "new":
+            return
+        if keys is None:
+            self._fail("failed")
+            return
+        self.inbound, self.outbound = Inbound(keys), Outbound(keys)
+        self.handle = self.outbound.handle
+        self.state = "connected"
+        self._subscribers_ready()
+        await self._channels.start()
+        self._on_state("connected")
+
+    def _ended(self) -> None:
+        self._fail("closed")
+
+    def _fail(self, state: str) -> None:
+        if self.state in ("new", "connected"):
+            self.state = state
+            self.handle = None
+            self._subscribers_ready()
+            self._on_state(state)
+
+    async def _stop(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        try:
+            await asyncio.wait_for(self._channels.stop(), 2)
+        except Exception as error:
+            # aiortc may find its own state closed already; there is nothing left to save.
+            log.debug("stopping a transport: %r", error)
+        self.port.remove(self)
+
+    def _new_credentials(self) -> tuple[str, str]:
+        # ice-char only (RFC 8839 5.4): 24 and 128 bits at least.
+        self.ufrag, self.pwd = secrets.token_hex(6), secrets.token_hex(16)
+        self.credentials[self.ufrag] = self.pwd
+        for old in list(self.credentials)[:-2]:
+            del self.credentials[old]
+            self.port.forget_ufrag(old)
+        self.port.know_ufrag(self.ufrag, self)
+        return self.ufrag, self.pwd
+
+    # -- ICE, called by the port
+
+    def checked(self, request: stun.Request, path: Path) -> bytes | None:
+        """Answer a connectivity check that names one of our ufrags; None if its signature is wrong."""
+        password = self.credentials.get(request.ufrag)
+        if password is None or not request.signed_by(password):
+            return None
+        if request.claims_controlled:
+            return stun.role_conflict(request, password)
+        self._checked_at = self.port.now()
+        self.port.know_path(path, self)
+        if self.path is None or self.path.is_closed or (request.nominates and path is not self.path):
+            self._take_path(path)
+        return stun.success(request, path.host, path.port, password)
+
+    def _take_path(self, path: Path) -> None:
+        # Queued datagrams point at the old address's memory.
+        self.port.outbox.flush()
+        self.path = path
+        address = path.address
+        self.name = address.pointer if isinstance(address, Address) else None
+        self._subscribers_ready()
+
+    def _subscribers_ready(self) -> None:
+        now = self.port.now()
+        for subscription in self.subscriptions.values():
+            subscription.ready()
+            subscription.choose(subscription.publication.live_ranks(now), now)
+
+    def received_dtls(self, data: bytes) -> None:
+        """A DTLS record from the peer's path."""
+        self._dtls.received(data)
+
+    def _send_dtls(self, data: bytes) -> None:
+        if self.path is not None:
+            self.path.send(data)
+
+    # -- RTP in
+
+    def received_rtp(self, data: bytes, now: float) -> None:
+        """An SRTP packet."""
+        inbound = self.inbound
+        if inbound is None:
+            return
+        plain = inbound.rtp(data)
+        packet = rtp.parse(plain) if plain is not None else None
+        if packet is None:
+            self.port.count("srtp" if plain is None else "rtp")
+            return
+        extensions = packet.extensions
+        if self._feedback_id and (number := extensions.get(self._feedback_id)) is not None and len(number) == 2:
+            self._arrived_at(number[0] << 8 | number[1], packet.ssrc, now)
+        layer = self._layers.get(packet.ssrc)
+        if layer is None or packet.payload_type != layer.publication.payload_type:
+            self._unusual(packet, now)
+            return
+        if not layer.is_video and (level := extensions.get(self._level_id)):
+            layer.publication.level.heard(level[0] & 127)
+        layer.receive(packet, now)
+
+    def _arrived_at(self, number: int, ssrc: int, now: float) -> None:
+        number = rtp.unwrap(number, self._arrived) if self._arrived >= 0 else number + 0x10000
+        if self._arrived >= 0 and abs(number - self._arrived) > MOST_ARRIVALS:
+            self._arrivals.clear()
+        if len(self._arrivals) < MOST_ARRIVALS:
+            self._arrivals[number] = now
+        self._arrived = number
+        self._feedback_ssrc = ssrc
+        self.port.arrived.add(self)
+
+    def _unusual(self, packet: rtp.Packet, now: float) -> None:
+        """A retransmission, the first packets of a stream, or something nobody wants."""
+        repaired = self._repairs.get(packet.ssrc)
+        if repaired is not None:
+            self._repair(repaired, packet, now)
+            return
+        found = self._identify(packet)
+        if found is None:
+            self.port.count("unknown ssrc")
+            return
+        if packet.payload_type == found.publication.rtx_payload_type:
+            self._repairs[packet.ssrc] = found
+            if len(self._repairs) > 256:
+                del self._repairs[next(iter(self._repairs))]
+            self._repair(found, packet, now)
+        elif packet.payload_type == found.publication.payload_type:
+            found.receive(packet, now)
+        else:
+            self.port.count("payload type")
+
+    def _identify(self, packet: rtp.Packet) -> Layer | None:
+        """The layer of a new SSRC: by mid and rid (RFC 8843 9.2, RFC 8852), else by the SSRCs of the SDP. Latched."""
+        media = self._announced_rtx.get(packet.ssrc)
+        if media is not None and media in self._layers:
+            return self._layers[media]
+        mid = packet.extensions.get(self._mid_id)
+        if mid:
+            publication = self._publications.get(mid.decode("ascii", "replace"))
+        else:
+            publication = self._by_ssrc.get(packet.ssrc)
+        if publication is None or publication.transport is not self:
+            return None
+        if packet.payload_type == publication.rtx_payload_type:
+            rid = packet.extensions.get(self._repaired_id, b"").decode("ascii", "replace")
+            return next((layer for layer in publication.layers if layer.rid == rid), None)
+        if packet.payload_type != publication.payload_type:
+            return None
+        rid = packet.extensions.get(self._rid_id, b"").decode("ascii", "replace") if publication.rids else ""
+        layer = publication.layer_for(packet.ssrc, rid, self._passed_on())
+        if layer is None:
+            return None
+        for old in [ssrc for ssrc, known in self._layers.items() if known is layer]:
+            del self._layers[old]
+        self._layers[packet.ssrc] = layer
+        return layer
+
+    def _repair(self, layer: Layer, packet: rtp.Packet, now: float) -> None:
+        inner = rtp.unwrap_rtx(packet, layer.publication.payload_type, layer.ssrc)
+        # Padding probes repeat what is here already: only what is missing counts.
+        if inner is not None and layer.reception.is_missing(inner.sequence):
+            layer.receive(inner, now)
+
+    def _passed_on(self) -> list[tuple[int, str]]:
+        return [(number, uri) for number, uri in self._extensions.items() if uri in rtp.PASSED_ON]
+
+    def forget(self, publication: Publication) -> None:
+        """The publication has ended."""
+        for table in (self._publications, self._by_ssrc):
+            for key in [key for key, known in table.items() if known is publication]:
+                del table[key]  # type: ignore[attr-defined]
+        for routes in (self._layers, self._repairs):
+            for ssrc in [ssrc for ssrc, layer in routes.items() if layer.publication is publication]:
+                del routes[ssrc]
+
+    # -- RTCP
+
+    def received_rtcp(self, data: bytes, now: float) -> None:
+        """An SRTCP packet."""
+        inbound = self.inbound
+        if inbound is None:
+            return
+        plain = inbound.rtcp(data)
+        if plain is None:
+            self.port.count("srtcp")
+            return
+        found, is_whole = rtcp.parse(plain)
+        if not is_whole:
+            self.port.count("rtcp")
+        for item in found:
+            if isinstance(item, rtcp.SenderReport):
+                if (layer := self._layers.get(item.ssrc)) is not None:
+                    layer.reported(item, now)
+                self._blocks(item.blocks, now)
+            elif isinstance(item, rtcp.ReceiverReport):
+                self._blocks(item.blocks, now)
+            elif isinstance(item, rtcp.Nack):
+                if (subscription := self.subscriptions.get(item.media)) is not None:
+                    subscription.resend(item.sequences, now)
+            elif isinstance(item, rtcp.KeyframeRequest):
+                if (subscription := self.subscriptions.get(item.media)) is not None:
+                    subscription.request_keyframe()
+            elif isinstance(item, rtcp.Remb):
+                self.estimator.remb(item.bitrate, now)
+
+    def _blocks(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
+        worst, total, weight = 0.0, 0.0, 0.0
+        for block in blocks:
+            subscription = self.subscriptions.get(block.ssrc)
+            if subscription is None:
+                continue
+            trip = subscription.round_trip(block, now)
+            if trip is not None:
+                self.estimator.round_trip_s += 0.2 * (min(trip, 5.0) - self.estimator.round_trip_s)
+            rate = subscription.layer.rate.value(now) if subscription.layer is not None else 0.0
+            worst = max(worst, block.fraction / 256)
+            total += rate * block.fraction / 256
+            weight += rate
+        if weight:
+            self.estimator.reported(total / weight, self._sent_rate(now), now)
+        elif worst:
+            self.estimator.loss = 0.7 * self.estimator.loss + 0.3 * worst
+
+    def send_rtp(self, packet: bytes) -> bool:
+        """Seal and send one RTP packet; False if that cannot be."""
+        path, outbound = self.path, self.outbound
+        if path is None or outbound is None:
+            return False
+        address = path.address
+        if isinstance(address, Address):
+            return self.port.outbox.add(outbound.handle, address, packet)
+        sealed = outbound.rtp(packet)
+        return sealed is not None and path.send(sealed)
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Seal and send RTCP; dropped while there is no connection."""
+        if self.outbound is not None and self.path is not None and self.state == "connected":
+            sealed = self.outbound.rtcp(packet)
+            if sealed is not None:
+                self.path.send(sealed)
+
+    # -- subscriptions and the line to this peer
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """A subscription of this peer has been made."""
+        self.subscriptions[subscription.ssrc] = subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """It has ended."""
+        self.subscriptions.pop(subscription.ssrc, None)
+
+    def _sent_rate(self, now: float) -> float:
+        return sum(s.layer.rate.value(now) for s in self.subscriptions.values() if s.layer is not None)
+
+    def _loss_up(self) -> float:
+        lost = sum(max(0, layer.reception.lost) for layer in self._layers.values())
+        return min(1.0, lost / max(1, sum(layer.reception.received for layer in self._layers.values()) + lost))
+
+    def share_line(self, now: float) -> None:
+        """Every 200 ms: decide which layers the line to this peer takes, and probe for more."""
+        video = [s for s in self.subscriptions.values() if s.publication.kind == "video" and not s.is_paused]
+        if not video or self.state != "connected":
+            return
+        available = self.estimator.available(now)
+        if available is None:
+            for subscription in video:
+                subscription.allow(layers.HIGH, now)
+            return
+        sound = sum(s.layer.rate.value(now) for s in self.subscriptions.values()
+                    if s.layer is not None and s.publication.kind == "audio")
+        demands = []
+        for s in video:
+            current = s.layer.rank if s.layer is not None else layers.NONE
+            demands.append(layers.Demand(s.publication.costs(now), s.wanted, current, s.publication.is_screen))
+        granted = layers.allocate(available - sound, demands)
+        missing = 0.0
+        for subscription, demand, rank in zip(video, demands, granted, strict=True):
+            top = max((r for r, _ in demand.costs if r <= demand.wanted), default=layers.NONE)
+            if demand.costs and rank < top:
+                subscription.allow(rank, now)
+                costs = dict(demand.costs)
+                following = min(r for r, _ in demand.costs if r > rank)
+                step = costs[following] - costs.get(rank, 0)
+                missing = min(missing or step, step)
+            else:
+                subscription.allow(layers.HIGH, now)
+        sending = self._sent_rate(now)
+        goal = (sending + missing) * 1.2 if missing else 0.0
+        padding = self._prober.rate(goal, sending, available, self.estimator.loss, now)
+        if padding:
+            octets = int(padding * 0.2 / 8)
+            for subscription in video:
+                octets -= subscription.pad(octets, now)
+                if octets <= 0:
+                    break
+
+    # -- timers, called by the port
+
+    def send_feedback(self) -> None:
+        """Transport-wide feedback for what arrived since the last."""
+        arrivals, self._arrivals = self._arrivals, {}
+        if arrivals:
+            self._feedback_count += 1
+            self.send_rtcp(rtcp.transport_feedback(self.ssrc, self._feedback_ssrc, arrivals, self._feedback_count))
+
+    def ask_missing(self, layer: Layer, now: float) -> None:
+        """NACK what the layer misses."""
+        sequences = layer.reception.to_ask(now, self.estimator.round_trip_s)
+        if sequences:
+            self.send_rtcp(rtcp.nack(self.ssrc, layer.ssrc, sequences))
+
+    def keyframes_due(self, now: float) -> None:
+        """Repeat keyframe requests that are waited for."""
+        for layer in self._layers.values():
+            layer.keyframe_due(now)
+
+    def every_second(self, now: float) -> None:
+        """Receiver reports, the age of maps, consent."""
+        since = now - self._checked_at
+        if self.state == "new" and now - self._made_at > CONNECT_S + 5 or self.state == "connected" and since > CONSENT_S:
+            self._fail("failed")
+            return
+        blocks = []
+        for ssrc, layer in self._layers.items():
+            if now - layer.last_at < 5:
+                report = layer.report
+                middle = report.ntp >> 16 & 0xFFFFFFFF if report is not None else 0
+                blocks.append(layer.reception.report(ssrc, middle, int((now - layer.report_at) * 65536) if report else 0))
+        for start in range(0, len(blocks), 31):
+            self.send_rtcp(rtcp.receiver_report(self.ssrc, blocks[start:start + 31]))
+        for publication in set(self._publications.values()) | set(self._by_ssrc.values()):
+            publication.retarget(now)
+        for subscription in self.subscriptions.values():
+            if subscription.layer is not None:
+                subscription.map.advance(subscription.layer.reception.highest & 0xFFFF)
+
+
+# What a signalling layer may offer or accept.
+SUPPORTED_CODECS = tuple(codecs.DESCRIBE)
