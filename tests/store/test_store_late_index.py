@@ -96,6 +96,7 @@ def test_entries_that_failed_wait_again_and_hold_the_mark(case, index):
     case.clock.advance(1)
     assert written(case)[0][0] == 101
     case.writes.fail(StoreError("disk full"))
+    assert [entry[3] for entry in index._tail[1]] == [101, 104], "in order: the mark looks at the first"
     while True:
         add(case, index, 9)
         case.batches.flush()
