@@ -70,6 +70,7 @@ def rows(rates_off: Iterable[int], rates_on: Iterable[int]) -> list[Row]:
         Row("log-in: generator CPU", False, "login", "generator_us", "ms", scale=1e-3),
         Row("log-ins", False, "login", "per_s", "/s", more=True),
         Row("idle TLS session: memory (PSS)", False, "idle", "pss_kib", "KiB", target=1.0, limit=67),
+        Row("idle with 200 sessions: server CPU", False, "quiet", "server_ms_per_s", "ms/s"),
         Row("the server without sessions: memory (PSS)", False, "idle", "base_kib", "MiB", scale=1 / 1024),
     ]
 
@@ -87,9 +88,12 @@ def figure(row: Row, server: str, measurements: Iterable[Mapping[str, Any]]) -> 
         if (found["server"], found["archive"], found["phase"]) != (server, row.archive, row.phase):
             continue
         value = found["answer"].get(row.field)
-        if found["invalid"] or value is None:
+        if found["invalid"]:
             continue
-        values.append(math.inf if is_overloaded(found["answer"]) else value * row.scale)
+        if is_overloaded(found["answer"]):
+            values.append(math.inf)
+        elif value is not None:
+            values.append(value * row.scale)
     # Of an even number the lower median: infinity must not be averaged away, nor a round be lost to it.
     return median(values) if len(values) % 2 else sorted(values)[len(values) // 2 - 1] if values else None
 

@@ -45,6 +45,8 @@ def test_a_server_that_falls_behind_is_overloaded() -> None:
     assert report.figure(CPU, "prosody", [behind, behind, keeping_up]) == math.inf
     assert report.figure(CPU, "prosody", [behind, keeping_up, keeping_up]) == 60.0
     assert report.figure(CPU, "prosody", [behind, keeping_up]) == 60.0
+    stuck = found("prosody", per_s=0.0, offered_per_s=400.0)
+    assert report.figure(CPU, "prosody", [stuck]) == math.inf
 
 
 def test_saturation_is_not_overload() -> None:
@@ -98,6 +100,7 @@ def test_everything_must_arrive_exactly_once() -> None:
     assert complaint({**clean, "missing": 2, "doubled": 1}) == "2 missing, 1 doubled"
     assert complaint({**clean, "unacked_sessions": 1}) == "1 unacked_sessions"
     assert complaint({**clean, "count": 0}) == "nothing delivered"
+    assert complaint({**clean, "what": "rate", "count": 0}) == "", "overload is a result"
     assert complaint({**clean, "generator_busy": 0.95}) == "the load generator was the limit"
 
 
