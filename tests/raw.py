@@ -1,7 +1,8 @@
 """A client that is nothing but a socket, TLS and hand-made XML, for tests that say exactly which bytes travel.
 
-Blocking, with a time limit on every wait.  `Raw` speaks TCP, `RawWebSocket` RFC 7395; both log in by PLAIN and read
-first-level elements as ElementTree elements whose tags are as ElementTree writes them ("{jabber:client}message").
+Every wait has a time limit, and one thread may write while another reads.  `Raw` speaks TCP, `RawWebSocket` RFC 7395;
+both log in by PLAIN and read first-level elements as ElementTree elements, with tags as it writes them
+("{jabber:client}message").
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import base64
 import itertools
 import os
+import select
 import socket
 import ssl
 import struct
-from typing import Any, Self
+import threading
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import quoteattr
 
@@ -23,6 +27,8 @@ PATIENCE_S = 20.0
 HEADER = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to={{to}} version='1.0'>"
 CLIENT, STREAMS, ERRORS, STANZAS, SASL, SM = (
     "{%s}" % name for name in (ns.CLIENT, ns.STREAMS, ns.STREAM_ERRORS, ns.STANZAS, ns.SASL, ns.SM))
+
+T = TypeVar("T")
 
 _serial = itertools.count(1)
 _tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -51,6 +57,8 @@ class Raw:
         self.jid = ""
         self.handled = 0                # stanzas of the server: the h of XEP-0198
         self.is_over = False            # the server has ended its stream
+        self.timeout_s = timeout_s
+        self._lock = threading.Lock()   # OpenSSL's state is not for two threads at once
         self.sock = socket.socket()
         try:
             self.sock.settimeout(timeout_s)
@@ -59,6 +67,7 @@ class Raw:
             self.sock.bind((source, 0))
             self.sock.connect(via or ("127.0.0.1", daemon.ports[port]))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.sock.setblocking(False)
             if port in ("c2s_tls", "https"):
                 self.secure()
         except OSError as error:
@@ -76,28 +85,47 @@ class Raw:
     def secure(self, context: ssl.SSLContext = _tls, name: str = DOMAIN) -> None:
         """The TLS handshake, now."""
         try:
+            self.sock.settimeout(self.timeout_s)
             self.sock = context.wrap_socket(self.sock, server_hostname=name)
+            self.sock.setblocking(False)
         except OSError as error:
             raise Cut(f"no TLS: {error}") from None
 
     def put(self, data: bytes) -> None:
-        """Sends bytes as they are."""
-        try:
-            self.sock.sendall(data)
-        except OSError as error:
-            raise Cut(f"not sent: {error}") from None
+        """Sends bytes as they are; raises TimeoutError where nobody takes them."""
+        rest = memoryview(data)
+        while rest:
+            sent = self._try(self.sock.send, rest[:16384])
+            if sent is None:
+                self._wait(writes=True)
+            else:
+                rest = rest[sent:]
 
     def get(self) -> bytes:
         """Some bytes; raises Cut at the end, TimeoutError where nothing comes in time."""
-        try:
-            data = self.sock.recv(65536)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise Cut(f"not received: {error}") from None
+        while (data := self._try(self.sock.recv, 65536)) is None:
+            self._wait(writes=False)
         if not data:
             raise Cut("the server has closed the connection")
         return data
+
+    def _try(self, call: Callable[[Any], T], argument: object) -> T | None:
+        """None where the socket is not ready."""
+        try:
+            with self._lock:
+                return call(argument)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+        except OSError as error:
+            raise Cut(f"{type(error).__name__}: {error}") from None
+
+    def _wait(self, writes: bool) -> None:
+        try:
+            ready = select.select([] if writes else [self.sock], [self.sock] if writes else [], [], self.timeout_s)
+        except (OSError, ValueError) as error:
+            raise Cut(f"closed meanwhile: {error}") from None
+        if not any(ready):
+            raise TimeoutError(f"nothing {'taken' if writes else 'received'} for {self.timeout_s} s")
 
     def close(self) -> None:
         """Closes the socket without a word."""
