@@ -288,10 +288,8 @@ class BoshStream(ClientStream):
         self._flushing = None
         self._flush()
 
-    def _write(self, data: bytes) -> None:
-        self.send(data)
-
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Larger stanzas are welcome."""
         self.is_admitted = True
 
     def _stop_reading(self) -> None:

@@ -78,25 +78,12 @@ class TCPStream(ClientStream):
         if self._contexts is not None:
             self.negotiate(is_secured=False)
         if not may_stay:
-            self._refuse()
-
-    def _refuse(self) -> None:
-        if self._negotiation is None:
-            self.is_closing = True
-            self.abort()                            # it is not worth a handshake
-        else:
             self.close(StreamError("policy-violation", "Too many connections from your address."))
 
     def handshakeCompleted(self) -> None:
         """TLS is up."""
-        n = self._negotiation
-        if self.is_closing:
-            return
-        bindings = {kind: data for kind in BINDINGS if (data := self.transport.channel_binding(kind))}
-        if n is not None:
-            n.tls_started(bindings)
-        else:
-            self.negotiate(True, bindings)
+        if self.login is not None and not self.is_closing:
+            self.login.tls_started({kind: data for kind in BINDINGS if (data := self.transport.channel_binding(kind))})
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of the client."""
@@ -130,21 +117,20 @@ class TCPStream(ClientStream):
         """See IClientStream."""
         self.transport.write(xml)
 
-    def _write(self, data: bytes) -> None:
-        self.transport.write(data)
-
     def _stop_reading(self) -> None:
         self.transport.pauseProducing()
 
     def _read_again(self) -> None:
         self.transport.resumeProducing()
 
-    def _start_tls(self) -> None:
+    def start_tls(self) -> None:
+        """Begins the handshake."""
         self._framer = self._new_framer(self.streams.limits.preauth_stanza_bytes)
         contexts, self._contexts = self._contexts, None
         self.transport.startTLS(contexts)
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """A new stream, with a framer of its own."""
         self._framer = self._new_framer(self.streams.limits.stanza_bytes)
 
     def _finish(self, error: StreamError | None) -> None:
@@ -164,16 +150,9 @@ class TCPStream(ClientStream):
                 isinstance(event, StreamEnd | StreamError) for event in self._framer.feed(data)):
             self.transport.loseConnection()
 
-    def close(self, error: StreamError | None = None) -> None:
-        """See IClientStream; a connection whose handshake is not done is cut."""
-        if self._negotiation is None and self._deadline is not None:
-            self._over()
-            self.abort()
-        else:
-            super().close(error)
-
     def abort(self) -> None:
         """Cuts the connection."""
+        self._over()
         self.transport.abortConnection()
 
     # -- the transport's buffer, IPushProducer

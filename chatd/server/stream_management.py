@@ -27,6 +27,7 @@ from chatd.core.stream_xml import Wire
 from chatd.interfaces import ISession
 
 if TYPE_CHECKING:
+    from chatd.server.login import LogIn
     from chatd.server.session import Session
     from chatd.server.stream import ClientStream
     from chatd.server.streams import ClientStreams
@@ -115,13 +116,13 @@ class ResumableSessions:
             stream.send(b"<a xmlns='%b' h='%d'/>" % (ns.SM.encode(), h))
 
     # -- resumption, XEP-0198 5
-    def resume(self, stream: ClientStream, previd: str, h: int) -> None:
-        """`stream`, whose account is authenticated, asks for that session; it is told by `resumed` or `not_resumed`."""
-        account = stream.bare
+    def resume(self, stream: ClientStream, account: str, previd: str, h: int) -> None:
+        """`stream`, authenticated as `account` (bare address), asks for that session; its LogIn is told what became of
+        it."""
         session = self._sessions.get(previd)
         if session is None or session.account.bare != account:
             owner, known = self._ended.get(previd, ("", None))
-            stream.not_resumed(known if owner == account else None)
+            _log_in_of(stream).not_resumed(known if owner == account else None)
             return
         if session.stream is not None:
             former, session.stream = session.stream, None
@@ -143,10 +144,10 @@ class ResumableSessions:
         if stream.is_closing:
             return                              # it hibernates on until somebody else comes, or its time is up
         if session.is_closed or smacks is None:
-            stream.not_resumed(None)
+            _log_in_of(stream).not_resumed(None)
             return
         if session.stream is not None:          # somebody else was faster; the last to come gets it
-            self.resume(stream, smacks.id, asked.given)
+            self.resume(stream, session.account.bare, smacks.id, asked.given)
             return
         try:
             again = smacks.resume(asked.given)
@@ -154,7 +155,7 @@ class ResumableSessions:
             stream.close(broken)
             return
         session.take_stream(stream)
-        stream.resumed(session, smacks.h, again)
+        _log_in_of(stream).resumed(session, smacks.h, again)
         if again:
             stream.ask()
             smacks.asked()
@@ -168,6 +169,11 @@ class ResumableSessions:
         self._ended[smacks.id] = (session.account.bare, smacks.h)
         while len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
+
+
+def _log_in_of(stream: ClientStream) -> LogIn:
+    assert stream.login is not None         # it asks to resume, so it has not got a session
+    return stream.login
 
 
 def _seconds(text: str | None, otherwise: int) -> int:

@@ -95,7 +95,8 @@ class WebSocketStream(ClientStream):
             return [StreamEnd()]
         return events
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Larger stanzas are welcome."""
         self._framer.max_bytes = self.streams.limits.stanza_bytes
 
     # -- as a stream
@@ -107,9 +108,6 @@ class WebSocketStream(ClientStream):
     def send(self, xml: bytes) -> None:
         """See IClientStream."""
         self._channel.put(xml)
-
-    def _write(self, data: bytes) -> None:
-        self._channel.put(data)
 
     def _stop_reading(self) -> None:
         self._channel.transport.pauseProducing()

@@ -37,7 +37,7 @@ def test_log_in_over_starttls(step: int) -> None:
     assert "<jid>alice@example.test/here</jid>" in wire.write(bind("here"))
     session = site.session()
     assert session.full == "alice@example.test/here"
-    assert wire.stream._negotiation is None and wire.stream._deadline is None
+    assert wire.stream.login is None
     assert site.streams.counts.log_ins == 1
     assert site.store.touched == [1]
 

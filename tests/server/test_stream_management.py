@@ -231,7 +231,7 @@ def test_resumption(step: int) -> None:
     assert said.startswith(f"<resumed xmlns='{SM}' h='1' previd='{previd}'/>")
     assert bodies(said) == ["not seen", "meanwhile"] and said.endswith(ASK)
     assert site.session() is session and session.stream is again.stream
-    assert again.stream._negotiation is None and again.stream._deadline is None
+    assert again.stream.login is None
     bob.write(message(ALICE, "live"))
     assert bodies(again.read()) == ["live"]
     again.write(ack(5))
