@@ -121,7 +121,9 @@ class Publication:
         layer = Layer(self, ssrc, rid, self.rids.index(rid) if self.rids else 0, self.transport.port.outbox)
         layer.passed_on = passed_on
         self.layers.append(layer)
-        self.retarget(self.transport.port.now())
+        # Its first packet is at hand and often a keyframe: who wants this layer has to wait for it already.
+        layer.last_at = self.transport.port.now()
+        self.retarget(layer.last_at)
         return layer
 
     def ask_keyframe(self, layer: Layer) -> None:

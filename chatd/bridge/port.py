@@ -347,7 +347,7 @@ class Port:
         for i, transport in enumerate(list(self.transports)):
             turn = (self._ticks + i) % 50
             if not turn % 10:
-                transport.keyframes_due(now)
+                transport.look_after_layers(now)
                 transport.share_line(now)
             if not turn:
                 transport.every_second(now)

@@ -498,10 +498,12 @@ class Transport:
         if sequences:
             self.send_rtcp(rtcp.nack(self.ssrc, layer.ssrc, sequences))
 
-    def keyframes_due(self, now: float) -> None:
-        """Repeat keyframe requests that are waited for."""
+    def look_after_layers(self, now: float) -> None:
+        """Every 200 ms: repeat keyframe requests that are waited for, see which layers have come or gone."""
         for layer in self._layers.values():
             layer.keyframe_due(now)
+        for publication in set(self._publications.values()) | set(self._by_ssrc.values()):
+            publication.retarget(now)
 
     def every_second(self, now: float) -> None:
         """Receiver reports, the age of maps, consent."""
@@ -517,8 +519,6 @@ class Transport:
                 blocks.append(layer.reception.report(ssrc, middle, int((now - layer.report_at) * 65536) if report else 0))
         for start in range(0, len(blocks), 31):
             self.send_rtcp(rtcp.receiver_report(self.ssrc, blocks[start:start + 31]))
-        for publication in set(self._publications.values()) | set(self._by_ssrc.values()):
-            publication.retarget(now)
         for subscription in self.subscriptions.values():
             if subscription.layer is not None:
                 subscription.map.advance(subscription.layer.reception.highest & 0xFFFF)
