@@ -441,6 +441,9 @@ class SocketTLS(_Base):
             else:
                 self.abortConnection()
             return
+        if self._writeDisconnected and self._writing:
+            self.disconnecting = 1  # the goodbye of a half-close is still waiting for room
+            return
         super().loseConnection()
 
     def _postLoseConnection(self) -> Any:
@@ -450,7 +453,7 @@ class SocketTLS(_Base):
         if not self.is_secure:
             super()._closeWriteConnection()
         elif not self._say_goodbye():
-            self._writeDisconnected = False  # doWrite comes here again
+            pass  # doWrite comes here again; nothing may be written any more
         elif (half := IHalfCloseableProtocol(self.protocol, None)) is not None:
             # The socket stays whole: the peer may go on sending, and OpenSSL may have to answer.
             half.writeConnectionLost()

@@ -62,6 +62,8 @@ async def test_direct_tls_both_ways(pem):
             assert ours.channel_binding(kind) == theirs.channel_binding(kind) is not None
         shown = ours.getPeerCertificate().to_cryptography()
         assert shown.subject.rfc4514_string() == "CN=localhost"
+        assert ours.getTcpNoDelay()
+        assert theirs.getTcpNoDelay()
         ours.loseConnection()
         assert await client.lost == "ConnectionDone"
         assert await port.built[0].lost == "ConnectionDone"

@@ -164,6 +164,38 @@ reactor.run()
     assert run(code) == "b'x'"
 
 
+def test_what_a_flush_leads_to_is_flushed_without_waiting():
+    """A producer that is asked for more in each flush, as twisted.web's for files may be."""
+    code = """
+import socket
+from chatd.server.reactor import install
+assert install()
+from twisted.internet import reactor, protocol
+from chatd.server.port import TLSPort
+class P(protocol.Protocol):
+    left = 50
+    def connectionMade(self): self.transport.registerProducer(self, False)
+    def resumeProducing(self):
+        self.left -= 1
+        self.transport.write(b"x")
+        if not self.left:
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+    def stopProducing(self): pass
+port = TLSPort(0, protocol.Factory.forProtocol(P), None, "127.0.0.1", reactor)
+port.startListening()
+def client():
+    s = socket.create_connection(("127.0.0.1", port.getHost().port)); s.settimeout(5)
+    n = 0
+    while data := s.recv(100): n += len(data)
+    print(n); s.close(); reactor.callFromThread(reactor.stop)
+reactor.callInThread(client)
+reactor.callLater(20, reactor.stop)
+reactor.run()
+"""
+    assert run(code) == "50"
+
+
 def test_a_protocol_that_raises_at_its_end_hurts_no_other():
     code = """
 import socket

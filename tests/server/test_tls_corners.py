@@ -442,7 +442,7 @@ def test_the_handshake_has_a_deadline(world):
     c._tls.steps["hello"] = [READ]
     world.readable(c)
     world.turn(29)
-    assert protocol.got == []
+    assert not c._aborting
     world.turn(2)
     world.turn()
     assert protocol.got == ["ConnectionAborted"]
@@ -506,6 +506,20 @@ def test_waiting_for_us_does_not_count_against_the_peer(world):
     assert not world.reading(late)
     late._handshake_late()
     assert not late._aborting
+
+
+def test_the_deadline_counts_from_the_turn_we_gave(world):
+    for _ in range(HANDSHAKES_PER_TURN):
+        world.readable(world.connection(up=False))
+    late = world.connection(up=False)
+    late._tls.steps["hello"] = [READ]
+    world.readable(late)
+    world.turn(25)
+    assert world.reading(late)
+    world.turn(25)
+    assert not late._aborting
+    world.turn(6)
+    assert late._aborting
 
 
 def test_a_waiting_handshake_may_end_before_its_turn(world):
@@ -575,6 +589,18 @@ def test_what_was_written_before_leaves_in_the_clear_at_once(world):
     assert c._tls.sent == [b"later"]
 
 
+def test_what_the_kernel_did_not_take_yet_leaves_before_tls_begins(world):
+    c = world.connection(secure=False)
+    c.socket.takes = 0
+    c.write(b"<proceed/>")
+    world.turn()
+    assert world.writing(c)
+    c.socket.takes = 100
+    c.startTLS(object())
+    assert c.socket.sent == [b"<proceed/>"]
+    assert not world.writing(c)
+
+
 def test_a_peer_that_cannot_take_proceed_is_cut(world):
     c = world.connection(secure=False)
     protocol = c.protocol
@@ -635,6 +661,23 @@ def test_a_half_close_that_finds_the_socket_full_comes_back(world):
     assert c.connected
 
 
+def test_an_end_while_the_goodbye_of_a_half_close_waits(world):
+    c = world.connection()
+    protocol, script = c.protocol, c._tls
+    script.steps["shutdown"] = [WRITE, WRITE]
+    c.loseWriteConnection()
+    world.turn()
+    c.write(b"OpenSSL would call this an error")
+    c.loseConnection()
+    world.turn()
+    assert protocol.got == []
+    world.writable(c)
+    world.writable(c)
+    assert script.calls.count("shutdown") == 3
+    assert script.sent == []
+    assert protocol.got == ["ConnectionDone"]
+
+
 @pytest.mark.parametrize("ends", ["full", "broken"])
 def test_a_goodbye_that_fails_does_not_keep_the_descriptor(world, ends):
     c = world.connection()
@@ -657,7 +700,7 @@ def test_a_peer_that_takes_nothing_has_a_deadline_that_progress_moves(world):
     script.steps["send"] = [RECORD, WRITE]
     world.writable(c)
     world.turn(59)
-    assert protocol.got == []
+    assert not c._aborting
     world.turn(2)
     world.turn()
     assert protocol.got == ["ConnectionAborted"]
