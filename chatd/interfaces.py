@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chatd.core.archive import ArchivePage, ArchivePrefs, ArchiveQuery
     from chatd.core.errors import StanzaError, StreamError
     from chatd.core.jid import JID
+    from chatd.core.muc import Affiliate, RoomRow
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
 
@@ -109,6 +110,13 @@ class IAccounts(Interface):
         """Accounts with a session."""
 
 
+class IService(Interface):
+    """What lives on a domain that has no accounts, such as rooms."""
+
+    def receive(stanza: Stanza, to: JID) -> None:
+        """A stanza to this domain, with a `from` that can be relied on; answers by itself, raises nothing."""
+
+
 class IRouter(Interface):
     """Takes stanzas to where they are addressed."""
 
@@ -122,6 +130,11 @@ class IRouter(Interface):
              undelivered: Callable[[ISession, Stanza], None]) -> None:
         """Gives all stanzas of this name to a module: from a session of ours (session, stanza, to), from
         elsewhere (stanza, from, to), and what a session could not deliver any more (session, stanza)."""
+
+    services = Attribute("IService by the domain it serves.")
+
+    def serve(domain: str, service: IService) -> Callable[[], None]:
+        """Gives all stanzas to a domain without accounts to a service; gives what takes that back."""
 
     def route_out(stanza: Stanza, to: JID) -> None:
         """To a domain that is not ours; raises StanzaError remote-server-not-found."""
@@ -158,6 +171,7 @@ class IStore(Interface):
     accounts = Attribute("The IAccountStore.")
     roster = Attribute("The IRosterStore.")
     archive = Attribute("The IArchiveStore.")
+    rooms = Attribute("The IRoomStore.")
     offline = Attribute("The IOfflineStore.")
     blocking = Attribute("The IBlockingStore.")
     private = Attribute("The IPrivateStore.")
@@ -261,6 +275,9 @@ class IArchiveStore(Interface):
         in the query is not in this archive.
         """
 
+    def replace(account_id: int, id: int, stanza: bytes) -> Deferred[bool]:
+        """Puts another stanza in the place of a stored one (XEP-0424 4, tombstones); False where there is none."""
+
     def prefs(account_id: int) -> Deferred[ArchivePrefs | None]:
         """None if the account never set any."""
 
@@ -272,6 +289,25 @@ class IArchiveStore(Interface):
 
     def expire(before_stamp_ms: int) -> Deferred[int]:
         """Deletes all messages of all accounts from before that time, in slices. Fires with how many."""
+
+
+class IRoomStore(Interface):
+    """Group chat rooms (XEP-0045).  A room's messages are in IArchiveStore, as those of account -room_id."""
+
+    def load() -> Deferred[list[RoomRow]]:
+        """All rooms of all domains with their affiliates."""
+
+    def create(local: str, domain: str, secret: bytes, persistent: bool, now: float) -> Deferred[int]:
+        """Makes a room; fires with its id.  Fails: StoreError, also where it exists."""
+
+    def save(room_id: int, values: Mapping[str, Any]) -> Deferred[None]:
+        """Sets some of persistent, config, subject, subject_nick, subject_ms, hats, vcard; ValueError for others."""
+
+    def set_affiliates(room_id: int, affiliates: list[Affiliate]) -> Deferred[None]:
+        """Keeps these, each in place of what was known of its address; those that are empty are deleted."""
+
+    def delete(room_id: int) -> Deferred[None]:
+        """Deletes a room with its archive; what is interrupted is gone on with at the next start."""
 
 
 class IOfflineStore(Interface):

@@ -24,7 +24,7 @@ from chatd.core.errors import StanzaError, StreamError
 from chatd.core.hooks import ANSWERED, Hooks, Request
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import STANZA_NAMES, Stanza
-from chatd.interfaces import IRouter
+from chatd.interfaces import IRouter, IService
 from chatd.server.accounts import Account, Accounts
 from chatd.server.session import Session
 
@@ -51,6 +51,7 @@ class Router:
         self.hooks = Hooks()
         self.accounts = Accounts(store, lambda account: self.hooks.tell("account.loaded", account))
         self.components = ComponentRouter()
+        self.services: dict[str, IService] = {}
         self._kinds: dict[str, tuple[FromSession, FromElsewhere]] = {"iq": (self._own_iq, self._iq)}
         self._undelivered: dict[str, Callable[[Session, Stanza], None]] = {"iq": self._undelivered_iq}
 
@@ -59,6 +60,17 @@ class Router:
         """Gives the stanzas of this name to a module."""
         self._kinds[name] = (from_session, from_elsewhere)
         self._undelivered[name] = undelivered
+
+    def serve(self, domain: str, service: IService) -> Callable[[], None]:
+        """All stanzas to `domain`, which has no accounts, go to `service`; gives what ends that.  ValueError: taken."""
+        if domain in self.domains or domain in self.services:
+            raise ValueError(f"{domain} is served already")
+        self.services[domain] = service
+
+        def end() -> None:
+            del self.services[domain]
+
+        return end
 
     # -- in
     def from_session(self, session: Session, stanza: Stanza) -> Deferred[Any] | None:
@@ -113,6 +125,10 @@ class Router:
 
     def route_out(self, stanza: Stanza, to: JID) -> None:
         """To a domain that is not ours; raises StanzaError where nobody serves it."""
+        service = self.services.get(to.domain)
+        if service is not None:
+            service.receive(stanza, to)
+            return
         xmlstream = self.components.routes.get(to.domain)
         if xmlstream is None:
             raise StanzaError("remote-server-not-found", text=f"{to.domain} cannot be reached from here")

@@ -66,6 +66,14 @@ class Archive:
         """See IArchiveStore."""
         return Deferred.fromCoroutine(self._read(account_id, _page, query))
 
+    def replace(self, account_id: int, id: int, stanza: bytes) -> Deferred[bool]:
+        """See IArchiveStore."""
+        return Deferred.fromCoroutine(self._replace(account_id, id, stanza))
+
+    async def _replace(self, account_id: int, id: int, stanza: bytes) -> bool:
+        await self._complete(account_id)
+        return await self._database.write(_replace, account_id, id, stanza, self._late_index is not None)
+
     def metadata(self, account_id: int) -> Deferred[tuple[int, int, int, int] | None]:
         """See IArchiveStore."""
         return Deferred.fromCoroutine(self._read(account_id, _metadata))
@@ -238,10 +246,19 @@ def _set_prefs(session: Session, account: int, prefs: ArchivePrefs) -> None:
     )
 
 
+def _replace(session: Session, account: int, id: int, stanza: bytes, late_index: bool) -> bool:
+    if late_index:
+        which = "seq = (SELECT seq FROM archive_index WHERE account = ? AND id = ?)"
+    else:
+        which = "account = ? AND id = ?"
+    return session.run(f"UPDATE archive SET stanza = ? WHERE {which}", (stanza, account, id)) > 0
+
+
 def _accounts_with(session: Session, bound: int) -> list[int]:
-    """Accounts, also those being deleted, that have rows up to that id."""
+    """Accounts, also those being deleted, and rooms (by -id) that have rows up to that id."""
     found = session.all(
-        "SELECT id FROM (SELECT id FROM account UNION SELECT account FROM account_gone) AS known "
+        "SELECT id FROM (SELECT id FROM account UNION SELECT account FROM account_gone UNION SELECT -id FROM room) "
+        "AS known "
         "WHERE EXISTS (SELECT 1 FROM archive_keys k WHERE k.account = known.id AND k.id <= ?)",
         (bound,),
     )

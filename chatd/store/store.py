@@ -22,6 +22,7 @@ from chatd.store.last import Last
 from chatd.store.late_index import LateIndex, enter_rows
 from chatd.store.offline import Offline
 from chatd.store.private import Private
+from chatd.store.rooms import Rooms
 from chatd.store.roster import Roster
 from chatd.store.schema import SCHEMA_DIR, ensure
 from chatd.store.session import Session
@@ -82,7 +83,7 @@ def _prepare_archive(session: Session, late_index: bool) -> tuple[int, int]:
     found = [
         session.one(
             "SELECT max(id) FROM (SELECT (SELECT max(id) FROM archive_keys k WHERE k.account = a.id) AS id "
-            "FROM account a) AS newest"
+            "FROM (SELECT id FROM account UNION ALL SELECT -id FROM room) AS a) AS newest"
         ),
         session.one("SELECT max(id) FROM offline"),
         session.one("SELECT value FROM meta WHERE name = 'last_id'"),
@@ -119,6 +120,7 @@ class Store:
         self.archive = Archive(database, self._batches, gone, late_index)
         self.offline = Offline(database, self._batches, gone)
         self.accounts = Accounts(database, self._batches, self.archive, gone)
+        self.rooms = Rooms(database, self.archive, gone)
         self.roster = Roster(database)
         self.blocking = Blocking(database)
         self.private = Private(database)

@@ -24,7 +24,7 @@ from chatd.core.hooks import ANSWERED, Hooks, IqHook, Message, Request
 from chatd.core.stanza import Stanza
 
 if TYPE_CHECKING:
-    from chatd.interfaces import IRouter, ISession
+    from chatd.interfaces import IRouter, IService, ISession
 
 __all__ = ["ANSWERED", "Api", "Command", "Message", "Module", "Option", "Request", "features_of"]
 
@@ -167,6 +167,10 @@ class Api:
              undelivered: Callable[..., None]) -> None:
         """Takes all stanzas of this name: see `IRouter.take`."""
         self.router.take(name, from_session, from_elsewhere, undelivered)
+
+    def serve(self, domain: str, service: IService) -> None:
+        """Gives all stanzas to `domain`, which has no accounts, to `service`."""
+        self._undo.append(self.router.serve(domain, service))
 
     # -- doing
     def send(self, stanza: Stanza) -> None:

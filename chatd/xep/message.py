@@ -37,6 +37,7 @@ class Messages(Module):
         self._router = api.router
         self._accounts = api.router.accounts
         self._domains = api.router.domains
+        self._services = api.router.services
         self._events = api.hooks.events
         self._then = api.store.then
         api.take("message", self.from_session, self.from_elsewhere, self.undelivered)
@@ -48,7 +49,11 @@ class Messages(Module):
             hook(message)
         message.sent = message.stanza
         if to.domain not in self._domains:
-            self._then(self._leave, message)
+            if stanza.attrs.get("type") == "groupchat" and to.domain in self._services:
+                # Nothing was written for the sender; the room waits for its own archive before it speaks.
+                self._services[to.domain].receive(message.stanza, to)
+            else:
+                self._then(self._leave, message)
             return None
         return self._enter(message)
 

@@ -1,0 +1,108 @@
+"""Group chat, XEP-0045 5: affiliations (lasting) and roles (for one visit), and who may change whom.
+
+Pure tables: values in, an answer and the reason out.  `RoomRow` and `Affiliate` are what the store keeps.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import attrs
+
+__all__ = ["AFFILIATIONS", "ROLES", "Affiliate", "RoomRow", "affiliation_rank", "default_role",
+           "may_change_affiliation", "may_change_role", "role_rank"]
+
+#: From the lowest to the highest standing.
+AFFILIATIONS: Final = ("outcast", "none", "member", "admin", "owner")
+ROLES: Final = ("none", "visitor", "participant", "moderator")
+
+affiliation_rank: Final = {word: rank for rank, word in enumerate(AFFILIATIONS)}
+role_rank: Final = {word: rank for rank, word in enumerate(ROLES)}
+
+
+@attrs.frozen
+class Affiliate:
+    """A bare address and its standing in a room.
+
+    nick: the nickname kept for it.  reason: what was said when it was given.  pending: asks for membership.
+    """
+
+    jid: str
+    affiliation: str = "none"
+    nick: str = ""
+    reason: str = ""
+    pending: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing worth keeping."""
+        return self.affiliation == "none" and not self.pending and not self.nick
+
+
+@attrs.frozen
+class RoomRow:
+    """A room as the store keeps it.  id: its number; its archive is that of account -id.
+
+    config: settings that differ from the defaults.  secret: key of its occupant ids.  hats: XEP-0317.
+    """
+
+    id: int
+    local: str
+    domain: str
+    secret: bytes
+    persistent: bool
+    config: dict[str, Any]
+    subject: str = ""
+    subject_nick: str = ""
+    subject_ms: int = 0
+    hats: dict[str, Any] = attrs.field(factory=dict)
+    vcard: bytes | None = None
+    affiliates: tuple[Affiliate, ...] = ()
+
+
+def default_role(affiliation: str, moderated: bool) -> str:
+    """The role somebody of this affiliation has on entering (XEP-0045 5.1.2); "none" for an outcast."""
+    if affiliation == "outcast":
+        return "none"
+    if affiliation in ("owner", "admin"):
+        return "moderator"
+    if affiliation == "member" or not moderated:
+        return "participant"
+    return "visitor"
+
+
+def may_change_affiliation(actor: str, target: str, wanted: str) -> tuple[bool, str]:
+    """May somebody of affiliation `actor` make `wanted` of a `target` (XEP-0045 5.2.1, 9, 10)?
+
+    The words: "owner", "admin" (allowed as such), "rank" (the target or what is wanted is out of reach),
+    "affiliation" (the actor is neither owner nor admin).
+    """
+    if actor == "owner":
+        return True, "owner"
+    if actor != "admin":
+        return False, "affiliation"
+    reach = affiliation_rank["admin"]
+    if affiliation_rank[target] >= reach or affiliation_rank[wanted] >= reach:
+        return False, "rank"
+    return True, "admin"
+
+
+def may_change_role(actor_role: str, actor: str, target_role: str, target: str, wanted: str) -> tuple[bool, str]:
+    """May an occupant (role, affiliation) give another one (role, affiliation) the role `wanted`?
+
+    XEP-0045 5.1.1, 8.2-8.4, 9.6-9.7: moderators kick, give and take voice; admins and owners also make moderators
+    and unmake them; nobody touches an affiliation above his own, and owners and admins stay moderators.  The words:
+    "moderator", "admin" (allowed as such), "role", "rank", "affiliation" (why not).
+    """
+    if actor_role != "moderator":
+        return False, "role"
+    is_admin = actor in ("owner", "admin")
+    if affiliation_rank[target] > affiliation_rank[actor]:
+        return False, "rank"
+    if wanted == "none":
+        return (True, "moderator") if is_admin or target_role != "moderator" else (False, "affiliation")
+    if target in ("owner", "admin") and wanted != "moderator":
+        return False, "rank"
+    if "moderator" in (target_role, wanted):
+        return (True, "admin") if is_admin else (False, "affiliation")
+    return True, "moderator"
