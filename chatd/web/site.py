@@ -221,6 +221,4 @@ def make_metrics_site(
         raise ValueError(f"/metrics on {listen_host} would be open to everybody; say who may read it")
     root = Root(Path("/nonexistent"))
     root.put("/metrics", Metrics(registry, (*LOOPBACK, *allowed)))
-    return PanelSite(
-        root, reactor=reactor, proxies=TrustedProxies(), headers=SecurityHeaders(), limits=WebLimits(1024)
-    )
+    return PanelSite(root, reactor=reactor, proxies=TrustedProxies(), headers=SecurityHeaders(), limits=WebLimits(1024))

@@ -81,7 +81,7 @@ async def main() -> None:
             elif request["op"] == "disconnect":
                 await asyncio.wait_for(friend.disconnect(), 5)
                 friend = None
-        except (AssertionError, asyncio.TimeoutError) as error:
+        except (AssertionError, TimeoutError) as error:
             answer = {"id": request["id"], "error": str(error) or "timed out"}
         say(**answer)
     if friend is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import pytest_twisted
 
-from tests.browser.conftest import People
+from tests.browser.people import People
 
-SCREENS = {
+SCREENS: dict[str, dict[str, Any]] = {
     "wide-light": {"width": 1440, "height": 900},
     "wide-dark": {"width": 1440, "height": 900, "dark": True},
     "phone-light": {"width": 390, "height": 844},

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import pytest_twisted
 
-from tests.browser.conftest import People, Person
+from tests.browser.people import People
 from tests.daemon import DOMAIN
 
 LOST = "Connection lost. Trying to connect again…"
-
-
-async def menu_entry(person: Person, entry: str) -> None:
-    await person.page.click(".dropdown--contacts button")
-    await person.page.click(entry)
 
 
 @pytest_twisted.ensureDeferred
@@ -133,20 +128,34 @@ async def test_goes_on_after_a_restart_of_the_daemon(people: People) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_without_a_network_it_says_so_and_loses_nothing(people: People) -> None:
-    people.expect("WebSocket|Websocket|ERR_INTERNET_DISCONNECTED|ERR_")
+async def test_a_cut_line_loses_and_doubles_nothing(people: People) -> None:
+    people.expect("WebSocket|Websocket|ERR_")
     bob = await people.elsewhere("bob")
-    alice = await people.at_panel("alice")
-    await alice.log_in()
-    await alice.open_chat("bob") if await alice.page.count(
-        f'.open-chat[data-jid="bob@{DOMAIN}"]'
-    ) else await alice.add_contact("bob")
-    await alice.say("still there")
-    await alice.page.offline(True)
-    # Chromium keeps open web sockets alive while "offline"; a real cut is what the daemon's restart tests.
-    await alice.page.offline(False)
-    await bob.send("alice", "sent meanwhile")
-    await alice.reads("sent meanwhile")
+    link = people.link()
+    fritz = await people.at_panel("fritz", link)
+    await fritz.log_in()
+    await fritz.add_contact("bob", "Bob")
+    await fritz.say("before the cut")
+    await bob.receive("before the cut")
+    for round_ in range(2):
+        await link.cut()
+        await fritz.page.see('#state[data-kind="lost"]')
+        for number in range(3):
+            await bob.send("fritz", f"meanwhile {round_}.{number}")
+        link.mend()
+        await fritz.page.until("document.getElementById('state').dataset.kind !== 'lost'", 30)
+        await fritz.reads(f"meanwhile {round_}.2")
+        await fritz.say(f"after cut {round_}")
+        await bob.receive(f"after cut {round_}")
+    shown = await fritz.page.eval("[...document.querySelectorAll('.chat-msg__text')].map(e => e.textContent.trim())")
+    assert shown == [
+        "before the cut",
+        *("meanwhile 0.0", "meanwhile 0.1", "meanwhile 0.2", "after cut 0"),
+        *("meanwhile 1.0", "meanwhile 1.1", "meanwhile 1.2", "after cut 1"),
+    ]
+    heard = [event["body"] for event in bob.process.events if event.get("event") == "message"]
+    assert heard == ["before the cut", "after cut 0", "after cut 1"]
+    await fritz.page.see('.current-xmpp-contact[data-status="online"]')
 
 
 @pytest_twisted.ensureDeferred

@@ -6,7 +6,7 @@ import json
 
 import pytest_twisted
 
-from tests.browser.conftest import People
+from tests.browser.people import People
 from tests.daemon import DOMAIN, PASSWORD
 
 WRONG = "The address or the password is not right. Check both, and that Caps Lock is off."
@@ -112,9 +112,7 @@ async def test_a_disabled_account_is_told_so(people: People) -> None:
     fritz = await people.at_panel("fritz")
     await fritz.try_log_in()
     await fritz.page.see("#problem")
-    assert await fritz.page.text("#problem") == (
-        "This account is switched off. Ask the people who run this server."
-    )
+    assert await fritz.page.text("#problem") == ("This account is switched off. Ask the people who run this server.")
 
 
 @pytest_twisted.ensureDeferred

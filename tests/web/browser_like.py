@@ -33,9 +33,7 @@ def settings(public_url: str = "", trusted_proxies: tuple[str, ...] = (), *domai
     )
 
 
-def site_of(
-    folder: Path, clock: Clock | None = None, *, conf: SimpleNamespace | None = None, **more
-) -> PanelSite:
+def site_of(folder: Path, clock: Clock | None = None, *, conf: SimpleNamespace | None = None, **more) -> PanelSite:
     return make_site(conf or settings(), folder, more.pop("mounts", {}), reactor=clock or Clock(), **more)
 
 

@@ -41,9 +41,7 @@ def test_openmetrics_when_asked(folder: Path, registry: CollectorRegistry) -> No
         ("127.0.0.1", {"forwarded": "for=127.0.0.1"}),
     ],
 )
-def test_strangers_do_not(
-    folder: Path, registry: CollectorRegistry, peer: str, headers: dict[str, Any]
-) -> None:
+def test_strangers_do_not(folder: Path, registry: CollectorRegistry, peer: str, headers: dict[str, Any]) -> None:
     answer = ask(site_of(folder, registry=registry), "/metrics", peer=peer, **headers)
     assert answer.code == 403
     assert b"chatd_stanzas" not in answer.body

@@ -1,0 +1,198 @@
+"""The people of the browser tests: at the panel, or with another client, and what they do there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
+from twisted.python.failure import Failure
+
+from tests.browser.harness import HERE, Browser, Page
+from tests.browser.lines import LineProcess
+from tests.daemon import DOMAIN, PASSWORD, Daemon
+
+listener: Any = reactor
+
+NAMES = ("alice", "bob", "carol", "dora", "emil", "fritz", "gerda", "hanna")
+
+
+class Friend:
+    """A slixmpp client in a process of its own: see friend.py."""
+
+    def __init__(self, name: str, daemon: Daemon) -> None:
+        self.jid = f"{name}@{DOMAIN}"
+        self.daemon = daemon
+        self.process = LineProcess([sys.executable, str(HERE / "friend.py")], folder=HERE)
+
+    async def connect(self) -> None:
+        port = self.daemon.ports["c2s"]
+        await self.process.ask("connect", jid=self.jid, password=PASSWORD, host="127.0.0.1", port=port)
+
+    async def send(self, name: str, body: str) -> None:
+        await self.process.ask("send", to=f"{name}@{DOMAIN}", body=body)
+
+    async def subscribe(self, name: str) -> None:
+        await self.process.ask("subscribe", to=f"{name}@{DOMAIN}")
+
+    async def receive(self, body: str) -> dict[str, Any]:
+        """Wait for a message with this text."""
+        return await self.process.wait_for(lambda e: e.get("event") == "message" and e["body"] == body)
+
+
+class Person:
+    """Somebody at the panel: a page and what one does there."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.page = page
+        self.name = name
+
+    async def log_in(self, password: str = PASSWORD) -> None:
+        """Fill in the form and wait for the panel."""
+        await self.try_log_in(password)
+        await self.page.see("#controlbox .userinfo")
+
+    async def try_log_in(self, password: str = PASSWORD) -> None:
+        """Fill in the form and submit it."""
+        await self.page.see("#login-form")
+        await self.page.fill("#address", f"{self.name}@{DOMAIN}")
+        await self.page.fill("#password", password)
+        await self.page.press("#password", "Enter")
+
+    async def open_add_contact(self) -> None:
+        """Open the dialog, by the empty list's button or by the menu."""
+        await self.page.see(".chatd-empty button, converse-roster-contact")
+        if await self.page.count(".chatd-empty button"):
+            await self.page.click(".chatd-empty button")
+        else:
+            await self.page.click(".dropdown--contacts button")
+            await self.page.click(".add-contact")
+        await self.page.see("#chatd-add-jid")
+        await self.page.until("document.activeElement.id === 'chatd-add-jid'")
+
+    async def add_contact(self, name: str, shown: str = "", group: str = "") -> None:
+        """Add somebody; the chat with them opens."""
+        await self.open_add_contact()
+        await self.page.fill("#chatd-add-jid", name)
+        await self.page.fill("#chatd-add-name", shown)
+        await self.page.fill("#chatd-add-groups", group)
+        await self.page.press("#chatd-add-groups", "Enter")
+        await self.page.see("textarea.chat-textarea")
+        await self.page.gone("converse-add-contact-modal")
+
+    async def open_chat(self, name: str) -> None:
+        await self.page.click(f'.open-chat[data-jid="{name}@{DOMAIN}"] >> nth=0')
+        await self.page.see(f'converse-chat[jid="{name}@{DOMAIN}"] textarea')
+
+    async def say(self, body: str) -> None:
+        await self.page.fill("textarea.chat-textarea", body)
+        await self.page.press("textarea.chat-textarea", "Enter")
+        await self.reads(body)
+
+    async def reads(self, body: str, timeout_s: float = 15) -> None:
+        """Wait until a message with this text stands in a chat."""
+        quoted = body.replace('"', '\\"')
+        await self.page.see(f'.chat-msg__text:has-text("{quoted}")', timeout_s)
+
+
+class Link:
+    """A line between a browser and the daemon that can be cut and mended; `port` is the browser's end."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.ends: set[ProxyServer] = set()
+        self.factory = ProxyFactory("127.0.0.1", target)
+        link = self
+
+        class End(ProxyServer):
+            def connectionMade(self) -> None:
+                link.ends.add(self)
+                super().connectionMade()
+
+            def connectionLost(self, reason: Failure = connectionDone) -> None:
+                link.ends.discard(self)
+                super().connectionLost(reason)
+
+        self.factory.protocol = End
+        self._listening = self._listen(0)
+        self.port: int = self._listening.getHost().port
+
+    def _listen(self, port: int) -> Any:
+        return listener.listenTCP(port, self.factory, interface="127.0.0.1")
+
+    async def cut(self) -> None:
+        """Every connection breaks without a word, and none can be made."""
+        await maybeDeferred(self._listening.stopListening)
+        for end in list(self.ends):
+            transport: Any = end.transport
+            transport.abortConnection()
+
+    def mend(self) -> None:
+        """Connections can be made again."""
+        self._listening = self._listen(self.port)
+
+
+class People:
+    """Makes the people of one test, and checks their pages at its end."""
+
+    def __init__(self, browser: Browser, daemon: Daemon) -> None:
+        self.browser = browser
+        self.daemon = daemon
+        self.persons: list[Person] = []
+        self.friends: list[Friend] = []
+        self.links: list[Link] = []
+        self.expected: list[str] = []
+        self.ports = {daemon.ports["https"]}
+
+    def expect(self, complaint: str) -> None:
+        """Name a complaint, as a regular expression, that this test brings about on purpose."""
+        self.expected.append(complaint)
+
+    async def at_panel(self, name: str, link: Link | None = None, **options: Any) -> Person:
+        """Return somebody who has opened the log-in page; options as for Browser.page."""
+        port = link.port if link is not None else self.daemon.ports["https"]
+        page = await self.browser.page(f"https://localhost:{port}/", https=True, **options)
+        person = Person(page, name)
+        self.persons.append(person)
+        return person
+
+    def link(self) -> Link:
+        """Return a line to the daemon that can be cut."""
+        link = Link(self.daemon.ports["https"])
+        self.links.append(link)
+        self.ports.add(link.port)
+        return link
+
+    async def elsewhere(self, name: str) -> Friend:
+        """Return somebody who is online with another client."""
+        friend = Friend(name, self.daemon)
+        self.friends.append(friend)
+        await friend.connect()
+        return friend
+
+    async def leave(self) -> None:
+        """Close everything and check what the pages did."""
+        found = []
+        for friend in self.friends:
+            friend.process.stop()
+        for person in self.persons:
+            log = await person.page.log()
+            found += [f"request elsewhere: {url}" for url in log["requests"] + log["sockets"] if not self._is_ours(url)]
+            found += [f"policy: {violation}" for violation in log["violations"]]
+            found += [
+                line
+                for line in log["complaints"] + log["failures"]
+                if not any(re.search(pattern, line) for pattern in self.expected)
+            ]
+            await person.page.close()
+        for link in self.links:
+            await link.cut()
+        assert found == []
+
+    def _is_ours(self, url: str) -> bool:
+        ours = [f"{scheme}://localhost:{port}/" for scheme in ("https", "wss") for port in self.ports]
+        return url.startswith((*ours, "data:", "blob:"))

@@ -1,0 +1,153 @@
+"""Takes the pictures for docs/: every view of the panel, wide and narrow, light and dark.
+
+    .venv/bin/python -m tests.browser.pictures docs
+
+Writes FOLDER/panel.png for the README and FOLDER/screenshots/VIEW-SIZE-COLOURS.png. Needs what the browser tests need;
+where Debian's pngquant is installed it makes the files a third of the size.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import task
+from twisted.internet.defer import ensureDeferred
+
+from tests.browser.harness import Browser
+from tests.browser.people import NAMES, Friend, People, Person
+from tests.daemon import DOMAIN, running
+
+SCREENS: dict[str, dict[str, Any]] = {
+    "1440-light": {"width": 1440, "height": 900},
+    "1440-dark": {"width": 1440, "height": 900, "dark": True},
+    "390-light": {"width": 390, "height": 844},
+    "390-dark": {"width": 390, "height": 844, "dark": True},
+}
+CONTACTS = (("bob", "Bob Smith", "Work"), ("carol", "Carol Jones", "Work, Friends"), ("dora", "Dora Brandt", "Friends"))
+TALK = (
+    ("me", "Hello Bob! Shall we look at the offer before the meeting?"),
+    ("bob", "Yes, please. I have put my notes here: https://chat.example/notes"),
+    ("bob", "Page *three* is the one that matters."),
+    ("me", "Thank you, reading it now 👍"),
+    ("bob", "Noon in room 2?"),
+    ("me", "Noon is fine."),
+)
+
+
+class Studio:
+    """One run: a daemon, its people, and where the pictures go."""
+
+    def __init__(self, reactor: Any, folder: Path, people: People) -> None:
+        self.reactor = reactor
+        self.folder = folder
+        self.people = people
+        self.friends: dict[str, Friend] = {}
+
+    async def settle(self) -> None:
+        """Let fades end."""
+        await task.deferLater(self.reactor, 0.7)  # type: ignore[misc]
+
+    async def take(self, person: Person, view: str, screen: str) -> None:
+        await self.settle()
+        target = self.folder / "screenshots" / f"{view}-{screen}.png"
+        await person.page.screenshot(target)
+
+    async def log_in_page(self, screen: str, options: dict[str, Any]) -> None:
+        person = await self.people.at_panel("alice", **options)
+        await person.page.see("#login-form")
+        await self.take(person, "log-in", screen)
+        await person.try_log_in("wrong")
+        await person.page.see("#problem")
+        await self.take(person, "log-in-error", screen)
+        await person.page.close()
+        self.people.persons.remove(person)
+
+    async def empty_panel(self, screen: str, options: dict[str, Any]) -> None:
+        person = await self.people.at_panel("emil", **options)
+        await person.log_in()
+        await person.page.see(".chatd-empty")
+        await self.take(person, "empty", screen)
+        await person.open_add_contact()
+        await self.take(person, "add-contact", screen)
+        await person.page.close()
+        self.people.persons.remove(person)
+
+    async def chats(self, screen: str, options: dict[str, Any]) -> None:
+        link = self.people.link()
+        person = await self.people.at_panel("alice", link, **options)
+        page = person.page
+        await person.log_in()
+        await page.see("converse-roster-contact")
+        await self.take(person, "contacts", screen)
+        await person.open_chat("bob")
+        await person.reads("Noon is fine.")
+        if screen.startswith("1440"):
+            await person.open_chat("carol")
+        await self.take(person, "chat", screen)
+        if screen == "1440-light":
+            await page.screenshot(self.folder / "panel.png")
+        await link.cut()
+        await page.see('#state[data-kind="lost"]')
+        await self.take(person, "reconnecting", screen)
+        await page.close()
+        self.people.persons.remove(person)
+
+    async def furnish(self) -> None:
+        """Make contacts and a conversation."""
+        person = await self.people.at_panel("alice", width=1440, height=900)
+        await person.log_in()
+        for name in ("bob", "carol"):
+            self.friends[name] = await self.people.elsewhere(name)
+        for name, shown, group in CONTACTS:
+            await person.add_contact(name, shown, group)
+            if name in ("carol", "dora"):
+                await person.page.click(f'converse-chat[jid="{name}@{DOMAIN}"] .close-chatbox-button >> nth=0')
+        for who, body in TALK:
+            if who == "me":
+                await person.say(body)
+            else:
+                await self.friends[who].send("alice", body)
+            await person.reads(body.split("*")[0].split("https")[0].strip())
+        await self.friends["carol"].send("alice", "Lunch today?")
+        await self.settle()
+        await person.page.close()
+        self.people.persons.remove(person)
+
+    async def run(self) -> None:
+        await self.furnish()
+        for screen, options in SCREENS.items():
+            await self.log_in_page(screen, options)
+            await self.empty_panel(screen, options)
+            await self.chats(screen, options)
+
+
+async def main(reactor: Any) -> None:
+    """Take all pictures into the folder named on the command line."""
+    folder = Path(sys.argv[1]).resolve()
+    (folder / "screenshots").mkdir(parents=True, exist_ok=True)
+    browser = Browser()
+    try:
+        with (
+            tempfile.TemporaryDirectory() as place,
+            running(Path(place), *(f"{name}@{DOMAIN}" for name in NAMES)) as daemon,
+        ):
+            people = People(browser, daemon)
+            people.expect(".")
+            try:
+                await Studio(reactor, folder, people).run()
+            finally:
+                await people.leave()
+    finally:
+        browser.stop()
+    if pngquant := shutil.which("pngquant"):
+        files = [str(path) for path in (folder / "panel.png", *sorted((folder / "screenshots").glob("*.png")))]
+        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *files], check=True)
+
+
+if __name__ == "__main__":
+    task.react(lambda reactor: ensureDeferred(main(reactor)))
