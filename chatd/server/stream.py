@@ -303,7 +303,7 @@ class ClientStream:
         if session is None or session.smacks is None or self.is_closing:
             return
         smacks = session.smacks
-        if smacks.may_ask:
+        if smacks.may_ask or (len(smacks) and not self._asked_s):
             self.ask()
             smacks.asked()
         elif self._asked_s and now - max(self._asked_s, self.heard_s) > ACK_S and len(smacks) and not self._held:

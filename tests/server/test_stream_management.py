@@ -131,6 +131,21 @@ def test_a_client_that_answers_nothing_is_cut_and_may_come_back() -> None:
     assert bodies(again.write(resume(previd, 0))) == ["1"]
 
 
+def test_a_client_that_answers_the_first_of_two_requests_only() -> None:
+    site = Site()
+    wire, bob = site.tcp().log_in(), site.tcp().log_in("bob")
+    wire.write("<presence/>")
+    enabled(wire)
+    bob.write("".join(message(ALICE, str(number)) for number in range(2 * ASK_EVERY)))
+    assert wire.read().count(ASK) == 2
+    wire.write(ack(ASK_EVERY))
+    site.clock.advance(10)
+    assert wire.read() == ASK, "something is still owed"
+    for _ in range(7):
+        site.clock.advance(10)
+    assert wire.transport.is_aborted
+
+
 def test_an_idle_client_is_left_alone() -> None:
     site = Site()
     wire = site.tcp().log_in()
