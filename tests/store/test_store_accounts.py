@@ -91,8 +91,8 @@ async def test_disabled_and_last_login_are_kept(place):
     store = await place.open()
     id = await store.accounts.create("john", "example.org", {}, 1.0)
     await store.accounts.set_disabled(id, True)
-    await store.accounts.touch(id, 1_700_000_001.5)
-    row = await store.accounts.get("john", "example.org")
+    store.accounts.touch(id, 1_700_000_001.5)
+    [row] = await store.accounts.list()
     assert (row.disabled, row.last_login) == (True, 1_700_000_001.5)
     await store.accounts.set_disabled(id, False)
     assert not (await store.accounts.get("john", "example.org")).disabled
@@ -114,9 +114,9 @@ async def fill(store, id):
     await store.roster.save(id, RosterItem("b@example.org"))
     await store.roster.remove(id, "b@example.org")
     await store.blocking.add(id, ["spam.example"])
-    await store.private.set(id, "ns name", b"<x/>")
+    await store.private.set(id, {"ns name": b"<x/>"}, 9)
     await store.vcard.set(id, b"<vCard/>", "00")
-    await store.last.set(id, 1, "bye")
+    store.last.set(id, 1, "bye")
     await store.archive.set_prefs(id, ArchivePrefs("never"))
     for number in range(1, 1203):
         store.archive.append(id, store.new_id(number), "a@example.org", "", b"<message/>", number)

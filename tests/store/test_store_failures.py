@@ -180,7 +180,7 @@ async def test_a_full_disk_is_told_and_does_not_last(sqlite_place):
     assert isinstance(error, StoreError) and "full" in str(error) and "chatd.sqlite" in str(error)
     with pytest.raises(StoreError):
         for number in range(1000):
-            await store.private.set(john, f"name {number}", b"x" * 10_000)
+            await store.private.set(john, {f"name {number}": b"x" * 10_000}, 10_000)
     assert (await everything(store, john))[1:] == before[1:], "reading goes on, nothing half is there"
     await limit(1_000_000)
     id = add(store, john, 300)
