@@ -224,8 +224,9 @@ class IAccountStore(Interface):
     def set_disabled(account_id: int, disabled: bool) -> Deferred[None]:
         """Allows or refuses log-in; an unknown account is no error."""
 
-    def touch(account_id: int, now: float) -> Deferred[None]:
-        """Notes the time of a log-in; an unknown account is no error."""
+    def touch(account_id: int, now: float) -> None:
+        """Notes the time of a log-in; an unknown account is no error. On the disk, and seen by `get`, within
+        seconds; by `list` at once."""
 
     def delete(account_id: int) -> Deferred[bool]:
         """Deletes the account and all that belongs to it. What is still appended for it is dropped.
@@ -374,8 +375,9 @@ class ILastStore(Interface):
     def get(account_id: int) -> Deferred[tuple[int, str] | None]:
         """stamp_ms and status."""
 
-    def set(account_id: int, stamp_ms: int, status: str) -> Deferred[None]:
-        """status: the text of its last presence, "" for none; an unknown account is no error."""
+    def set(account_id: int, stamp_ms: int, status: str) -> None:
+        """status: the text of its last presence, "" for none; an unknown account is no error. On the disk within
+        seconds."""
 
 
 class IAuthentication(Interface):

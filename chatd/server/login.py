@@ -242,8 +242,7 @@ class LogIn:
         now = self._streams.router.now()
         if now - account.state.get("touched", 0.0) >= _TOUCH_S:
             account.state["touched"] = now
-            self._streams.router.store.accounts.touch(account.id, now).addErrback(
-                lambda failure: log.failure("a log-in could not be noted", failure=failure))
+            self._streams.router.store.accounts.touch(account.id, now)
 
     # Resumption, XEP-0198 5
     def _resume(self, action: steps.Resume) -> None:

@@ -10,9 +10,9 @@ from zope.interface import implementer
 from chatd.core.accounts import AccountExists, AccountRow, LoadedAccount, Verifier
 from chatd.interfaces import IAccountStore
 from chatd.store.archive import Archive, load_prefs
-from chatd.store.batch import GroupCommit
 from chatd.store.blocking import load_blocked
 from chatd.store.database import Database
+from chatd.store.lazy import LazyWrites
 from chatd.store.roster import load_roster
 from chatd.store.session import Row, Session
 
@@ -29,10 +29,10 @@ TOUCH = "UPDATE account SET last_login_ms = ? WHERE id = ?"
 class Accounts:
     """See IAccountStore."""
 
-    def __init__(self, database: Database, batches: GroupCommit, archive: Archive, gone: set[int]) -> None:
+    def __init__(self, database: Database, lazily: LazyWrites, archive: Archive, gone: set[int]) -> None:
         """gone: told of each account that is deleted."""
         self._database = database
-        self._batches = batches
+        self._lazily = lazily
         self._archive = archive
         self._gone = gone
 
@@ -50,6 +50,7 @@ class Accounts:
 
     def list(self, domain: str | None = None) -> Deferred[list[AccountRow]]:
         """See IAccountStore."""
+        self._lazily.flush()
         return self._database.read(_list, domain)
 
     def set_verifiers(self, account_id: int, verifiers: Mapping[str, Verifier]) -> Deferred[None]:
@@ -60,9 +61,9 @@ class Accounts:
         """See IAccountStore."""
         return self._database.write(_set_disabled, account_id, disabled)
 
-    def touch(self, account_id: int, now: float) -> Deferred[None]:
+    def touch(self, account_id: int, now: float) -> None:
         """See IAccountStore."""
-        return self._batches.write("account", TOUCH, (round(now * 1000), account_id))
+        self._lazily.write("account", TOUCH, account_id, (round(now * 1000), account_id))
 
     def delete(self, account_id: int) -> Deferred[bool]:
         """See IAccountStore."""

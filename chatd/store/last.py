@@ -5,8 +5,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from chatd.interfaces import ILastStore
-from chatd.store.batch import GroupCommit
 from chatd.store.database import Database
+from chatd.store.lazy import LazyWrites
 from chatd.store.session import Session
 
 # Part of a batch, so it must not fail when the account is just gone.
@@ -21,17 +21,18 @@ SET = (
 class Last:
     """See ILastStore."""
 
-    def __init__(self, database: Database, batches: GroupCommit) -> None:
+    def __init__(self, database: Database, lazily: LazyWrites) -> None:
         self._database = database
-        self._batches = batches
+        self._lazily = lazily
 
     def get(self, account_id: int) -> Deferred[tuple[int, str] | None]:
         """See ILastStore."""
+        self._lazily.flush()
         return self._database.read(_get, account_id)
 
-    def set(self, account_id: int, stamp_ms: int, status: str) -> Deferred[None]:
+    def set(self, account_id: int, stamp_ms: int, status: str) -> None:
         """See ILastStore."""
-        return self._batches.write("last", SET, (account_id, stamp_ms, status, account_id))
+        self._lazily.write("last", SET, account_id, (account_id, stamp_ms, status, account_id))
 
 
 def _get(session: Session, account: int) -> tuple[int, str] | None:

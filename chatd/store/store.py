@@ -20,6 +20,7 @@ from chatd.store.errors import StoreError
 from chatd.store.ids import Ids
 from chatd.store.last import Last
 from chatd.store.late_index import LateIndex, enter_rows
+from chatd.store.lazy import LazyWrites
 from chatd.store.offline import Offline
 from chatd.store.private import Private
 from chatd.store.rooms import Rooms
@@ -110,6 +111,7 @@ class Store:
         """interval_s: how long a batch collects. last_id, last_seq: the highest id and row number given before."""
         self._database = database
         self._batches = GroupCommit(database, reactor, interval_s)
+        self._lazily = LazyWrites(self._batches, reactor)
         self._checkpointer = Checkpointer(database, reactor) if database.engine.wants_checkpoints else None
         if self._checkpointer is not None:
             self._batches.committed = self._checkpointer.wrote
@@ -119,13 +121,13 @@ class Store:
         late_index = LateIndex(self._batches, last_seq) if database.engine.late_index else None
         self.archive = Archive(database, self._batches, gone, late_index)
         self.offline = Offline(database, self._batches, gone)
-        self.accounts = Accounts(database, self._batches, self.archive, gone)
+        self.accounts = Accounts(database, self._lazily, self.archive, gone)
         self.rooms = Rooms(database, self.archive, gone)
         self.roster = Roster(database)
         self.blocking = Blocking(database)
         self.private = Private(database)
         self.vcard = VCard(database)
-        self.last = Last(database, self._batches)
+        self.last = Last(database, self._lazily)
         # The hot path calls these often: bound once instead of looked up through self each time.
         self.new_id = self._ids.new_id
         self.then = self._batches.then
@@ -146,6 +148,7 @@ class Store:
         return self._closing
 
     async def _close(self) -> None:
+        self._lazily.flush()
         await self._batches.close()
         if self._checkpointer is not None:
             self._checkpointer.close()

@@ -63,8 +63,7 @@ class Last(Module):
     def _closed(self, session: ISession) -> None:
         account = session.account
         if all(other is session for other in account.sessions.values()):
-            self.api.store.last.set(account.id, int(self.api.now() * 1000), "").addErrback(
-                lambda failure: _log.failure("last activity was not kept", failure=failure))
+            self.api.store.last.set(account.id, int(self.api.now() * 1000), "")
 
 
 def _refuse(request: Request) -> None:

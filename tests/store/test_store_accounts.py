@@ -117,6 +117,7 @@ async def fill(store, id):
     await store.private.set(id, {"ns name": b"<x/>"}, 9)
     await store.vcard.set(id, b"<vCard/>", "00")
     store.last.set(id, 1, "bye")
+    assert await store.last.get(id) == (1, "bye")
     await store.archive.set_prefs(id, ArchivePrefs("never"))
     for number in range(1, 1203):
         store.archive.append(id, store.new_id(number), "a@example.org", "", b"<message/>", number)

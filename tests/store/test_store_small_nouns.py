@@ -70,11 +70,11 @@ async def test_vcard(place):
 async def test_last(place):
     store, john, jane = await two(place)
     assert await store.last.get(john) is None
-    await store.last.set(john, 1_700_000_000_123, "gone fishing")
-    await store.last.set(john, 1_700_000_000_456, "")
+    store.last.set(john, 1_700_000_000_123, "gone fishing")
+    store.last.set(john, 1_700_000_000_456, "")
     assert await store.last.get(john) == (1_700_000_000_456, "")
     assert await store.last.get(jane) is None
-    await store.last.set(4711, 1, "")
+    store.last.set(4711, 1, "")
     assert await store.last.get(4711) is None, "no such account, and no error: it may just have been deleted"
 
 
@@ -83,12 +83,25 @@ async def test_a_read_sees_what_waits_in_a_batch(place):
     store = await place.open(commit_interval_ms=60_000)
     john = await store.accounts.create("john", "example.org", {}, 1.0)
     store.archive.append(john, store.new_id(1), "a@example.org", "", b"<message/>", 1)
-    writes = [store.last.set(john, 5, "bye"), store.accounts.touch(john, 7.0)]
+    store.last.set(john, 5, "bye")
+    store.accounts.touch(john, 7.0)
     assert await store.last.get(john) == (5, "bye")
-    assert (await store.accounts.get("john", "example.org")).last_login == 7.0
-    for write in writes:
-        await write
+    assert [row.last_login for row in await store.accounts.list()] == [7.0]
     assert not store.pending
+
+
+@pytest_twisted.ensureDeferred
+async def test_times_are_on_the_disk_after_a_close(place):
+    store = await place.open()
+    john = await store.accounts.create("john", "example.org", {}, 1.0)
+    store.last.set(john, 5, "bye")
+    store.accounts.touch(john, 7.0)
+    assert not store.pending, "they wait for others' batches"
+    await store.close()
+    again = await place.open()
+    if place.is_lasting:
+        assert (await again.accounts.get("john", "example.org")).last_login == 7.0
+        assert await again.last.get(john) == (5, "bye")
 
 
 @pytest_twisted.ensureDeferred
