@@ -18,7 +18,7 @@ from chatd.core.stanza import Stanza
 __all__ = ["ASK_EVERY", "QUEUE_BYTES", "StreamManagement", "parse_h"]
 
 #: An acknowledgement is asked for after so many stanzas; a timer asks for the rest (`may_ask`).
-ASK_EVERY: Final = 10
+ASK_EVERY: Final = 25
 #: Content of all the stanzas that may wait for an acknowledgement: 64 of the largest.
 QUEUE_BYTES: Final = 16 << 20
 _MODULO: Final = 1 << 32
