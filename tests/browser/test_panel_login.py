@@ -24,6 +24,9 @@ async def test_by_websocket(people: People) -> None:
     log = await alice.page.log()
     assert [url.partition("/")[2].rpartition("/")[2] for url in log["sockets"]] == ["xmpp-websocket"]
     assert not any("/http-bind" in url for url in log["requests"])
+    # OMEMO is left out cleanly: its library and what that looks for are not even asked for.
+    assert not any("omemo" in url or url.endswith(".wasm") for url in log["requests"])
+    assert not [url for url in log["requests"] if url.count("?")]
     assert await alice.page.text("#who") == f"alice@{DOMAIN}"
 
 
@@ -170,6 +173,17 @@ async def test_a_changed_password_asks_to_log_in_again(people: People) -> None:
     await gerda.page.see("#problem")
     assert await gerda.page.text("#problem") == "Log in again to go on."
     await gerda.log_in("Another-Horse 8")
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_account_switched_off_while_online(people: People) -> None:
+    people.expect("stream error|WebSocket|Websocket")
+    dora = await people.at_panel("dora")
+    await dora.log_in()
+    people.daemon.ctl("user", "disable", f"dora@{DOMAIN}")
+    await dora.page.see("#problem", 30)
+    assert await dora.page.text("#problem") == ("This account is switched off. Ask the people who run this server.")
+    assert await dora.page.eval("JSON.stringify(sessionStorage)") == "{}"
 
 
 @pytest_twisted.ensureDeferred

@@ -9,6 +9,7 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { TEXT } from './src/strings.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SRC = join(HERE, 'src');
@@ -74,9 +75,11 @@ mkdirSync(join(BUILDING, 'assets', 'panel'), { recursive: true });
 copy(CONVERSE, join(BUILDING, 'assets', 'converse'), (name) => !LEFT_OUT.some((pattern) => pattern.test(name)));
 copy(SRC, join(BUILDING, 'assets', 'panel'), (name) => name !== 'index.html');
 const places = { converse: seal('converse'), panel: seal('panel') };
-const page = readFileSync(join(SRC, 'index.html'), 'utf8').replace(/\{\{(\w+)\}\}/g, (_, name) => {
-    if (!(name in places)) throw new Error(`index.html asks for {{${name}}}, which the build does not know`);
-    return places[name];
+const known = { ...places, text: TEXT };
+const page = readFileSync(join(SRC, 'index.html'), 'utf8').replace(/\{\{([\w.]+)\}\}/g, (_, name) => {
+    const value = name.split('.').reduce((found, key) => found?.[key], known);
+    if (typeof value !== 'string') throw new Error(`index.html asks for {{${name}}}, which the build does not know`);
+    return value.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 });
 writeFileSync(join(BUILDING, 'index.html'), page);
 cpSync(join(SRC, 'favicon.svg'), join(BUILDING, 'favicon.svg'));

@@ -115,7 +115,7 @@ export function addContact(converse, _converse) {
                           <label class="form-label" for="chatd-add-jid">${words.address}</label>
                           <input id="chatd-add-jid" name="jid" type="text" inputmode="email" class="form-control"
                                  autocomplete="off" autocapitalize="none" spellcheck="false"
-                                 placeholder="name@example.org" .value=${this.state.get('jid') ?? ''} />
+                                 placeholder=${TEXT.login.example} .value=${this.state.get('jid') ?? ''} />
                       </div>`}
                 ${nameAndGroups(html, _converse.state.roster, 'chatd-add', this.state.get('nickname') ?? '')}
                 ${buttons(html, this, words.submit)}

@@ -190,7 +190,7 @@ export class Session {
         // The server has one condition for "not now", whatever the cause: after wrong passwords it means "too many".
         if (reason === 'temporary' && this.#refusals) reason = 'throttled';
         if (this.#attempt) this.#attempt.reject(new LogInError(reason));
-        else if (this.#isOpen) this.#report('ended', reason === 'unreachable' ? 'expired' : reason);
+        else if (this.#isOpen) this.#report('ended', ['unreachable', 'credentials'].includes(reason) ? 'expired' : reason);
         this.#isOpen = false; // a failed log-in may say it twice
     }
 

@@ -1,6 +1,20 @@
 // Every sentence of ours that a person reads in the log-in page and the panel. Converse.js has its own translations.
+// index.html takes what it shows from here when it is built.
 export const TEXT = {
+    page: {
+        title: 'Chat',
+        logOut: 'Log out',
+        welcome: 'Your chats',
+        welcomeText:
+            'Your contacts are in the box at the lower right. Choose one to write to them; several chats can stay open ' +
+            'side by side.',
+        noScript: 'The chat needs JavaScript. Allow it for this page and reload.',
+    },
     login: {
+        title: 'Log in to chat',
+        address: 'Address',
+        example: 'name@example.org',
+        password: 'Password',
         addressMissing: 'Enter your address.',
         addressInvalid: 'An address has a name and a domain: name@example.org.',
         passwordMissing: 'Enter your password.',
@@ -25,7 +39,6 @@ export const TEXT = {
         expired: 'Log in again to go on.',
     },
     loggedOut: 'You are logged out.',
-    noScript: 'The chat needs JavaScript. Allow it for this page and reload.',
     state: {
         reconnecting: 'Connection lost. Trying to connect again…',
         offline: 'This device is offline. The chat goes on as soon as it has a network.',
