@@ -1,0 +1,185 @@
+"""The settings of a room: XEP-0045 10.2 and 15.5.3, as a table of fields, and the data forms (XEP-0004) made of it.
+
+A room's config is a dictionary by `Field.key`; what is not in it has the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+from twisted.words.xish import domish
+
+from chatd.core import ns
+from chatd.core.errors import StanzaError
+from chatd.core.stanza import attribute, text
+
+__all__ = ["DEFAULTS", "FIELDS", "FORM_TYPE", "HISTORY_MOST", "Field", "features", "field_xml", "form_values",
+           "form_xml", "parse_config"]
+
+FORM_TYPE: Final = "http://jabber.org/protocol/muc#roomconfig"
+HISTORY_MOST: Final = 100
+"""Messages a room shows on entering, at most; its archive has the others."""
+_TEXT_MOST: Final = 1024
+
+
+@attrs.frozen
+class Field:
+    """One setting.  kind: the field type of XEP-0004.  choices: (value, label), of lists.  least, most: of numbers."""
+
+    key: str
+    var: str
+    kind: str
+    label: str
+    default: Any
+    choices: tuple[tuple[str, str], ...] = ()
+    least: int | None = None
+    most: int | None = None
+
+    def parse(self, values: list[str]) -> Any:
+        """The value that a form's field says; raises StanzaError not-acceptable, which names the field."""
+        if self.kind == "boolean":
+            return self._boolean(values)
+        if self.kind == "list-multi":
+            known = [value for value, _ in self.choices]
+            if not set(values) <= set(known):
+                raise self._wrong("is a choice of " + ", ".join(known))
+            return [value for value in known if value in values]
+        value = "\n".join(values) if self.kind == "text-multi" else (values[0].strip() if values else "")
+        if self.most is not None:
+            return self._number(value)
+        if self.choices and value not in [known for known, _ in self.choices]:
+            raise self._wrong("is one of " + ", ".join(known for known, _ in self.choices))
+        if len(value) > _TEXT_MOST:
+            raise self._wrong(f"has at most {_TEXT_MOST} characters")
+        return value
+
+    def _boolean(self, values: list[str]) -> bool:
+        if values and values[0].strip() in ("1", "true"):
+            return True
+        if not values or values[0].strip() in ("0", "false"):
+            return False
+        raise self._wrong("is true or false")
+
+    def _number(self, value: str) -> int:
+        if value in ("", "none"):
+            return 0
+        least, most = self.least or 0, self.most or 0
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):
+            raise self._wrong(f"is a number from {least} to {most}, or none")
+        return int(value)
+
+    def _wrong(self, right: str) -> StanzaError:
+        return StanzaError("not-acceptable", text=f"The setting {self.var} {right}.")
+
+    def words(self, value: Any) -> list[str]:
+        """The value as a form's texts."""
+        if self.kind == "boolean":
+            return ["1" if value else "0"]
+        if isinstance(value, (list, tuple)):
+            return [str(one) for one in value]
+        if self.most is not None and self.choices and not value:
+            return ["none"]
+        return [str(value)]
+
+
+_ROLES: Final = (("moderator", "Moderators"), ("participant", "Participants"), ("visitor", "Visitors"))
+_USERS: Final = (("10", "10"), ("20", "20"), ("30", "30"), ("50", "50"), ("100", "100"), ("200", "200"),
+                 ("500", "500"), ("none", "No limit"))
+
+FIELDS: Final = (
+    Field("name", "muc#roomconfig_roomname", "text-single", "Name of the room", ""),
+    Field("description", "muc#roomconfig_roomdesc", "text-single", "What the room is for", ""),
+    Field("language", "muc#roomconfig_lang", "text-single", "Language spoken", ""),
+    Field("persistent", "muc#roomconfig_persistentroom", "boolean", "Stays when everybody has left", True),
+    Field("public", "muc#roomconfig_publicroom", "boolean", "Is in the public list of rooms", True),
+    Field("members_only", "muc#roomconfig_membersonly", "boolean", "Only members may enter", False),
+    Field("moderated", "muc#roomconfig_moderatedroom", "boolean", "Visitors need to be given voice", False),
+    Field("protected", "muc#roomconfig_passwordprotectedroom", "boolean", "A password is needed to enter", False),
+    Field("password", "muc#roomconfig_roomsecret", "text-private", "The password", ""),
+    Field("max_users", "muc#roomconfig_maxusers", "list-single", "Occupants at most", 0, _USERS, 0, 10_000),
+    Field("whois", "muc#roomconfig_whois", "list-single", "Who sees the real addresses", "moderators",
+          (("moderators", "Moderators only"), ("anyone", "Everybody"))),
+    Field("invites", "muc#roomconfig_allowinvites", "boolean", "Occupants may invite others", True),
+    Field("change_subject", "muc#roomconfig_changesubject", "boolean", "Occupants may change the subject", False),
+    Field("private", "muc#roomconfig_allowpm", "list-single", "Who may send private messages", "anyone",
+          (("anyone", "Everybody"), ("participants", "Participants and moderators"), ("moderators", "Moderators"),
+           ("none", "Nobody"))),
+    Field("broadcast", "muc#roomconfig_presencebroadcast", "list-multi", "Whose presence is shown",
+          ["moderator", "participant", "visitor"], _ROLES),
+    Field("member_list", "muc#roomconfig_getmemberlist", "list-multi", "Who may read the lists of members",
+          ["moderator", "participant"], _ROLES),
+    Field("history", "muc#maxhistoryfetch", "text-single", "Messages shown on entering", 20, (), 0, HISTORY_MOST),
+    Field("archive", "muc#roomconfig_enablearchiving", "boolean", "Messages are kept in the room's archive", True),
+)
+DEFAULTS: Final[dict[str, Any]] = {field.key: field.default for field in FIELDS}
+_BY_VAR: Final = {field.var: field for field in FIELDS}
+
+#: key, feature when it is so, feature when not (XEP-0045 15.4)
+_FEATURES: Final = (
+    ("persistent", "muc_persistent", "muc_temporary"),
+    ("public", "muc_public", "muc_hidden"),
+    ("members_only", "muc_membersonly", "muc_open"),
+    ("moderated", "muc_moderated", "muc_unmoderated"),
+    ("protected", "muc_passwordprotected", "muc_unsecured"),
+)
+
+
+def features(config: Mapping[str, Any]) -> list[str]:
+    """What a room with this complete config says of itself in disco#info."""
+    found = [yes if config[key] else no for key, yes, no in _FEATURES]
+    found.append("muc_nonanonymous" if config["whois"] == "anyone" else "muc_semianonymous")
+    return found
+
+
+def field_xml(var: str, values: Iterable[str], kind: str = "", label: str = "",
+              choices: Iterable[tuple[str, str]] = ()) -> str:
+    """One <field/> of a data form."""
+    head = f'<field var="{attribute(var)}"' + (f' type="{kind}"' if kind else "") + (
+        f' label="{attribute(label)}"' if label else "")
+    body = "".join(f"<value>{text(value)}</value>" for value in values)
+    options = "".join(f'<option label="{attribute(name)}"><value>{text(value)}</value></option>'
+                      for value, name in choices)
+    return f"{head}>{body}{options}</field>"
+
+
+def form_xml(config: Mapping[str, Any], title: str) -> str:
+    """The form of all settings with their present values."""
+    parts = [f'<x xmlns="{ns.DATA}" type="form"><title>{text(title)}</title>',
+             field_xml("FORM_TYPE", [FORM_TYPE], "hidden")]
+    for field in FIELDS:
+        words = field.words(config[field.key])
+        choices = field.choices
+        if field.kind == "list-single" and words[0] not in [value for value, _ in choices]:
+            choices = ((words[0], words[0]), *choices)
+        parts.append(field_xml(field.var, words, field.kind, field.label, choices))
+    parts.append("</x>")
+    return "".join(parts)
+
+
+def form_values(form: domish.Element, form_type: str) -> dict[str, list[str]]:
+    """The values of a submitted form by var, without FORM_TYPE; StanzaError bad-request where it is another form."""
+    found: dict[str, list[str]] = {}
+    for field in form.elements():
+        if field.uri == ns.DATA and field.name == "field" and field.getAttribute("var"):
+            found[field["var"]] = [str(value) for value in field.elements() if value.name == "value"]
+    if found and found.pop("FORM_TYPE", [form_type]) != [form_type]:
+        raise StanzaError("bad-request", text=f"The form's FORM_TYPE is to be {form_type}.")
+    return found
+
+
+def parse_config(form: domish.Element, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The complete config after this submitted form; fields it leaves out stay (XEP-0045 10.2).
+
+    Raises StanzaError not-acceptable for a value that cannot be, or a password room without a password;
+    fields nobody knows are passed over.
+    """
+    new = dict(config)
+    for var, values in form_values(form, FORM_TYPE).items():
+        field = _BY_VAR.get(var)
+        if field is not None:
+            new[field.key] = field.parse(values)
+    if new["protected"] and not new["password"]:
+        raise StanzaError("not-acceptable", text="A room that asks for a password needs one.")
+    return new

@@ -1,0 +1,254 @@
+"""A room in memory: settings, standings, who is in it, and how presence and messages get to them.
+
+An occupant is one person under one nickname, with a seat for each client in which she entered with it (XEP-0045
+7.2.8 leaves that to the service): a panel in two tabs and a phone are one occupant.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from chatd.core import ns
+from chatd.core.jid import JID
+from chatd.core.muc import Affiliate, RoomRow, affiliation_rank
+from chatd.core.muc_config import DEFAULTS
+from chatd.core.stanza import Stanza, attribute, text
+from chatd.interfaces import ISession
+
+if TYPE_CHECKING:
+    from chatd.xep.muc.service import Conference
+
+__all__ = ["OCCUPANT_ID", "Occupant", "Room", "Seat", "item_xml", "user_xml"]
+
+OCCUPANT_ID: Final = "urn:xmpp:occupant-id:0"
+_ID_NAME: Final = f"{OCCUPANT_ID} occupant-id"
+_USER_NAME: Final = f"{ns.MUC_USER} x"
+
+
+@attrs.define(eq=False)
+class Seat:
+    """One client in a room: its full address, its session here (None: on another server), what it last showed."""
+
+    full: str
+    session: ISession | None
+    presence: Stanza
+
+
+@attrs.define(eq=False)
+class Occupant:
+    """Who is in a room: `address` is room@service/nick, `jid` the real bare address.
+
+    mark: the occupant-id element (XEP-0421).  asked: iqs passed on for this occupant, by the id they were given.
+    """
+
+    nick: str
+    address: str
+    jid: str
+    role: str
+    mark: bytes
+    seats: dict[str, Seat] = attrs.field(factory=dict)
+    asked: OrderedDict[str, tuple[str, str]] = attrs.field(factory=OrderedDict)
+
+    @property
+    def shown(self) -> Stanza:
+        """The presence that the others see: that of the seat taken or changed last."""
+        return next(reversed(self.seats.values())).presence
+
+
+class Room:
+    """One room.  queue: stanzas that wait until what is being worked off has come back from the store, or None.
+
+    locked: made but not configured yet (XEP-0045 10.1.1).  history: (id, stamp_ms, stanza), None: not read yet.
+    """
+
+    def __init__(self, service: Conference, row: RoomRow, locked: bool = False) -> None:
+        self.service = service
+        self.id = row.id
+        self.jid = JID.of(row.local, row.domain)
+        self.bare = self.jid.bare
+        self.secret = row.secret
+        self.config: dict[str, Any] = {**DEFAULTS, **row.config, "persistent": row.persistent}
+        self.subject, self.subject_nick, self.subject_ms = row.subject, row.subject_nick, row.subject_ms
+        self.hats = row.hats
+        self.vcard = row.vcard
+        self.affiliates = {one.jid: one for one in row.affiliates}
+        self.locked = locked
+        self.occupants: dict[str, Occupant] = {}
+        self.seats: dict[str, Occupant] = {}
+        self.history: deque[tuple[int, int, Stanza]] | None = None
+        self.queue: deque[tuple[Stanza, JID, JID]] | None = None
+        self.is_gone = False
+
+    # -- standings
+    def affiliation(self, bare: str) -> str:
+        """The lasting standing of a bare address."""
+        found = self.affiliates.get(bare)
+        return found.affiliation if found is not None else "none"
+
+    def is_at_least(self, bare: str, affiliation: str) -> bool:
+        """Is the standing of this address that or higher?"""
+        return affiliation_rank[self.affiliation(bare)] >= affiliation_rank[affiliation]
+
+    def affiliated(self, affiliation: str) -> list[Affiliate]:
+        """Everybody of this standing."""
+        return [one for one in self.affiliates.values() if one.affiliation == affiliation]
+
+    def keep(self, affiliates: Iterable[Affiliate]) -> None:
+        """Puts standings into memory, after the store has them."""
+        for one in affiliates:
+            if one.is_empty:
+                self.affiliates.pop(one.jid, None)
+            else:
+                self.affiliates[one.jid] = one
+
+    def mark_of(self, bare: str) -> bytes:
+        """The occupant-id element of a person here: cannot be guessed, and is another one in every room (0421 4)."""
+        digest = hmac.digest(self.secret, bare.encode(), hashlib.sha256)
+        code = base64.urlsafe_b64encode(digest)[:32].decode()
+        return f'<occupant-id xmlns="{OCCUPANT_ID}" id="{code}"/>'.encode()
+
+    def sees_addresses(self, occupant: Occupant) -> bool:
+        """May this occupant see the others' real addresses?"""
+        return bool(self.config["whois"] == "anyone") or occupant.role == "moderator"
+
+    def find_by_jid(self, bare: str) -> list[Occupant]:
+        """All occupants that are this person."""
+        return [one for one in self.occupants.values() if one.jid == bare]
+
+    # -- sending
+    def everyone(self) -> Iterator[tuple[Occupant, Seat]]:
+        """Each seat of each occupant."""
+        for occupant in self.occupants.values():
+            for seat in occupant.seats.values():
+                yield occupant, seat
+
+    def send(self, deliveries: list[tuple[Seat, Stanza]]) -> None:
+        """Hands these out, after everything written before is in the store."""
+        self.service.then(self._deliver, deliveries)
+
+    def _deliver(self, error: Exception | None, deliveries: list[tuple[Seat, Stanza]]) -> None:
+        for seat, stanza in deliveries:
+            self.service.hand(seat, stanza)
+
+    def announce(self, stanza: Stanza) -> None:
+        """The same stanza, which has no `to`, for everybody."""
+        self.send([(seat, stanza.addressed(seat.full)) for _, seat in self.everyone()])
+
+    def tell(self, *codes: int) -> None:
+        """A message of the room itself with status codes."""
+        stanza = Stanza("message", {"from": self.bare, "type": "groupchat"}, user_xml("", codes).encode(),
+                        (_USER_NAME,))
+        self.announce(stanza)
+
+    # -- presence
+    def presence(self, occupant: Occupant, item: str, codes: Iterable[int] = (), gone: bool = False,
+                 shown: Stanza | None = None, also: str = "") -> Stanza:
+        """An occupant's presence as the room tells it; item: what `item_xml` gave; also: further XML beside it."""
+        attributes = {"from": occupant.address}
+        if gone:
+            attributes["type"] = "unavailable"
+        inner = shown.inner if shown is not None else b""
+        children = shown.children if shown is not None else ()
+        if shown is not None and "xml:lang" in shown.attrs:
+            attributes["xml:lang"] = shown.attrs["xml:lang"]
+        hats = b"" if gone else self.hats_of(occupant.jid)
+        inner += user_xml(item + also, codes).encode() + occupant.mark + hats
+        return Stanza("presence", attributes, inner, (*children, _USER_NAME, _ID_NAME))
+
+    def show(self, occupant: Occupant, codes: Iterable[int] = (), joined: Seat | None = None,
+             joined_codes: Iterable[int] = (), reason: str = "", actor: str = "") -> None:
+        """Tells everybody what an occupant is now.  joined: the seat just taken, which gets further codes."""
+        affiliation = self.affiliation(occupant.jid)
+        real = next(reversed(occupant.seats))
+        made: dict[tuple[bool, bool, bool], Stanza] = {}
+        deliveries = []
+        hidden = occupant.role not in self.config["broadcast"]
+        for other, seat in self.everyone():
+            is_self = other is occupant
+            if hidden and not is_self:
+                continue
+            key = (self.sees_addresses(other), is_self, seat is joined)
+            stanza = made.get(key)
+            if stanza is None:
+                item = item_xml(affiliation, occupant.role, real if key[0] else "", reason=reason, actor=actor)
+                told = [*codes, *(joined_codes if key[2] else ()), *((110,) if is_self else ())]
+                stanza = made[key] = self.presence(occupant, item, told, shown=occupant.shown)
+            if seat is not joined:
+                deliveries.append((seat, stanza.addressed(seat.full)))
+            else:
+                last = (seat, stanza.addressed(seat.full))
+        if joined is not None:
+            deliveries.append(last)
+        self.send(deliveries)
+
+    def show_gone(self, occupant: Occupant, codes: Iterable[int] = (), reason: str = "", actor: str = "",
+                  nick: str = "", shown: Stanza | None = None, also: str = "", role: str = "none",
+                  seats: Iterable[Seat] | None = None) -> None:
+        """Tells everybody that this nickname is not there any more.
+
+        nick: the new one, of somebody who changed it.  also: a <destroy/>.  seats: only these are told.
+        """
+        affiliation = self.affiliation(occupant.jid)
+        real = next(iter(occupant.seats), occupant.jid)
+        hidden = occupant.role not in self.config["broadcast"]
+        wanted = None if seats is None else {seat.full for seat in seats}
+        made: dict[tuple[bool, bool], Stanza] = {}
+        deliveries = []
+        for other, seat in self.everyone():
+            is_self = other is occupant
+            if (hidden and not is_self) or (wanted is not None and seat.full not in wanted):
+                continue
+            key = (self.sees_addresses(other), is_self)
+            stanza = made.get(key)
+            if stanza is None:
+                item = item_xml(affiliation, role, real if key[0] else "", nick=nick, reason=reason, actor=actor)
+                told = [*codes, *((110,) if is_self else ())]
+                stanza = made[key] = self.presence(occupant, item, told, gone=True, shown=shown, also=also)
+            deliveries.append((seat, stanza.addressed(seat.full)))
+        self.send(deliveries)
+
+    def remove(self, occupant: Occupant) -> None:
+        """Takes an occupant with all seats out of memory."""
+        for full in occupant.seats:
+            self.seats.pop(full, None)
+        if self.occupants.get(occupant.nick) is occupant:
+            del self.occupants[occupant.nick]
+
+    def expel(self, occupant: Occupant, *codes: int, reason: str = "", actor: str = "") -> None:
+        """Puts an occupant out and says why: 301 banned, 307 kicked, 321 no member any more, 322 members only."""
+        self.show_gone(occupant, codes, reason, actor)
+        self.remove(occupant)
+
+    # -- hats, XEP-0317
+    def hats_of(self, bare: str) -> bytes:
+        """The <hats/> this person wears, or nothing."""
+        worn = [(uri, hat) for uri, hat in self.hats.items() if bare in hat["worn"]]
+        if not worn:
+            return b""
+        inner = "".join(f'<hat uri="{attribute(uri)}" title="{attribute(hat["title"])}"'
+                        + (f' hue="{attribute(hat["hue"])}"' if hat.get("hue") else "") + "/>" for uri, hat in worn)
+        return f'<hats xmlns="urn:xmpp:hats:0">{inner}</hats>'.encode()
+
+
+def user_xml(inner: str, codes: Iterable[int] = ()) -> str:
+    """The <x/> of muc#user with its status codes."""
+    told = "".join(f'<status code="{code}"/>' for code in codes)
+    return f'<x xmlns="{ns.MUC_USER}">{inner}{told}</x>'
+
+
+def item_xml(affiliation: str, role: str, jid: str = "", nick: str = "", reason: str = "", actor: str = "") -> str:
+    """The <item/> of muc#user and muc#admin."""
+    head = f'<item affiliation="{affiliation}" role="{role}"'
+    for key, value in (("jid", jid), ("nick", nick)):
+        if value:
+            head += f' {key}="{attribute(value)}"'
+    inner = (f'<actor nick="{attribute(actor)}"/>' if actor else "") + (f"<reason>{text(reason)}</reason>" if reason
+                                                                       else "")
+    return f"{head}>{inner}</item>" if inner else f"{head}/>"
