@@ -84,7 +84,7 @@ async def test_add_contact_explains_what_is_wrong(people: People) -> None:
         assert await alice.page.focused() == "chatd-add-jid"
     await alice.page.key("Escape")
     await alice.page.gone("converse-add-contact-modal")
-    assert await alice.page.eval("!!document.activeElement.closest('.dropdown--contacts, .chatd-empty')")
+    await alice.page.until("!!document.activeElement.closest('.dropdown--contacts, .chatd-empty')")
 
 
 @pytest_twisted.ensureDeferred
