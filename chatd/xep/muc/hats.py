@@ -1,7 +1,7 @@
 """Hats, XEP-0317: titles that admins give, shown in presence.
 
-They are made, given, taken and listed by ad-hoc commands (XEP-0050), of which the room
-knows no others.  Each command is done in one step where the form comes with it, in two where its form is asked for first.
+They are made, given, taken and listed by ad-hoc commands (XEP-0050), of which the room knows no others.  Each command
+is done in one step where the form comes with it, in two where its form is asked for first.
 """
 
 from __future__ import annotations
