@@ -118,7 +118,8 @@ def test_one_who_does_not_read(daemon: Daemon, health: Health, person: str) -> N
             again.acknowledge()
             assert again.ping().get("type") == "result"
         print(f"\nmemory +{grown >> 10} KiB while it waited")
-        assert grown < 96 << 20
+        # In the worst moment some six copies of the 12 MiB: received, archived twice, queued, on their way out.
+        assert grown < 160 << 20
     finally:
         for raw in (*senders, deaf):
             raw.close()
