@@ -63,7 +63,14 @@ class Client:
                 break
             except TimeoutError:
                 continue
-        keys = await asyncio.wait_for(self.dtls.connect("sha-256 " + fingerprint, setup, lambda: None), 30)
+        shaking = asyncio.ensure_future(self.dtls.connect("sha-256 " + fingerprint, setup, lambda: None))
+        for _ in range(100):
+            # libnice wants further checks if the first came before it knew our candidate.
+            done, _pending = await asyncio.wait([shaking], timeout=0.3)
+            if done:
+                break
+            self.check()
+        keys = shaking.result() if shaking.done() else None
         if keys is None:
             raise RuntimeError("no DTLS with the server")
         self.outbound, self.inbound = Outbound(keys), Inbound(keys)
@@ -90,7 +97,7 @@ class Client:
                 self.dtls.received(bytes(view[at:at + size]))
             elif view[at + 1] == 1 and first == 1:
                 self.answered.set()
-            elif first == 0:
+            elif first == 0 and self.remote[1]:
                 # A server that is no lite agent checks us as well.
                 request = stun.parse(bytes(view[at:at + size]))
                 if request is not None:

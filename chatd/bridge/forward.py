@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatd.bridge import codecs, layers, rtcp, rtp
-from chatd.bridge.incoming import Layer, Profile
+from chatd.bridge.incoming import Layer, Profile, move_numbers
 from chatd.bridge.layers import HIGH, NONE, Size
 from chatd.bridge.packetmap import PacketMap, Segment
 from chatd.bridge.speakers import LevelMeter
@@ -255,6 +255,21 @@ class Subscription:
         """Whether the line is what keeps a better layer away."""
         return not self.is_paused and self.allowed < self.wanted
 
+    @property
+    def rank(self) -> int:
+        """The rank that is sent now, layers.NONE for nothing."""
+        if self.layer is None:
+            return NONE
+        return min(self.max_spatial, max(self.layer.rates, default=0)) if self.publication.is_layered else self.layer.rank
+
+    def rate(self, now: float) -> float:
+        """Bits a second that are sent now."""
+        if self.layer is None:
+            return 0.0
+        if self.publication.is_layered:
+            return sum(rate.value(now) for spatial, rate in self.layer.rates.items() if spatial <= self.max_spatial)
+        return self.layer.rate.value(now)
+
     def counted(self) -> tuple[int, int]:
         """Packets and payload octets sent so far, as sender reports count them."""
         if self.layer is None:
@@ -395,9 +410,7 @@ class Subscription:
 
     def _sort(self, force: bool = False) -> None:
         """Whether the hot path can serve this subscription; see incoming.py."""
-        segment = self.segment
-        plain = (self.handle is not None and self.name is not None and not self._announce and not segment.picture_delta
-                 and not segment.tl0_delta and self.max_temporal == 7 and self.max_spatial == 7 and self._next_spatial == 7)
+        plain = (self.handle is not None and self.name is not None and not self._announce and self.max_temporal == 7 and self.max_spatial == 7 and self._next_spatial == 7)
         if plain != self.is_plain or force:
             self.is_plain = plain
             if self.layer is not None:
@@ -407,8 +420,6 @@ class Subscription:
         """The packet is not for this subscription: what follows moves up."""
         if self.map.leave_out(sequence, next_picture) and self.map.now is not None:
             self.segment = self.map.now
-            if self.is_plain and self.segment.picture_delta:
-                self._sort()
 
     def send(self, packet: rtp.Packet, carried: list[tuple[str, bytes]] | None, send_time: bytes) -> None:
         """Everything but the ordinary case of `Layer._fan_out`."""
@@ -512,13 +523,5 @@ def rewrite(payload: bytes, found: codecs.Description, segment: Segment) -> byte
     if found.picture_id is None and found.tl0 is None or not (segment.picture_delta or segment.tl0_delta):
         return payload
     changed = bytearray(payload)
-    if found.picture_id is not None:
-        picture, at = found.picture_id + segment.picture_delta, found.picture_at
-        if found.picture_wide:
-            changed[at] = 0x80 | picture >> 8 & 0x7F
-            changed[at + 1] = picture & 0xFF
-        else:
-            changed[at] = picture & 0x7F
-    if found.tl0 is not None:
-        changed[found.tl0_at] = found.tl0 + segment.tl0_delta & 0xFF
+    move_numbers(changed, 0, found, segment)
     return bytes(changed)

@@ -8,11 +8,12 @@ Python attribute costs 2 % of a packet: it works on plain lists and local names,
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatd.bridge import codecs, rtp
 from chatd.bridge.layers import Rate
 from chatd.bridge.packetcache import PacketCache
+from chatd.bridge.packetmap import Segment
 from chatd.bridge.reception import Reception
 from chatd.bridge.rtcp import SenderReport
 from chatd.bridge.sendmmsg import SLOTS, Outbox
@@ -34,6 +35,19 @@ def packer(size: int) -> struct.Struct:
     if made is None:
         made = _packers[size] = struct.Struct("!BBHII%ds" % size)
     return made
+
+
+def move_numbers(buffer: bytearray, start: int, found: codecs.Description, segment: Segment) -> None:
+    """Move VP8's picture id and TL0PICIDX by the segment's offsets, in a payload that begins at `start`."""
+    if found.picture_id is not None:
+        picture, at = found.picture_id + segment.picture_delta, start + found.picture_at
+        if found.picture_wide:
+            buffer[at] = 0x80 | picture >> 8 & 0x7F
+            buffer[at + 1] = picture & 0xFF
+        else:
+            buffer[at] = picture & 0x7F
+    if found.tl0 is not None:
+        buffer[start + found.tl0_at] = found.tl0 + segment.tl0_delta & 0xFF
 
 
 class Profile:
@@ -89,7 +103,7 @@ class Layer:
         self.is_video = publication.kind == "video"
         self._describe = codecs.DESCRIBE[publication.codec]
         self.cache = PacketCache(1024 if self.is_video else 128)
-        self.reception = Reception(publication.clock_hz)
+        self.reception = Reception(publication.clock_hz, asks=self.is_video)
         self.rate = Rate()
         # Spatial layer -> its rate, for codecs that put several into one stream.
         self.rates: dict[int, Rate] = {}
@@ -104,7 +118,7 @@ class Layer:
         self.timestamp = 0
         self.width = self.height = 0
         self.passed_on: list[tuple[int, str]] = []
-        self._groups: list[tuple[Profile, list[Subscription]]] = []
+        self._groups: list[tuple[Profile, list[Subscription], bool]] = []
         self._careful: list[Subscription] = []
         self._keyframe_at = -10.0
         self._keyframe_wanted = False
@@ -183,7 +197,8 @@ class Layer:
         outbox = self.outbox
         buffers, memory, lengths, headers = outbox.buffers, outbox.memory, outbox.lengths, outbox.headers
         i = outbox.used
-        for profile, group in self._groups:
+        found: Any = packet.described
+        for profile, group, is_moved in self._groups:
             tail = profile.prepare(payload, carried, send_time)
             first, size = profile.first_byte, len(tail) + 12
             pack_into = packer(size - 12).pack_into
@@ -196,6 +211,8 @@ class Layer:
                     continue
                 pack_into(buffers[i], 0, first, mark | subscription.payload_type, sequence + segment.delta & 0xFFFF,
                           timestamp + segment.timestamp_delta & 0xFFFFFFFF, subscription.ssrc, tail)
+                if is_moved:
+                    move_numbers(buffers[i], size - len(payload), found, segment)
                 length = lengths[i]
                 length[0] = size
                 if protect(subscription.handle, memory[i], length):
@@ -221,14 +238,15 @@ class Layer:
 
     def regroup(self) -> None:
         """To be called after a subscription came, went or changed what it needs."""
-        groups: dict[int, tuple[Profile, list[Subscription]]] = {}
+        groups: dict[tuple[int, bool], tuple[Profile, list[Subscription], bool]] = {}
         self._careful = []
         for subscription in self.subscriptions:
             if not subscription.is_plain:
                 self._careful.append(subscription)
                 continue
-            profile = subscription.profile
-            groups.setdefault(id(profile), (profile, []))[1].append(subscription)
+            profile, segment = subscription.profile, subscription.segment
+            is_moved = bool(segment.picture_delta or segment.tl0_delta)
+            groups.setdefault((id(profile), is_moved), (profile, [], is_moved))[1].append(subscription)
         self._groups = list(groups.values())
 
     def is_live(self, now: float) -> bool:

@@ -348,7 +348,7 @@ class Port:
             turn = (self._ticks + i) % 50
             if not turn % 10:
                 transport.look_after_layers(now)
-                transport.share_line(now)
+                transport.line.share(now)
             if not turn:
                 transport.every_second(now)
 

@@ -18,16 +18,17 @@ MOST_TRIES = 10
 
 
 class Reception:
-    """Statistics of one SSRC; `clock_hz` is its RTP clock.
+    """Statistics of one SSRC; `clock_hz` is its RTP clock, `asks`: whether what is missing will be asked for, so is to be kept.
 
     `highest` is unwrapped (beyond 16 bits), -1 before the first packet.
     """
 
     __slots__ = ("clock_hz", "base", "highest", "received", "octets", "jitter", "missing", "recovered", "_transit",
-                 "_expected_before", "_received_before")
+                 "_expected_before", "_received_before", "_asks")
 
-    def __init__(self, clock_hz: int) -> None:
+    def __init__(self, clock_hz: int, asks: bool = True) -> None:
         self.clock_hz = clock_hz
+        self._asks = asks
         self.base = 0
         self.highest = -1
         self.received = 0
@@ -55,7 +56,7 @@ class Reception:
                 if step > LARGEST_JUMP:
                     self._restart(sequence)
                     return -1
-                if step <= MOST_MISSING:
+                if self._asks and step + len(self.missing) <= MOST_MISSING:
                     for number in range(self.highest + 1, self.highest + step):
                         self.missing[number] = [now, now + FIRST_NACK_S, 0]
             self.highest += step

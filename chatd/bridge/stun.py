@@ -104,7 +104,9 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 def xor_address(host: str, port: int, transaction: bytes) -> bytes:
     """The value of XOR-MAPPED-ADDRESS (RFC 8489 section 14.2); `host` is a numeric IPv4 or IPv6 address."""
-    packed = ipaddress.ip_address(host.partition("%")[0]).packed
+    address = ipaddress.ip_address(host.partition("%")[0])
+    # A socket that serves both families shows IPv4 peers as ::ffff:a.b.c.d; the peer wants to see what it is.
+    packed = (getattr(address, "ipv4_mapped", None) or address).packed
     pad = struct.pack("!I", COOKIE) + transaction
     mixed = bytes(a ^ b for a, b in zip(packed, pad, strict=False))
     return struct.pack("!BBH", 0, 1 if len(packed) == 4 else 2, port ^ (COOKIE >> 16)) + mixed

@@ -26,11 +26,11 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chatd.bridge import codecs, layers, rtcp, rtp, stun
+from chatd.bridge import codecs, rtcp, rtp, stun
 from chatd.bridge.dtls import Channels, Dtls
-from chatd.bridge.estimator import Estimator, Prober
 from chatd.bridge.forward import Publication, Subscription
 from chatd.bridge.incoming import Layer
+from chatd.bridge.line import Line
 from chatd.bridge.quality import quality
 from chatd.bridge.sendmmsg import Address
 from chatd.bridge.srtp import Inbound, Outbound
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 30.0
 CONSENT_S = 30.0
-# Arrival times kept for one feedback message; a flood beyond them is dropped from feedback only.
+# Numbers around the first that one feedback message may tell of.
 MOST_ARRIVALS = 2000
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ class Transport:
         self.profile = port.profile({})
         self.inbound: Inbound | None = None
         self.outbound: Outbound | None = None
-        self.estimator = Estimator()
         self.subscriptions: dict[int, Subscription] = {}
+        self.line = Line(self.subscriptions)
         self._extensions: dict[int, str] = {}
         self._feedback_id = self._mid_id = self._rid_id = self._repaired_id = self._level_id = 0
         self._publications: dict[str, Publication] = {}
@@ -74,11 +74,9 @@ class Transport:
         self._repairs: dict[int, Layer] = {}
         self._announced_rtx: dict[int, int] = {}
         self._arrivals: dict[int, float] = {}
-        self._arrived = -1
+        self._arrived = self._first_arrived = -1
         self._feedback_ssrc = 0
         self._feedback_count = 0
-        self._prober = Prober()
-        self._sending: dict[int, tuple[int, float]] = {}
         self._on_state: Callable[[str], None] = lambda state: None
         self._on_data: Callable[[str, bytes], None] = lambda label, data: None
         self._dtls = Dtls(self._send_dtls, port.certificate)
@@ -156,12 +154,12 @@ class Transport:
     def quality(self) -> int:
         """The connection quality of this participant, both ways (quality.EXCELLENT, GOOD, POOR)."""
         now = self.port.now()
-        loss, jitter = self.estimator.loss, 0.0
+        loss, jitter = self.line.estimator.loss, 0.0
         for layer in self._layers.values():
             if layer.is_live(now):
                 jitter = max(jitter, layer.reception.jitter / layer.reception.clock_hz)
         is_limited = any(s.is_limited for s in self.subscriptions.values())
-        return quality(max(loss, self._loss_up()), self.estimator.round_trip_s, jitter, is_limited)
+        return quality(max(loss, self._loss_up()), self.line.estimator.round_trip_s, jitter, is_limited)
 
     def close(self) -> None:
         """End it at once; the peer is told by DTLS. No callback follows."""
@@ -290,10 +288,12 @@ class Transport:
 
     def _arrived_at(self, number: int, ssrc: int, now: float) -> None:
         number = rtp.unwrap(number, self._arrived) if self._arrived >= 0 else number + 0x10000
-        if self._arrived >= 0 and abs(number - self._arrived) > MOST_ARRIVALS:
-            self._arrivals.clear()
-        if len(self._arrivals) < MOST_ARRIVALS:
-            self._arrivals[number] = now
+        arrivals = self._arrivals
+        if not arrivals or abs(number - self._first_arrived) > MOST_ARRIVALS:
+            # A feedback message spans few numbers, however wildly a peer counts.
+            arrivals.clear()
+            self._first_arrived = number
+        arrivals[number] = now
         self._arrived = number
         self._feedback_ssrc = ssrc
         self.port.arrived.add(self)
@@ -380,9 +380,9 @@ class Transport:
             if isinstance(item, rtcp.SenderReport):
                 if (layer := self._layers.get(item.ssrc)) is not None:
                     layer.reported(item, now)
-                self._blocks(item.blocks, now)
+                self.line.reported(item.blocks, now)
             elif isinstance(item, rtcp.ReceiverReport):
-                self._blocks(item.blocks, now)
+                self.line.reported(item.blocks, now)
             elif isinstance(item, rtcp.Nack):
                 if (subscription := self.subscriptions.get(item.media)) is not None:
                     subscription.resend(item.sequences, now)
@@ -390,25 +390,7 @@ class Transport:
                 if (subscription := self.subscriptions.get(item.media)) is not None:
                     subscription.request_keyframe()
             elif isinstance(item, rtcp.Remb):
-                self.estimator.remb(item.bitrate, now)
-
-    def _blocks(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
-        worst, total, weight = 0.0, 0.0, 0.0
-        for block in blocks:
-            subscription = self.subscriptions.get(block.ssrc)
-            if subscription is None:
-                continue
-            trip = subscription.round_trip(block, now)
-            if trip is not None:
-                self.estimator.round_trip_s += 0.2 * (min(trip, 5.0) - self.estimator.round_trip_s)
-            rate = subscription.layer.rate.value(now) if subscription.layer is not None else 0.0
-            worst = max(worst, block.fraction / 256)
-            total += rate * block.fraction / 256
-            weight += rate
-        if weight:
-            self.estimator.reported(total / weight, self._sent_rate(now), now)
-        elif worst:
-            self.estimator.loss = 0.7 * self.estimator.loss + 0.3 * worst
+                self.line.remb(item, now)
 
     def send_rtp(self, packet: bytes) -> bool:
         """Seal and send one RTP packet; False if that cannot be."""
@@ -428,7 +410,7 @@ class Transport:
             if sealed is not None:
                 self.path.send(sealed)
 
-    # -- subscriptions and the line to this peer
+    # -- subscriptions
 
     def subscribe(self, subscription: Subscription) -> None:
         """A subscription of this peer has been made."""
@@ -438,50 +420,9 @@ class Transport:
         """It has ended."""
         self.subscriptions.pop(subscription.ssrc, None)
 
-    def _sent_rate(self, now: float) -> float:
-        return sum(s.layer.rate.value(now) for s in self.subscriptions.values() if s.layer is not None)
-
     def _loss_up(self) -> float:
         lost = sum(max(0, layer.reception.lost) for layer in self._layers.values())
         return min(1.0, lost / max(1, sum(layer.reception.received for layer in self._layers.values()) + lost))
-
-    def share_line(self, now: float) -> None:
-        """Every 200 ms: decide which layers the line to this peer takes, and probe for more."""
-        video = [s for s in self.subscriptions.values() if s.publication.kind == "video" and not s.is_paused]
-        if not video or self.state != "connected":
-            return
-        available = self.estimator.available(now)
-        if available is None:
-            for subscription in video:
-                subscription.allow(layers.HIGH, now)
-            return
-        sound = sum(s.layer.rate.value(now) for s in self.subscriptions.values()
-                    if s.layer is not None and s.publication.kind == "audio")
-        demands = []
-        for s in video:
-            current = s.layer.rank if s.layer is not None else layers.NONE
-            demands.append(layers.Demand(s.publication.costs(now), s.wanted, current, s.publication.is_screen))
-        granted = layers.allocate(available - sound, demands)
-        missing = 0.0
-        for subscription, demand, rank in zip(video, demands, granted, strict=True):
-            top = max((r for r, _ in demand.costs if r <= demand.wanted), default=layers.NONE)
-            if demand.costs and rank < top:
-                subscription.allow(rank, now)
-                costs = dict(demand.costs)
-                following = min(r for r, _ in demand.costs if r > rank)
-                step = costs[following] - costs.get(rank, 0)
-                missing = min(missing or step, step)
-            else:
-                subscription.allow(layers.HIGH, now)
-        sending = self._sent_rate(now)
-        goal = (sending + missing) * 1.2 if missing else 0.0
-        padding = self._prober.rate(goal, sending, available, self.estimator.loss, now)
-        if padding:
-            octets = int(padding * 0.2 / 8)
-            for subscription in video:
-                octets -= subscription.pad(octets, now)
-                if octets <= 0:
-                    break
 
     # -- timers, called by the port
 
@@ -494,7 +435,7 @@ class Transport:
 
     def ask_missing(self, layer: Layer, now: float) -> None:
         """NACK what the layer misses."""
-        sequences = layer.reception.to_ask(now, self.estimator.round_trip_s)
+        sequences = layer.reception.to_ask(now, self.line.estimator.round_trip_s)
         if sequences:
             self.send_rtcp(rtcp.nack(self.ssrc, layer.ssrc, sequences))
 

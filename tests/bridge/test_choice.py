@@ -57,44 +57,67 @@ def test_a_rate_follows_what_passes_and_ends_with_it() -> None:
     assert rate.value(4.5) == 0.0
 
 
-def test_remb_and_loss_limit_whichever_is_lower() -> None:
+def test_only_an_estimate_that_falls_to_what_is_sent_is_a_limit() -> None:
     line = Estimator()
-    assert line.available(0) is None
-    line.remb(2_000_000, 1)
-    assert line.available(1) == 2_000_000
-    line.reported(0.5, 1_000_000, 2)
-    assert line.available(2) == pytest.approx(750_000)
-    for second in range(3, 20):
-        line.reported(0.0, 700_000, second)
-        line.remb(2_000_000, second)
-    assert 750_000 < line.available(20) <= 2_000_000  # type: ignore[operator]
-    line = Estimator()
-    line.remb(1, 0)
-    assert line.available(0) == 30_000
+    for now, remb in enumerate((235_000, 254_000, 274_000)):
+        line.remb(remb, 150_000, now)
+    line.remb(296_000, 1_700_000, 3)
+    assert line.available(3) is None, "it lags behind a layer that has just begun"
+    line.remb(250_000, 290_000, 4)
+    assert line.available(4) == 250_000
+    line.remb(290_000, 150_000, 5)
+    assert line.available(5) == 290_000
+    line.remb(230_000, 150_000, 6)
+    assert line.available(6) == 290_000, "far above what is sent: nothing queues"
+    line.remb(1, 150_000, 7)
+    assert line.available(7) == 30_000
+    line.got_through(500_000)
+    assert line.available(8) == 500_000
     assert line.available(100) is None
 
 
-def test_probing_waits_for_calm_ends_with_success_and_grows_rare_with_failures() -> None:
-    prober = Prober()
+def test_heavy_loss_is_a_limit_and_light_loss_is_not() -> None:
+    line = Estimator()
+    for now in range(10):
+        line.reported(0.06, 1_000_000, now)
+    assert line.available(10) is None and 0.05 < line.loss < 0.061
+    line.reported(0.5, 1_000_000, 11)
+    assert line.available(11) == pytest.approx(750_000)
+    line.reported(0.5, 1_000_000, 11.1)
+    assert line.available(11.1) == pytest.approx(750_000), "reports of one congestion count once"
+    line = Estimator()
+    line.remb(800_000, 1_000_000, 0)
+    assert line.available(0) == 800_000
 
-    def starts(available: float, until: float, loss: float = 0.0) -> list[float]:
-        found, probing = [], False
-        now = 0.0
-        while now < until:
-            rate = prober.rate(600_000, 150_000, available, loss, now)
-            if rate and not probing:
-                found.append(now)
-            probing = bool(rate)
-            now += 0.2
-        return found
 
-    times = starts(200_000, 120)
+def probe(takes: float, until: float) -> tuple[list[float], float]:
+    """When probes began on a line that `takes` so much, and when its limit was lifted."""
+    line, prober, found, was = Estimator(), Prober(), [], 0.0
+    line.remb(200_000, 300_000, 0)
+    now = 0.0
+    while now < until:
+        padding = prober.rate(600_000, 150_000, line, now)
+        if padding and not was:
+            found.append(now)
+        was = padding
+        if 150_000 + padding > takes:
+            line.remb(0.85 * takes, 150_000 + padding, now)
+        if (line.available(now) or 1e9) >= 600_000:
+            return found, now
+        now += 0.2
+    return found, 0.0
+
+
+def test_a_probe_that_gets_through_lifts_the_limit() -> None:
+    times, lifted = probe(1_000_000, 100)
+    assert len(times) == 1 and 3 <= times[0] < 3.5 and lifted < 5.5
+
+
+def test_probes_that_fail_grow_rare() -> None:
+    times, lifted = probe(250_000, 150)
     pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
-    assert 3 <= times[0] < 4 and pauses == sorted(pauses) and max(pauses) > 20
-    assert prober.rate(600_000, 150_000, 700_000, 0, 130) == 0
-    assert prober.rate(0, 150_000, 700_000, 0, 130) == 0
-    prober = Prober()
-    assert starts(200_000, 60, loss=0.2) == []
+    assert not lifted and pauses[0] > 4 and max(pauses) > 25 and len(times) < 12
+    assert Prober().rate(0, 1, Estimator(), 1) == 0
 
 
 def test_speakers_begin_at_once_end_after_a_second_and_are_told_changes_only() -> None:

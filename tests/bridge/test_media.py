@@ -272,8 +272,8 @@ def test_sender_reports_are_told_in_the_viewers_numbers_and_receiver_reports_go_
             assert blocks[H].last_sr == 1000 << 16 and blocks[H].fraction == 0
             assert blocks[H].highest & 0xFFFF == room.sequences[H] - 1
             viewer.send_rtcp(rtcp.receiver_report(9, [rtcp.ReportBlock(video.ssrc, 64, 5, 0, 0, 1000 << 16, 0)]))
-            await viewer.until(lambda: viewer.transport.estimator.loss > 0)
-            assert viewer.transport.estimator.round_trip_s < 0.6
+            await viewer.until(lambda: viewer.transport.line.estimator.loss > 0)
+            assert viewer.transport.line.estimator.round_trip_s < 0.6
     run(scenario)
 
 
