@@ -1,8 +1,10 @@
-"""What a forwarding bridge reads of a video payload: is a keyframe beginning here, which layer is it, where are its numbers.
+"""What a forwarding bridge reads of a video payload: is a keyframe beginning here, which layer is it, where are its
+numbers.
 
-VP8: RFC 7741. VP9: RFC 9628. H.264: RFC 6184. AV1: AOM's RTP payload format 1.0. Only descriptors and the cleartext first bytes
-are read, so end-to-end encrypted frames pass as LiveKit's clients leave them. `describe` never raises: a payload too short for
-what it announces gives a Description with `is_valid` False, and is forwarded or not as the caller decides.
+VP8: RFC 7741. VP9: RFC 9628. H.264: RFC 6184. AV1: AOM's RTP payload format 1.0. Only descriptors and the cleartext
+first bytes are read, so end-to-end encrypted frames pass as LiveKit's clients leave them. `describe` never raises: a
+payload too short for what it announces gives a Description with `is_valid` False, and is forwarded or not as the
+caller decides.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from collections.abc import Callable
 class Description:
     """What one payload says.
 
-    `is_key`: a decoder can start at this packet. `begins`: first packet of a frame. `ends`: last packet of a frame of its
-    spatial layer. `temporal`, `spatial`: layer numbers, 0 if there are none. `picture_id` with `picture_at` (offset in the payload)
-    and `picture_wide` (15 bits), `tl0` with `tl0_at`: VP8's numbers, to be continued over changes of layers; None without.
-    `switches_up`: a temporal layer may be begun here.
+    `is_key`: a decoder can start at this packet. `begins`: first packet of a frame. `ends`: last packet of a frame of
+    its spatial layer. `temporal`, `spatial`: layer numbers, 0 if there are none. `picture_id` with `picture_at`
+    (offset in the payload) and `picture_wide` (15 bits), `tl0` with `tl0_at`: VP8's numbers, to be continued over
+    changes of layers; None without. `switches_up`: a temporal layer may be begun here.
     """
 
     __slots__ = ("is_valid", "is_key", "begins", "ends", "temporal", "spatial", "picture_id", "picture_at", "picture_wide",
@@ -88,7 +90,8 @@ def vp8(payload: bytes, marker: bool) -> Description:
         if at >= size:
             return _invalid()
         found.is_key = not payload[at] & 1
-        # 3 bytes frame tag, 3 bytes start code, then 14 bits of width and of height. Encrypted frames keep 10 bytes clear.
+        # 3 bytes frame tag, 3 bytes start code, then 14 bits of width and of height. Encrypted frames keep 10 bytes
+        # clear.
         if found.is_key and at + 10 <= size and payload[at + 3:at + 6] == b"\x9d\x01\x2a":
             found.width = (payload[at + 6] | payload[at + 7] << 8) & 0x3FFF
             found.height = (payload[at + 8] | payload[at + 9] << 8) & 0x3FFF

@@ -1,8 +1,8 @@
 """DTLS and data channels of one connection, on aiortc 1.16's RTCDtlsTransport and RTCSctpTransport.
 
-aiortc wants an ICE transport below: `_Below` is the little of it that is used. The private names of aiortc used here (pinned by
-tests/bridge/test_dtls.py): `_set_role`, `_setup_srtp`, `_ssl`, `_role`, `_srtp_profiles`, `_transport`, `_register_data_receiver`.
-RTP never goes through aiortc: its receive chain costs more than all of ours.
+aiortc wants an ICE transport below: `_Below` is the little of it that is used. The private names of aiortc used here
+(pinned by tests/bridge/test_dtls.py): `_set_role`, `_setup_srtp`, `_ssl`, `_role`, `_srtp_profiles`, `_transport`,
+`_register_data_receiver`. RTP never goes through aiortc: its receive chain costs more than all of ours.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ class Dtls(RTCDtlsTransport):  # type: ignore[misc]
     async def connect(self, fingerprint: str, setup: str, ended: Callable[[], None]) -> Keys | None:
         """Shake hands; None if that failed. `ended()` is called when the peer closes later.
 
-        `fingerprint` "sha-256 AB:…" is the peer's (ValueError if it has no such form), `setup` the peer's role: "passive" makes us
-        the DTLS client, all else the server.
+        `fingerprint` "sha-256 AB:…" is the peer's (ValueError if it has no such form), `setup` the peer's role:
+        "passive" makes us the DTLS client, all else the server.
         """
         algorithm, _, value = fingerprint.strip().partition(" ")
         if not value:

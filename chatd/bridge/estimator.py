@@ -1,9 +1,10 @@
 """What a subscriber's line can take: from its REMB messages and the loss in its receiver reports. Numbers only.
 
-REMB is the receiver's own estimate, made from delays. It grows by 8 % a second at most and not beyond 1.5 times what arrives, so
-a low value says nothing by itself: a viewer who has just enlarged a tile would wait half a minute. What counts is that it *falls*
-to about what is sent: then packets queue up somewhere (draft-ietf-rmcat-gcc-02 section 5.5: 0.85 of what arrives). Loss counts as
-there in section 6, above 10 %. A limit once found stays until `Prober` has seen that more gets through.
+REMB is the receiver's own estimate, made from delays. It grows by 8 % a second at most and not beyond 1.5 times what
+arrives, so a low value says nothing by itself: a viewer who has just enlarged a tile would wait half a minute. What
+counts is that it *falls* to about what is sent: then packets queue up somewhere (draft-ietf-rmcat-gcc-02 section 5.5:
+0.85 of what arrives). Loss counts as there in section 6, above 10 %. A limit once found stays until `Prober` has seen
+that more gets through.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class Estimator:
 
 
 class Prober:
-    """Whether to send padding now, to see if more fits: after a calm time, for a while, less often after each failure."""
+    """Whether to send padding now, to see if more fits: after a calm time, for a while, less often after each
+    failure.
+    """
 
     __slots__ = ("_started", "_next", "_pause", "_goal")
 
@@ -87,8 +90,8 @@ class Prober:
     def rate(self, goal: float, sending: float, line: Estimator, now: float) -> float:
         """Bits a second of padding to be sent now, 0 if none.
 
-        `goal`: total rate that the next better choice of layers needs, 0 if nothing more is wanted; `sending`: without padding.
-        A probe that ends without congestion lifts the line's limit.
+        `goal`: total rate that the next better choice of layers needs, 0 if nothing more is wanted; `sending`:
+        without padding. A probe that ends without congestion lifts the line's limit.
         """
         available = line.available(now)
         if available is None or goal <= 0 or available >= goal:

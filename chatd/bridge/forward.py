@@ -15,40 +15,35 @@ A track of a publisher is a `Publication`; one track on its way to one participa
     subscription.pause(); subscription.resume()
     subscription.close(); publication.close()
 
-Nothing here raises for what peers send. All methods are to be called in the loop's thread. A subscription may be made before its
-transport is connected and before its publication sends: packets flow when both are ready, from a keyframe on.
+Nothing here raises for what peers send. All methods are to be called in the loop's thread. A subscription may be made
+before its transport is connected and before its publication sends: packets flow when both are ready, from a keyframe
+on.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from chatd.bridge import codecs, layers, rtcp, rtp
-from chatd.bridge.incoming import Layer, Profile, move_numbers
-from chatd.bridge.layers import HIGH, NONE, Size
-from chatd.bridge.packetmap import PacketMap, Segment
+from chatd.bridge import codecs, rtcp
+from chatd.bridge.incoming import Layer
+from chatd.bridge.layers import HIGH, LOW, MEDIUM, NONE, Size
 from chatd.bridge.speakers import LevelMeter
+from chatd.bridge.subscription import Subscription, rewrite
 
 if TYPE_CHECKING:
     from chatd.bridge.transport import Transport
 
-# The mid extension goes with the first packets of a stream only; the SSRC is in the SDP as well.
-ANNOUNCED_PACKETS = 100
-# Retransmissions to one subscription in a second; more would be an amplifier.
-MOST_RESENDS_PER_S = 600
-_NOWHERE = Segment(None, 0, 0, 0)
+__all__ = ["HIGH", "LOW", "MEDIUM", "NONE", "Publication", "Size", "Subscription", "rewrite"]
 
 
 class Publication:
     """One track that a participant sends, with all its layers.
 
-    `kind` "audio" or "video"; `codec` a key of `codecs.DESCRIBE` ("opus", "vp8", "vp9", "h264", "av1"), KeyError otherwise.
-    `payload_type` and `rtx_payload_type` (None: none) are the publisher's numbers. `is_screen`: served first when a line is thin.
-    `sizes`: announced sizes of the layers, ascending. `on_wanted(publication)`: the ranks that somebody wants have changed.
-    `malformed`: payloads that were dropped.
+    `kind` "audio" or "video"; `codec` a key of `codecs.DESCRIBE` ("opus", "vp8", "vp9", "h264", "av1"), KeyError
+    otherwise. `payload_type` and `rtx_payload_type` (None: none) are the publisher's numbers. `is_screen`: served
+    first when a line is thin. `sizes`: announced sizes of the layers, ascending. `on_wanted(publication)`: the ranks
+    that somebody wants have changed. `malformed`: payloads that were dropped.
     """
 
     def __init__(self, kind: str, codec: str, payload_type: int, rtx_payload_type: int | None = None, *,
@@ -75,7 +70,9 @@ class Publication:
     # -- for the signalling
 
     def wanted_ranks(self) -> frozenset[int]:
-        """The ranks that the publisher needs to send, for dynacast: all up to the highest that somebody unpaused wants."""
+        """The ranks that the publisher needs to send, for dynacast: all up to the highest that somebody unpaused
+        wants.
+        """
         highest = max((s.wanted for s in self.subscriptions if not s.is_paused), default=NONE)
         return frozenset(range(highest + 1))
 
@@ -86,7 +83,8 @@ class Publication:
         return sorted(layer.rank for layer in self.layers if layer.is_live(now))
 
     def costs(self, now: float) -> list[tuple[int, int]]:
-        """(rank, bits a second) of what arrives now, ascending; layers inside one stream cost what is below them too."""
+        """(rank, bits a second) of what arrives now, ascending; layers inside one stream cost what is below them too.
+        """
         if self.is_layered and self.layers:
             total, found = 0.0, []
             for rank, rate in sorted(self.layers[0].rates.items()):
@@ -108,7 +106,9 @@ class Publication:
     # -- for the media half
 
     def layer_for(self, ssrc: int, rid: str, passed_on: list[tuple[int, str]]) -> Layer | None:
-        """The layer with this rid, made if it is new; None for a rid that was not announced. A new SSRC takes the old one's place."""
+        """The layer with this rid, made if it is new; None for a rid that was not announced. A new SSRC takes the old
+        one's place.
+        """
         if self.rids and rid not in self.rids:
             return None
         assert self.transport is not None
@@ -150,378 +150,3 @@ class Publication:
             self._wanted = wanted
             if self.on_wanted is not None:
                 self.on_wanted(self)
-
-
-class Subscription:
-    """One publication on its way to one participant: one SSRC, gapless numbers, whatever layer is inside.
-
-    `payload_type`, `rtx_payload_type` (None: no retransmissions) and `mid` are the receiver's. `wanted`: rank asked for by the
-    receiver; `allowed`: rank that its line can take, set by the transport. `refused`: packets that libsrtp did not seal.
-    """
-
-    __slots__ = ("publication", "transport", "ssrc", "rtx_ssrc", "payload_type", "rtx_payload_type", "mid", "wanted", "allowed",
-                 "is_paused", "is_closed", "layer", "awaited", "map", "segment", "handle", "name", "profile", "is_plain",
-                 "refused", "resent", "packets", "octets", "max_temporal", "max_spatial", "_next_spatial", "_announce", "_mark",
-                 "_last", "_rtx_sequence", "_resend_until", "_resends", "_reports", "_started")
-
-    def __init__(self, publication: Publication, transport: Transport, payload_type: int, rtx_payload_type: int | None = None,
-                 mid: str = "", ssrc: int | None = None, rtx_ssrc: int | None = None) -> None:
-        self.publication = publication
-        self.transport = transport
-        self.ssrc = ssrc if ssrc is not None else secrets.randbelow(0x7FFFFFFE) + 1
-        self.rtx_ssrc = rtx_ssrc if rtx_ssrc is not None else secrets.randbelow(0x7FFFFFFE) + 1
-        self.payload_type = payload_type
-        self.rtx_payload_type = rtx_payload_type
-        self.mid = mid
-        self.wanted = HIGH
-        self.allowed = HIGH
-        self.is_paused = self.is_closed = False
-        self.layer: Layer | None = None
-        self.awaited: Layer | None = None
-        self.map = PacketMap()
-        self.segment = _NOWHERE
-        self.handle: Any = None
-        self.name: Any = None
-        self.profile: Profile = transport.profile
-        self.is_plain = False
-        self.refused = self.resent = 0
-        self.packets = self.octets = 0
-        self.max_temporal = self.max_spatial = self._next_spatial = 7
-        self._announce = ANNOUNCED_PACKETS if mid else 0
-        self._mark = (0, 0)
-        # Last sequence number, timestamp, picture id and TL0PICIDX sent, and when. Numbers start low: SRTP's rollover counter starts
-        # at 0 on both sides, and a first packet near the wrap that gets lost would put them apart (RFC 3711 3.3.1).
-        self._last = (secrets.randbelow(0x4000), 0, 0, 0, 0.0)
-        self._started = False
-        self._rtx_sequence = secrets.randbelow(0x4000)
-        self._resend_until = 0.0
-        self._resends = 0
-        self._reports: deque[tuple[int, float]] = deque(maxlen=8)
-        publication.subscriptions.add(self)
-        transport.subscribe(self)
-        self.ready()
-        publication.wants_changed()
-        publication.retarget(transport.port.now())
-
-    # -- for the signalling
-
-    def set_quality(self, quality: int) -> None:
-        """The rank wanted: layers.LOW, MEDIUM or HIGH; of fewer layers HIGH is the largest."""
-        self._want(max(0, min(HIGH, quality)))
-
-    def set_size(self, width: int, height: int) -> None:
-        """The smallest layer at least as large as a tile of so many device pixels, or the largest."""
-        if self.publication.sizes:
-            rank = layers.rank_for_size(self.publication.sizes, width, height)
-            # Whoever gets the largest there is wants whatever larger one may come.
-            self._want(HIGH if rank == len(self.publication.sizes) - 1 else rank)
-
-    def set_temporal(self, layer: int) -> None:
-        """The highest temporal layer to be sent (0…7): lower frame rates where the encoder made such layers."""
-        self.max_temporal = max(0, min(7, layer))
-        self._sort()
-
-    def pause(self) -> None:
-        """Send nothing until `resume`."""
-        if not self.is_paused:
-            self.is_paused = True
-            self.leave()
-            self.publication.wants_changed()
-
-    def resume(self) -> None:
-        """Go on, from a keyframe that is asked for."""
-        if self.is_paused and not self.is_closed:
-            self.is_paused = False
-            self.publication.wants_changed()
-            self.publication.retarget(self.transport.port.now())
-
-    def request_keyframe(self) -> None:
-        """The receiver needs a keyframe (its PLI, or the signalling's wish)."""
-        layer = self.awaited or self.layer
-        if layer is not None:
-            layer.request_keyframe(self.transport.port.now())
-
-    def close(self) -> None:
-        """Unsubscribed."""
-        if not self.is_closed:
-            self.is_closed = True
-            self.leave()
-            self.publication.subscriptions.discard(self)
-            self.transport.unsubscribe(self)
-            self.publication.wants_changed()
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether the line is what keeps a better layer away."""
-        return not self.is_paused and self.allowed < self.wanted
-
-    @property
-    def rank(self) -> int:
-        """The rank that is sent now, layers.NONE for nothing."""
-        if self.layer is None:
-            return NONE
-        return min(self.max_spatial, max(self.layer.rates, default=0)) if self.publication.is_layered else self.layer.rank
-
-    def rate(self, now: float) -> float:
-        """Bits a second that are sent now."""
-        if self.layer is None:
-            return 0.0
-        if self.publication.is_layered:
-            return sum(rate.value(now) for spatial, rate in self.layer.rates.items() if spatial <= self.max_spatial)
-        return self.layer.rate.value(now)
-
-    def counted(self) -> tuple[int, int]:
-        """Packets and payload octets sent so far, as sender reports count them."""
-        if self.layer is None:
-            return self.packets, self.octets
-        return (self.packets + self.layer.sent_packets - self._mark[0], self.octets + self.layer.sent_octets - self._mark[1])
-
-    # -- choice of layer
-
-    def _want(self, rank: int) -> None:
-        if rank != self.wanted:
-            self.wanted = rank
-            self.publication.wants_changed()
-            self.publication.retarget(self.transport.port.now())
-
-    def allow(self, rank: int, now: float) -> None:
-        """The line takes layers up to this rank; NONE: nothing at all."""
-        if rank != self.allowed:
-            self.allowed = rank
-            self.choose(self.publication.live_ranks(now), now)
-
-    def choose(self, live: Sequence[int], now: float) -> None:
-        """Aim at the best of these ranks; the change itself comes with the next keyframe."""
-        if self.is_paused or self.is_closed or self.handle is None:
-            return
-        if self.allowed == NONE:
-            self.leave()
-            return
-        if self.publication.is_layered:
-            self._choose_inside(live, now)
-            return
-        rank = layers.choose(live, self.wanted, self.allowed)
-        target = next((layer for layer in self.publication.layers if layer.rank == rank), None)
-        if rank == NONE:
-            # Nothing arrives: wait on whatever there is, so that the first packet counts.
-            if self.layer is None and self.awaited is None and self.publication.layers:
-                self._await(self.publication.layers[0], now)
-        elif target is self.layer:
-            self._await(None, now)
-        elif target is not self.awaited:
-            self._await(target, now)
-
-    def _choose_inside(self, live: Sequence[int], now: float) -> None:
-        if not self.publication.layers:
-            return
-        layer = self.publication.layers[0]
-        if self.layer is not layer and self.awaited is not layer:
-            self._await(layer, now)
-        rank = layers.choose(live, self.wanted, self.allowed)
-        aim = 7 if rank == NONE or rank == max(live) else rank
-        if aim != self._next_spatial:
-            self._next_spatial = aim
-            if aim > self.max_spatial:
-                layer.request_keyframe(now)
-            self._sort()
-
-    def _await(self, layer: Layer | None, now: float) -> None:
-        if self.awaited is not None:
-            self.awaited.waiting.discard(self)
-        self.awaited = layer
-        if layer is not None:
-            layer.waiting.add(self)
-            layer.request_keyframe(now)
-
-    def leave(self, is_restart: bool = False) -> None:
-        """Stop sending; remembers where the numbers stand. `is_restart`: the layer's own numbers begin anew."""
-        self._await(None, 0.0)
-        layer = self.layer
-        if layer is not None:
-            self._remember(layer)
-            self.layer = None
-            layer.subscriptions.remove(self)
-            layer.regroup()
-            if is_restart:
-                self.segment = _NOWHERE
-
-    def _remember(self, layer: Layer) -> None:
-        segment = self.segment
-        self.packets, self.octets = self.counted()
-        self._last = (layer.reception.highest + segment.delta & 0xFFFF, layer.timestamp + segment.timestamp_delta & 0xFFFFFFFF,
-                      layer.picture + segment.picture_delta & 0x7FFF, layer.tl0 + segment.tl0_delta & 0xFF, layer.last_at)
-
-    def switch(self, layer: Layer, packet: rtp.Packet, now: float) -> None:
-        """From this packet on (a keyframe's first) `layer` is sent; numbers go on where the last layer's ended."""
-        before = self.layer
-        if before is not None:
-            self._remember(before)
-            before.subscriptions.remove(self)
-            before.regroup()
-        layer.waiting.discard(self)
-        self.awaited = None
-        found: Any = packet.described
-        sequence, timestamp, picture, tl0, at = self._last
-        shift = picture_delta = tl0_delta = 0
-        if self._started:
-            if self.segment.source is layer:
-                shift = self.segment.timestamp_delta
-            else:
-                shift = self._shift(before, layer, packet.timestamp, timestamp, at, now)
-            if found.picture_id is not None:
-                picture_delta = picture + 1 - found.picture_id & 0x7FFF
-            if found.tl0 is not None:
-                tl0_delta = tl0 + 1 - found.tl0 & 0xFF
-        self._started = True
-        self.segment = self.map.begin(layer, packet.sequence, sequence + 1 & 0xFFFF, shift, picture_delta, tl0_delta)
-        self.max_spatial = self._next_spatial
-        self._mark = (layer.sent_packets, layer.sent_octets)
-        self.layer = layer
-        layer.subscriptions.append(self)
-        self._sort(force=True)
-        if layer.report is not None:
-            self.tell_report(layer.report, now)
-
-    def _shift(self, before: Layer | None, layer: Layer, timestamp: int, last: int, last_at: float, now: float) -> int:
-        """The offset for timestamps of a new layer: by both layers' sender reports if there are, else by the clock.
-
-        The result never goes back behind the last timestamp sent.
-        """
-        clock_hz = self.publication.clock_hz
-        out = last + max(1, int((now - last_at) * clock_hz))
-        old, new = before.report if before is not None else None, layer.report
-        if old is not None and new is not None:
-            elapsed = (new.ntp - old.ntp) / 4294967296 + rtp.unwrap(timestamp - new.timestamp & 0xFFFFFFFF, 0, 32) / clock_hz
-            aligned = old.timestamp + int(elapsed * clock_hz) + self.segment.timestamp_delta
-            ahead = rtp.unwrap(aligned - last & 0xFFFFFFFF, 0, 32)
-            if abs(ahead) < 5 * clock_hz:
-                out = last + max(1, ahead)
-        return out - timestamp & 0xFFFFFFFF
-
-    # -- sending
-
-    def ready(self) -> None:
-        """The transport's keys, path or extensions have changed."""
-        transport = self.transport
-        self.handle = transport.handle
-        self.name = transport.name
-        self.profile = transport.profile
-        self._sort(force=True)
-
-    def _sort(self, force: bool = False) -> None:
-        """Whether the hot path can serve this subscription; see incoming.py."""
-        plain = (self.handle is not None and self.name is not None and not self._announce and self.max_temporal == 7 and self.max_spatial == 7 and self._next_spatial == 7)
-        if plain != self.is_plain or force:
-            self.is_plain = plain
-            if self.layer is not None:
-                self.layer.regroup()
-
-    def leave_out(self, sequence: int, next_picture: bool) -> None:
-        """The packet is not for this subscription: what follows moves up."""
-        if self.map.leave_out(sequence, next_picture) and self.map.now is not None:
-            self.segment = self.map.now
-
-    def send(self, packet: rtp.Packet, carried: list[tuple[str, bytes]] | None, send_time: bytes) -> None:
-        """Everything but the ordinary case of `Layer._fan_out`."""
-        found: Any = packet.described
-        sequence = packet.sequence
-        segment: Segment | None = self.segment
-        if sequence - self.segment.first & 0x8000:
-            segment = self.map.find(self.layer, sequence)
-            if segment is None:
-                return
-        elif self._is_left_out(found):
-            self.leave_out(sequence, found.begins)
-            return
-        assert segment is not None
-        marker = packet.marker or (found.ends and found.spatial == self.max_spatial and self.publication.is_layered)
-        payload = rewrite(packet.payload, found, segment)
-        mid = ""
-        if self._announce:
-            mid = self.mid
-            self._announce -= 1
-        data = self.profile.prepare(payload, carried, send_time, mid)
-        head = rtp.HEADER.pack(self.profile.first_byte, self.payload_type | marker << 7, sequence + segment.delta & 0xFFFF,
-                               packet.timestamp + segment.timestamp_delta & 0xFFFFFFFF, self.ssrc)
-        if not self.transport.send_rtp(head + data):
-            self.refused += 1
-        if mid and not self._announce:
-            self.transport.port.later(self._sort)
-
-    def _is_left_out(self, found: codecs.Description) -> bool:
-        """Layers above the chosen ones; a spatial layer is begun with a keyframe, and left at the start of a picture."""
-        if self._next_spatial != self.max_spatial:
-            if (self._next_spatial < self.max_spatial and found.begins and not found.spatial) or found.is_key:
-                self.max_spatial = self._next_spatial
-                self.transport.port.later(self._sort)
-        return found.temporal > self.max_temporal or found.spatial > self.max_spatial
-
-    def resend(self, sequences: Iterable[int], now: float) -> None:
-        """The receiver's NACK: answered from the layer's cache, as RTX if that was negotiated (RFC 4588)."""
-        if now >= self._resend_until:
-            self._resend_until, self._resends = now + 1.0, 0
-        for out in sequences:
-            if self._resends >= MOST_RESENDS_PER_S:
-                return
-            place = self.map.reverse(out)
-            packet = place[0].source.cache.get(place[1]) if place is not None else None  # type: ignore[attr-defined]
-            if packet is None or place is None:
-                continue
-            self._resends += 1
-            self._resend(packet, place[0], out, now)
-
-    def _resend(self, packet: rtp.Packet, segment: Segment, out: int, now: float) -> None:
-        found: Any = packet.described
-        payload = rewrite(packet.payload, found, segment)
-        marker = packet.marker or (found.ends and found.spatial == self.max_spatial and self.publication.is_layered)
-        timestamp = packet.timestamp + segment.timestamp_delta & 0xFFFFFFFF
-        carried: list[tuple[str, bytes]] = []
-        if isinstance(segment.source, Layer):
-            carried = [(uri, packet.extensions[n]) for n, uri in segment.source.passed_on if n in packet.extensions]
-        number, payload_type, ssrc = out, self.payload_type, self.ssrc
-        if self.rtx_payload_type is not None:
-            self._rtx_sequence = self._rtx_sequence + 1 & 0xFFFF
-            number, payload_type, ssrc = self._rtx_sequence, self.rtx_payload_type, self.rtx_ssrc
-            payload = out.to_bytes(2, "big") + payload
-        data = self.profile.prepare(payload, carried, rtp.abs_send_time(now))
-        head = rtp.HEADER.pack(self.profile.first_byte, payload_type | marker << 7, number, timestamp, ssrc)
-        self.transport.send_rtp(head + data)
-        self.resent += 1
-
-    def pad(self, octets: int, now: float) -> int:
-        """Send old packets again as RTX, to see whether the line takes more; returns how many octets went out."""
-        layer, sent = self.layer, 0
-        if layer is None or self.rtx_payload_type is None or layer.reception.highest < 0:
-            return 0
-        for back in range(16):
-            packet = layer.cache.get(layer.reception.highest - back & 0xFFFF)
-            if sent >= octets or packet is None:
-                break
-            segment = self.map.find(layer, packet.sequence)
-            if segment is not None:
-                self._resend(packet, segment, packet.sequence + segment.delta & 0xFFFF, now)
-                sent += len(packet.payload)
-        return sent
-
-    def tell_report(self, report: rtcp.SenderReport, now: float) -> None:
-        """The publisher's sender report in this stream's numbers: NTP time and timestamp stay a pair (lip sync)."""
-        packets, octets = self.counted()
-        timestamp = report.timestamp + self.segment.timestamp_delta & 0xFFFFFFFF
-        self._reports.append((report.ntp >> 16 & 0xFFFFFFFF, now))
-        self.transport.send_rtcp(rtcp.sender_report(rtcp.SenderReport(self.ssrc, report.ntp, timestamp, packets, octets)))
-
-    def round_trip(self, block: rtcp.ReportBlock, now: float) -> float | None:
-        """Seconds to the receiver and back by its report block (RFC 3550 6.4.1); None if it names no report of ours."""
-        for middle, sent_at in self._reports:
-            if middle == block.last_sr and middle:
-                return max(0.0, now - sent_at - block.delay / 65536)
-        return None
-
-
-def rewrite(payload: bytes, found: codecs.Description, segment: Segment) -> bytes:
-    """A payload with VP8's picture id and TL0PICIDX moved by the segment's offsets; the same object if there is nothing to do."""
-    if found.picture_id is None and found.tl0 is None or not (segment.picture_delta or segment.tl0_delta):
-        return payload
-    changed = bytearray(payload)
-    move_numbers(changed, 0, found, segment)
-    return bytes(changed)

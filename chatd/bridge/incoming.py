@@ -1,8 +1,9 @@
 """One incoming layer (one SSRC of a publisher) and the hot path: a packet comes in once and goes out to N subscribers.
 
-`Layer.receive` is run for every packet that reaches the bridge; the inner loop of `_fan_out` for every packet that leaves it. There a
-Python attribute costs 2 % of a packet: it works on plain lists and local names, and everything that is not the ordinary case
-(a late packet, rewritten VP8 numbers, layers left out, TCP) goes through `Subscription.send` instead.
+`Layer.receive` is run for every packet that reaches the bridge; the inner loop of `_fan_out` for every packet that
+leaves it. There a Python attribute costs 2 % of a packet: it works on plain lists and local names, and everything
+that is not the ordinary case (a late packet, rewritten VP8 numbers, layers left out, TCP) goes through
+`Subscription.send` instead.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def choose(live: Sequence[int], wanted: int, allowed: int) -> int:
 
 
 class Demand(NamedTuple):
-    """One track of a subscriber: what each rank costs in bits a second (ascending ranks), the rank it wants, the one it has.
+    """One track of a subscriber: what each rank costs in bits a second (ascending ranks), the rank it wants, the one
+    it has.
 
     `is_screen`: text must stay readable, so it is served before cameras.
     """
@@ -55,8 +56,8 @@ class Demand(NamedTuple):
 def allocate(budget: float, demands: Sequence[Demand], headroom: float = 1.15) -> list[int]:
     """Share `budget` (bits a second, sound already taken off) among video tracks; returns the allowed rank of each.
 
-    Everybody gets the smallest layer first, in order; then all are raised a rank at a time, screens before cameras. A track is
-    raised above what it has only with `headroom` to spare: otherwise it would swing between two layers.
+    Everybody gets the smallest layer first, in order; then all are raised a rank at a time, screens before cameras. A
+    track is raised above what it has only with `headroom` to spare: otherwise it would swing between two layers.
     """
     given = [NONE] * len(demands)
     spent = 0.0

@@ -1,7 +1,7 @@
 """The last packets of one incoming layer, by sequence number, to answer retransmission requests from.
 
-One cache a layer serves all its subscribers: a subscriber's NACK is mapped back to the publisher's numbers (`packetmap`). So
-keeping a packet costs one list assignment however many subscribers there are.
+One cache a layer serves all its subscribers: a subscriber's NACK is mapped back to the publisher's numbers
+(`packetmap`). So keeping a packet costs one list assignment however many subscribers there are.
 """
 
 from __future__ import annotations

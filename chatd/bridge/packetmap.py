@@ -1,8 +1,8 @@
 """From the publisher's numbers to one subscriber's: sequence number, timestamp, VP8 picture id, TL0PICIDX.
 
-A subscriber sees one gapless stream, though the bridge changes layers, leaves packets out (temporal layers, padding) and pauses.
-The map is a short list of segments, each with offsets that hold from one incoming packet on. Numbers in, numbers out: nothing
-of sockets or codecs.
+A subscriber sees one gapless stream, though the bridge changes layers, leaves packets out (temporal layers, padding)
+and pauses. The map is a short list of segments, each with offsets that hold from one incoming packet on. Numbers in,
+numbers out: nothing of sockets or codecs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Segment:
 class PacketMap:
     """The map of one subscription.
 
-    `now` is the newest segment (None before the first `begin`); the hot path reads its offsets directly and calls `find` only
-    for packets older than its start.
+    `now` is the newest segment (None before the first `begin`); the hot path reads its offsets directly and calls
+    `find` only for packets older than its start.
     """
 
     __slots__ = ("now", "_past")
@@ -52,8 +52,8 @@ class PacketMap:
     def leave_out(self, sequence: int, next_picture: bool = False) -> bool:
         """The packet `sequence`, the newest of its source, is not sent: what follows moves up by one.
 
-        `next_picture`: a whole picture has been left out with it, so picture ids move up too. False, and nothing changes, if it
-        is older than the segment: then the hole stays, and the subscriber may ask for it in vain.
+        `next_picture`: a whole picture has been left out with it, so picture ids move up too. False, and nothing
+        changes, if it is older than the segment: then the hole stays, and the subscriber may ask for it in vain.
         """
         now = self.now
         if now is None or (sequence - now.first) & MASK16 >= 0x8000:
@@ -94,7 +94,9 @@ class PacketMap:
         return None
 
     def advance(self, highest: int) -> None:
-        """Keep the newest segment's start within half the number space behind `highest`; to be called every few seconds."""
+        """Keep the newest segment's start within half the number space behind `highest`; to be called every few
+        seconds.
+        """
         now = self.now
         if now is not None and 0x4000 < (highest - now.first) & MASK16 < 0x8000:
             now.first = (highest - 0x2000) & MASK16

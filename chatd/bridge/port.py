@@ -1,12 +1,14 @@
-"""The one media port of a bridge process: UDP, and TCP on the same number (RFC 4571 framing, RFC 6544), for all its peers.
+"""The one media port of a bridge process: UDP, and TCP on the same number (RFC 4571 framing, RFC 6544), for all its
+peers.
 
     port = await Port.open("0.0.0.0", 7882, announce=["203.0.113.5"])
     transport = port.transport()
     port.close()
 
-Datagrams are told apart by their first byte (RFC 7983): 0–3 STUN, 20–63 DTLS, 128–191 RTP and RTCP. A check that is signed with a
-transport's password makes its source address that transport's; everything from unknown addresses is dropped and counted in `dropped`.
-Everything that one wake-up of the loop forwards goes out in few system calls (`sendmmsg`).
+Datagrams are told apart by their first byte (RFC 7983): 0–3 STUN, 20–63 DTLS, 128–191 RTP and RTCP. A check that is
+signed with a transport's password makes its source address that transport's; everything from unknown addresses is
+dropped and counted in `dropped`. Everything that one wake-up of the loop forwards goes out in few system calls
+(`sendmmsg`).
 """
 
 from __future__ import annotations
@@ -61,9 +63,11 @@ Path = UdpPath | TcpPath
 
 
 class Port:
-    """See the module. To be made by `open`. `outbox` is shared by all transports; `incomplete` and `arrived` are looked at by the clock.
+    """See the module. To be made by `open`. `outbox` is shared by all transports; `incomplete` and `arrived` are
+    looked at by the clock.
 
-    `received`: datagrams and TCP frames; `dropped`: reason -> how many; `outbox.sent`, `outbox.lost`: media packets out.
+    `received`: datagrams and TCP frames; `dropped`: reason -> how many; `outbox.sent`, `outbox.lost`: media packets
+    out.
     """
 
     def __init__(self, sock: socket.socket, announce: Sequence[str], clock: Callable[[], float]) -> None:

@@ -17,7 +17,8 @@ def score(loss: float, round_trip_s: float, jitter_s: float) -> float:
 
 
 def quality(loss: float, round_trip_s: float, jitter_s: float, is_limited: bool = False) -> int:
-    """EXCELLENT, GOOD or POOR; `is_limited`: a layer below the wanted one is sent or arrives, so it is not excellent."""
+    """EXCELLENT, GOOD or POOR; `is_limited`: a layer below the wanted one is sent or arrives, so it is not excellent.
+    """
     value = score(loss, round_trip_s, jitter_s)
     if value >= 85:
         return GOOD if is_limited else EXCELLENT

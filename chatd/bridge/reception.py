@@ -1,6 +1,7 @@
 """What arrived of one incoming SSRC: highest number, losses, jitter (RFC 3550 6.4.1, A.3, A.8) and what is missing.
 
-Numbers in, numbers out. `missing` feeds NACKs to the publisher; a hole is asked for again until it is filled or too old.
+Numbers in, numbers out. `missing` feeds NACKs to the publisher; a hole is asked for again until it is filled or too
+old.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ MOST_TRIES = 10
 
 
 class Reception:
-    """Statistics of one SSRC; `clock_hz` is its RTP clock, `asks`: whether what is missing will be asked for, so is to be kept.
+    """Statistics of one SSRC; `clock_hz` is its RTP clock, `asks`: whether what is missing will be asked for, so is
+    to be kept.
 
     `highest` is unwrapped (beyond 16 bits), -1 before the first packet.
     """
@@ -42,7 +44,9 @@ class Reception:
         self._received_before = 0
 
     def arrived(self, sequence: int, timestamp: int, size: int, now: float) -> int:
-        """Count a packet. Positive: it is newer than all before, by so many; 0: a late one or a copy; -1: the stream restarted."""
+        """Count a packet. Positive: it is newer than all before, by so many; 0: a late one or a copy; -1: the stream
+        restarted.
+        """
         self.octets += size
         if self.highest < 0:
             self.highest = self.base = sequence + 0x10000
@@ -84,7 +88,9 @@ class Reception:
         return unwrap(sequence, self.highest) in self.missing
 
     def to_ask(self, now: float, round_trip_s: float) -> list[int]:
-        """The 16-bit numbers to ask for now, in order. Asking again waits a round trip, at least 40 ms, and longer each time."""
+        """The 16-bit numbers to ask for now, in order. Asking again waits a round trip, at least 40 ms, and longer
+        each time.
+        """
         asked = []
         gone = []
         for number, hole in self.missing.items():

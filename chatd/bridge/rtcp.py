@@ -1,7 +1,8 @@
-"""RTCP as a forwarding bridge needs it, both ways (RFC 3550 section 6, RFC 4585, RFC 5104, REMB, transport-wide feedback).
+"""RTCP as a forwarding bridge needs it, both ways (RFC 3550 section 6, RFC 4585, RFC 5104, REMB, transport-wide
+feedback).
 
-`parse` never raises: it gives what could be read and whether the rest was malformed. aiortc's own parser is not used: it drops
-the padded compound packets with transport-wide feedback that Chromium sends.
+`parse` never raises: it gives what could be read and whether the rest was malformed. aiortc's own parser is not used:
+it drops the padded compound packets with transport-wide feedback that Chromium sends.
 """
 
 from __future__ import annotations
@@ -226,9 +227,9 @@ def remb(sender: int, bitrate: int, ssrcs: Sequence[int]) -> bytes:
 def transport_feedback(sender: int, media: int, arrivals: dict[int, float], count: int) -> bytes:
     """Transport-wide congestion control feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01 section 3.1).
 
-    `arrivals`: unwrapped transport-wide sequence number -> arrival in seconds of any steady clock; must not be empty, and the
-    caller keeps the span of the numbers below 2^16. `count`: number of this feedback packet (mod 256).
-    Deltas are counted in ticks of 250 µs; one that does not fit into 16 bits (8 s) is cut.
+    `arrivals`: unwrapped transport-wide sequence number -> arrival in seconds of any steady clock; must not be empty,
+    and the caller keeps the span of the numbers below 2^16. `count`: number of this feedback packet (mod 256). Deltas
+    are counted in ticks of 250 µs; one that does not fit into 16 bits (8 s) is cut.
     """
     base = min(arrivals)
     total = max(arrivals) - base + 1
@@ -252,7 +253,9 @@ def transport_feedback(sender: int, media: int, arrivals: dict[int, float], coun
 
 
 def _status_chunks(symbols: bytearray) -> bytes:
-    """Section 3.1.2: runs of more than seven equal symbols as run length chunks, the rest seven two-bit symbols a chunk."""
+    """Section 3.1.2: runs of more than seven equal symbols as run length chunks, the rest seven two-bit symbols a
+    chunk.
+    """
     chunks = []
     at, total = 0, len(symbols)
     while at < total:

@@ -1,7 +1,7 @@
 """Many datagrams a system call: `Outbox` for recvmmsg's sister sendmmsg, with packets sealed where they are sent from.
 
-A slot is memory for one packet plus its iovec and msghdr, made once. libsrtp writes the length of the sealed packet straight
-into the iovec. Linux; glibc and musl know the call. No compiler is needed: cffi calls it by its ABI.
+A slot is memory for one packet plus its iovec and msghdr, made once. libsrtp writes the length of the sealed packet
+straight into the iovec. Linux; glibc and musl know the call. No compiler is needed: cffi calls it by its ABI.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ class Address:
 class Outbox:
     """Slots filled one after the other and sent by `flush`.
 
-    The hot path (`forward.Layer`) works on the lists directly: fill `buffers[i]`, set `lengths[i][0]`, call `protect(handle,
-    memory[i], lengths[i])`, set `headers[i].msg_name`, count `used` up and flush at SLOTS. All addresses are of one family.
-    Counters: `sent`, `lost` (refused by the kernel; a full socket buffer loses the rest of its batch, as a full queue does).
+    The hot path (`forward.Layer`) works on the lists directly: fill `buffers[i]`, set `lengths[i][0]`, call
+    `protect(handle, memory[i], lengths[i])`, set `headers[i].msg_name`, count `used` up and flush at SLOTS. All
+    addresses are of one family. Counters: `sent`, `lost` (refused by the kernel; a full socket buffer loses the rest
+    of its batch, as a full queue does).
     """
 
     def __init__(self, fd: int, name_bytes: int) -> None:

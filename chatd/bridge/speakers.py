@@ -26,7 +26,9 @@ class LevelMeter:
             self._sum += 10 ** (-dbov / 20)
 
     def take(self, packets: int = 10) -> float:
-        """The mean amplitude 0…1 since the last call. Fewer packets than `packets` (discontinuous sending) count as silence."""
+        """The mean amplitude 0…1 since the last call. Fewer packets than `packets` (discontinuous sending) count as
+        silence.
+        """
         mean = self._sum / max(self._count, packets)
         self._sum, self._count = 0.0, 0
         return mean

@@ -1,7 +1,8 @@
 """SRTP in place (RFC 3711, RFC 7714) through the libsrtp binding that pylibsrtp ships.
 
-pylibsrtp's own `Session.protect` copies a packet three times and refuses those over 1356 bytes. Here libsrtp works on memory of
-ours. One `Keys` comes out of a DTLS handshake; `Inbound` and `Outbound` are the two directions of a transport.
+pylibsrtp's own `Session.protect` copies a packet three times and refuses those over 1356 bytes. Here libsrtp works on
+memory of ours. One `Keys` comes out of a DTLS handshake; `Inbound` and `Outbound` are the two directions of a
+transport.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """STUN as an ICE-lite agent needs it: read a binding request, write its answer (RFC 8489, RFC 8445 section 7.3).
 
-Not here: sending checks, TURN, other methods. `parse` never raises: what is no well-formed binding request is None, so that
-whoever reads datagrams from strangers only has to count it.
+Not here: sending checks, TURN, other methods. `parse` never raises: what is no well-formed binding request is None,
+so that whoever reads datagrams from strangers only has to count it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ TLV = struct.Struct("!HH")
 class Request:
     """One binding request.
 
-    `username` is "ours:theirs" (RFC 8445 section 7.2.2); `nominates` tells USE-CANDIDATE; `claims_controlled` that the sender
-    takes itself for the controlled side, as which we are. Nothing of it counts before `signed_by` said yes.
+    `username` is "ours:theirs" (RFC 8445 section 7.2.2); `nominates` tells USE-CANDIDATE; `claims_controlled` that
+    the sender takes itself for the controlled side, as which we are. Nothing of it counts before `signed_by` said
+    yes.
     """
 
     __slots__ = ("transaction", "username", "nominates", "claims_controlled", "_signed", "_signature")

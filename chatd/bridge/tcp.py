@@ -1,4 +1,6 @@
-"""ICE over TCP, passive side (RFC 6544): frames of RFC 4571 on accepted connections. For peers whose network lets no UDP out."""
+"""ICE over TCP, passive side (RFC 6544): frames of RFC 4571 on accepted connections. For peers whose network lets no
+UDP out.
+"""
 
 from __future__ import annotations
 

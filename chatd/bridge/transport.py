@@ -14,8 +14,9 @@
     transport.receive(publication, mid=…, rids=…, ssrcs=…, rtx=…)
     transport.close()
 
-`closed`: the peer ended DTLS. `failed`: the handshake failed, no check came in time, or consent ran out (RFC 7675). After `close()`
-no callback is made. Packets of peers never raise out of here: what is malformed is dropped and counted in `port.dropped`.
+`closed`: the peer ended DTLS. `failed`: the handshake failed, no check came in time, or consent ran out (RFC 7675).
+After `close()` no callback is made. Packets of peers never raise out of here: what is malformed is dropped and
+counted in `port.dropped`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from chatd.bridge.forward import Publication, Subscription
 from chatd.bridge.incoming import Layer
 from chatd.bridge.line import Line
 from chatd.bridge.quality import quality
+from chatd.bridge.routes import Routes
 from chatd.bridge.sendmmsg import Address
 from chatd.bridge.srtp import Inbound, Outbound
 
@@ -66,13 +68,10 @@ class Transport:
         self.outbound: Outbound | None = None
         self.subscriptions: dict[int, Subscription] = {}
         self.line = Line(self.subscriptions)
-        self._extensions: dict[int, str] = {}
-        self._feedback_id = self._mid_id = self._rid_id = self._repaired_id = self._level_id = 0
-        self._publications: dict[str, Publication] = {}
-        self._by_ssrc: dict[int, Publication] = {}
-        self._layers: dict[int, Layer] = {}
-        self._repairs: dict[int, Layer] = {}
-        self._announced_rtx: dict[int, int] = {}
+        self._routes = Routes(port.count)
+        # The routes' own table, for the hot path.
+        self._layers = self._routes.layers
+        self._feedback_id = self._level_id = 0
         self._arrivals: dict[int, float] = {}
         self._arrived = self._first_arrived = -1
         self._feedback_ssrc = 0
@@ -102,27 +101,26 @@ class Transport:
 
     def set_extensions(self, ids: Mapping[str, int]) -> None:
         """Header extension ids of this connection, by URI; the same for all its sections and both directions."""
-        self._extensions = {number: uri for uri, number in ids.items() if uri in rtp.SUPPORTED_EXTENSIONS}
-        self._feedback_id = ids.get(rtp.TRANSPORT_CC, 0)
-        self._mid_id, self._rid_id = ids.get(rtp.MID, 0), ids.get(rtp.RID, 0)
-        self._repaired_id, self._level_id = ids.get(rtp.REPAIRED_RID, 0), ids.get(rtp.AUDIO_LEVEL, 0)
+        self._feedback_id, self._level_id = ids.get(rtp.TRANSPORT_CC, 0), ids.get(rtp.AUDIO_LEVEL, 0)
+        self._routes.set_extensions(ids)
         wanted = (rtp.MID, rtp.ABS_SEND_TIME, *rtp.PASSED_ON)
         self.profile = self.port.profile({uri: ids[uri] for uri in wanted if uri in ids})
-        for layer in self._layers.values():
-            layer.passed_on = self._passed_on()
         for subscription in self.subscriptions.values():
             subscription.ready()
 
     def start(self, remote_ufrag: str, remote_pwd: str, remote_fingerprint: str, setup: str = "active") -> None:
         """The peer's description is known: run DTLS as soon as it speaks. A second call changes nothing.
 
-        `remote_fingerprint` as in SDP, "sha-256 AB:CD:…". A lite agent needs the peer's ufrag and pwd for nothing (RFC 8445 2.5).
+        `remote_fingerprint` as in SDP, "sha-256 AB:CD:…". A lite agent needs the peer's ufrag and pwd for nothing
+        (RFC 8445 2.5).
         """
         if self._task is None and self.state == "new":
             self._task = asyncio.get_running_loop().create_task(self._run(remote_fingerprint, setup))
 
     def restart_ice(self, remote_ufrag: str = "", remote_pwd: str = "") -> tuple[str, str]:
-        """New credentials for the answer; the old pair is accepted until the next restart, DTLS and all streams go on."""
+        """New credentials for the answer; the old pair is accepted until the next restart, DTLS and all streams go
+        on.
+        """
         return self._new_credentials()
 
     def open_channel(self, label: str, is_ordered: bool = True, most_retransmits: int | None = None) -> None:
@@ -143,13 +141,7 @@ class Transport:
         publication.transport = self
         publication.rids = list(rids)
         publication.is_layered = not rids and publication.codec in ("vp9", "av1")
-        if mid:
-            self._publications[mid] = publication
-        if not rids:
-            for ssrc in ssrcs:
-                if not rtx or ssrc not in rtx:
-                    self._by_ssrc[ssrc] = publication
-        self._announced_rtx.update(rtx or {})
+        self._routes.add(publication, mid, rids, ssrcs, rtx or {})
 
     def quality(self) -> int:
         """The connection quality of this participant, both ways (quality.EXCELLENT, GOOD, POOR)."""
@@ -170,7 +162,7 @@ class Transport:
         self._on_data = lambda label, data: None
         for subscription in list(self.subscriptions.values()):
             subscription.close()
-        for publication in list(self._publications.values()) + list(self._by_ssrc.values()):
+        for publication in self._routes.publications():
             publication.close()
         self.port.outbox.flush()
         self.handle = self.name = None
@@ -280,7 +272,7 @@ class Transport:
             self._arrived_at(number[0] << 8 | number[1], packet.ssrc, now)
         layer = self._layers.get(packet.ssrc)
         if layer is None or packet.payload_type != layer.publication.payload_type:
-            self._unusual(packet, now)
+            self._routes.unusual(packet, now)
             return
         if not layer.is_video and (level := extensions.get(self._level_id)):
             layer.publication.level.heard(level[0] & 127)
@@ -298,69 +290,9 @@ class Transport:
         self._feedback_ssrc = ssrc
         self.port.arrived.add(self)
 
-    def _unusual(self, packet: rtp.Packet, now: float) -> None:
-        """A retransmission, the first packets of a stream, or something nobody wants."""
-        repaired = self._repairs.get(packet.ssrc)
-        if repaired is not None:
-            self._repair(repaired, packet, now)
-            return
-        found = self._identify(packet)
-        if found is None:
-            self.port.count("unknown ssrc")
-            return
-        if packet.payload_type == found.publication.rtx_payload_type:
-            self._repairs[packet.ssrc] = found
-            if len(self._repairs) > 256:
-                del self._repairs[next(iter(self._repairs))]
-            self._repair(found, packet, now)
-        elif packet.payload_type == found.publication.payload_type:
-            found.receive(packet, now)
-        else:
-            self.port.count("payload type")
-
-    def _identify(self, packet: rtp.Packet) -> Layer | None:
-        """The layer of a new SSRC: by mid and rid (RFC 8843 9.2, RFC 8852), else by the SSRCs of the SDP. Latched."""
-        media = self._announced_rtx.get(packet.ssrc)
-        if media is not None and media in self._layers:
-            return self._layers[media]
-        mid = packet.extensions.get(self._mid_id)
-        if mid:
-            publication = self._publications.get(mid.decode("ascii", "replace"))
-        else:
-            publication = self._by_ssrc.get(packet.ssrc)
-        if publication is None or publication.transport is not self:
-            return None
-        if packet.payload_type == publication.rtx_payload_type:
-            rid = packet.extensions.get(self._repaired_id, b"").decode("ascii", "replace")
-            return next((layer for layer in publication.layers if layer.rid == rid), None)
-        if packet.payload_type != publication.payload_type:
-            return None
-        rid = packet.extensions.get(self._rid_id, b"").decode("ascii", "replace") if publication.rids else ""
-        layer = publication.layer_for(packet.ssrc, rid, self._passed_on())
-        if layer is None:
-            return None
-        for old in [ssrc for ssrc, known in self._layers.items() if known is layer]:
-            del self._layers[old]
-        self._layers[packet.ssrc] = layer
-        return layer
-
-    def _repair(self, layer: Layer, packet: rtp.Packet, now: float) -> None:
-        inner = rtp.unwrap_rtx(packet, layer.publication.payload_type, layer.ssrc)
-        # Padding probes repeat what is here already: only what is missing counts.
-        if inner is not None and layer.reception.is_missing(inner.sequence):
-            layer.receive(inner, now)
-
-    def _passed_on(self) -> list[tuple[int, str]]:
-        return [(number, uri) for number, uri in self._extensions.items() if uri in rtp.PASSED_ON]
-
     def forget(self, publication: Publication) -> None:
         """The publication has ended."""
-        for table in (self._publications, self._by_ssrc):
-            for key in [key for key, known in table.items() if known is publication]:
-                del table[key]  # type: ignore[attr-defined]
-        for routes in (self._layers, self._repairs):
-            for ssrc in [ssrc for ssrc, layer in routes.items() if layer.publication is publication]:
-                del routes[ssrc]
+        self._routes.forget(publication)
 
     # -- RTCP
 
@@ -443,7 +375,7 @@ class Transport:
         """Every 200 ms: repeat keyframe requests that are waited for, see which layers have come or gone."""
         for layer in self._layers.values():
             layer.keyframe_due(now)
-        for publication in set(self._publications.values()) | set(self._by_ssrc.values()):
+        for publication in self._routes.publications():
             publication.retarget(now)
 
     def every_second(self, now: float) -> None:
