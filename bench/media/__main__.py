@@ -41,9 +41,13 @@ def own_namespace() -> None:
     if os.geteuid():
         sys.exit("bench/media/run needs root for a network namespace of its own (unshare -n)")
     os.environ["CHATD_BENCH_NAMESPACE"] = "1"
-    command = (f"ip link set lo up && ip link add bench0 type veth peer name bench1 && ip addr add {HOST}/24 dev bench0 && "
-               'ip link set bench0 up && ip link set bench1 up && exec "$@"')
-    os.execvp("unshare", ["unshare", "-n", "sh", "-c", command, "sh", sys.executable, "-m", "bench.media", *sys.argv[1:]])
+    command = (
+        f"ip link set lo up && ip link add bench0 type veth peer name bench1 && ip addr add {HOST}/24 dev bench0 && "
+        'ip link set bench0 up && ip link set bench1 up && exec "$@"'
+    )
+    os.execvp(
+        "unshare", ["unshare", "-n", "sh", "-c", command, "sh", sys.executable, "-m", "bench.media", *sys.argv[1:]]
+    )
 
 
 async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
@@ -93,7 +97,12 @@ async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
         reporting.extend(set(clients) | set(receivers))
         publishing.extend(clients[:row.publishers])
         await asyncio.sleep(2.5)
-        before, cpu, own, at = [(r.packets, r.holes, r.broken) for r in receivers], server.cpu_s(), time.process_time(), loop.time()
+        before, cpu, own, at = (
+            [(r.packets, r.holes, r.broken) for r in receivers],
+            server.cpu_s(),
+            time.process_time(),
+            loop.time(),
+        )
         await asyncio.sleep(seconds)
         passed = loop.time() - at
         cpu, own = server.cpu_s() - cpu, time.process_time() - own
@@ -101,10 +110,19 @@ async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
         packets = sum(entry[0] for entry in got)
         flows = len(receivers) * row.publishers if row.publishers == 1 else row.clients * (row.clients - 1)
         due = flows * row.speed * (c.FRAMES_PER_S * c.PACKETS_PER_FRAME + c.SOUNDS_PER_S) * passed
-        return {"server": server.name, "row": row.name, "packets_per_s": packets / passed, "due": packets / due,
-                "us_per_packet": cpu / max(1, packets) * 1e6, "core": cpu / passed, "generator": own / passed,
-                "holes": sum(e[1] for e in got), "broken": sum(e[2] for e in got), "feedback": sum(p.feedback for p in publishing),
-                "remarks": await server.remarks()}
+        return {
+            "server": server.name,
+            "row": row.name,
+            "packets_per_s": packets / passed,
+            "due": packets / due,
+            "us_per_packet": cpu / max(1, packets) * 1e6,
+            "core": cpu / passed,
+            "generator": own / passed,
+            "holes": sum(e[1] for e in got),
+            "broken": sum(e[2] for e in got),
+            "feedback": sum(p.feedback for p in publishing),
+            "remarks": await server.remarks(),
+        }
     finally:
         stopped = True
         await worker
@@ -115,7 +133,10 @@ async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Medians, ratio, goal."""
-    lines = ["| row | server | forwarded/s | of what was due | µs a packet | a core | generator | goal |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| row | server | forwarded/s | of what was due | µs a packet | a core | generator | goal |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in ROWS:
         cost = {}
         for name in ("chatd", "janus"):
@@ -134,9 +155,20 @@ def table(results: list[dict[str, Any]]) -> str:
                 rate = 1e6 / mid["us_per_packet"]
                 goal = f"{'reached' if rate >= GOAL_PER_CORE else 'MISSED'}: {rate:,.0f} a second and core"
             note = " (generator at its limit)" if mid["generator"] > GENERATOR_LIMIT else ""
-            lines.append("| %s | %s | %s | %.0f %% | %.1f | %.0f %% | %.0f %%%s | %s |" % (
-                row.name, name, f"{mid['packets_per_s']:,.0f}", 100 * mid["due"], mid["us_per_packet"], 100 * mid["core"],
-                100 * mid["generator"], note, goal))
+            lines.append(
+                "| %s | %s | %s | %.0f %% | %.1f | %.0f %% | %.0f %%%s | %s |"
+                % (
+                    row.name,
+                    name,
+                    f"{mid['packets_per_s']:,.0f}",
+                    100 * mid["due"],
+                    mid["us_per_packet"],
+                    100 * mid["core"],
+                    100 * mid["generator"],
+                    note,
+                    goal,
+                )
+            )
     return "\n".join(lines)
 
 
@@ -152,7 +184,10 @@ def main() -> None:
     if "janus" in options.only and shutil.which("janus") is None:
         if os.geteuid():
             sys.exit("install Debian's package janus, or say --only chatd")
-        subprocess.run(["sh", "-c", "apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends janus"], check=True)
+        subprocess.run(
+            ["sh", "-c", "apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends janus"],
+            check=True,
+        )
     own_namespace()
     from bench.media.servers import Bridge, Janus
 
@@ -167,10 +202,15 @@ def main() -> None:
             for kind in kinds if number % 2 == 0 else reversed(kinds):
                 result = asyncio.run(measure(kind(HOST), row, 3.0 if options.quick else options.seconds))
                 results.append(result | {"round": number})
-                print(f"{result['row']:24} {result['server']:6} {result['packets_per_s']:9,.0f}/s {100 * result['due']:4.0f} % "
-                      f"{result['us_per_packet']:6.1f} µs {100 * result['core']:4.0f} % of a core, generator "
-                      f"{100 * result['generator']:3.0f} %; holes {result['holes']}, broken {result['broken']}, "
-                      f"feedback {result['feedback']}; {result['remarks']}", file=sys.stderr, flush=True)
+                print(
+                    f"{result['row']:24} {result['server']:6} {result['packets_per_s']:9,.0f}/s "
+                    f"{100 * result['due']:4.0f} % "
+                    f"{result['us_per_packet']:6.1f} µs {100 * result['core']:4.0f} % of a core, generator "
+                    f"{100 * result['generator']:3.0f} %; holes {result['holes']}, broken {result['broken']}, "
+                    f"feedback {result['feedback']}; {result['remarks']}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     print(table(results))
     RESULTS.mkdir(exist_ok=True)
     name = time.strftime("media-%Y%m%d-%H%M%S")

@@ -46,8 +46,12 @@ async def main(host: str) -> None:
                     for i, owner in enumerate(asked["to"]) for track in published[owner]]
             answer = {"ssrcs": [s.ssrc for s in made]}
         elif asked["op"] == "state":
-            answer = {"connected": sum(t.state == "connected" for t in transports), "dropped": dict(port.dropped),
-                      "lost": port.outbox.lost, "plain": sum(s.is_plain for t in transports for s in t.subscriptions.values())}
+            answer = {
+                "connected": sum(t.state == "connected" for t in transports),
+                "dropped": dict(port.dropped),
+                "lost": port.outbox.lost,
+                "plain": sum(s.is_plain for t in transports for s in t.subscriptions.values()),
+            }
         print(json.dumps(answer), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""One client of the load generator: ICE as the controlling side, DTLS, SRTP; publishes at a fixed rate, counts what it gets."""
+"""One client of the load generator: ICE as the controlling side, DTLS, SRTP; publishes, counts what it gets."""
 
 from __future__ import annotations
 
@@ -131,9 +131,13 @@ class Client:
         self._twcc += 1
         return [(IDS[rtp.TRANSPORT_CC], (self._twcc & 0xFFFF).to_bytes(2, "big")), (IDS[rtp.MID], mid)]
 
-    def _emit(self, payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes, mid: bytes) -> None:
+    def _emit(
+        self, payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes, mid: bytes
+    ) -> None:
         assert self.outbound is not None
-        data = self.outbound.rtp(rtp.build(payload_type, marker, sequence, timestamp, ssrc, payload, self._extensions(mid)))
+        data = self.outbound.rtp(
+            rtp.build(payload_type, marker, sequence, timestamp, ssrc, payload, self._extensions(mid))
+        )
         if data is not None:
             self.send(data)
 
@@ -142,8 +146,17 @@ class Client:
         self._picture += 1
         is_key, self.wants_key = self.wants_key, False
         for i in range(packets):
-            head = bytes((0x90 if not i else 0x80, 0xE0, 0x80 | self._picture >> 8 & 0x7F, self._picture & 255, self._picture & 255,
-                          0x20, 0x10 if is_key else 0x11))
+            head = bytes(
+                (
+                    0x90 if not i else 0x80,
+                    0xE0,
+                    0x80 | self._picture >> 8 & 0x7F,
+                    self._picture & 255,
+                    self._picture & 255,
+                    0x20,
+                    0x10 if is_key else 0x11,
+                )
+            )
             self._emit(VP8, i == packets - 1, self._video, 90000 * self._picture // FRAMES_PER_S, self.video_ssrc,
                        head + bytes(VIDEO_BYTES - len(head)), b"1")
             self._video += 1
@@ -154,15 +167,25 @@ class Client:
         self._emit(OPUS, False, self._audio, 960 * self._audio, self.audio_ssrc, bytes(AUDIO_BYTES), b"0")
 
     def report(self, seconds: float) -> None:
-        """Once a second: a receiver report for what is known of the streams, and REMB; of publishers a sender report."""
+        """Once a second: a receiver report for what is known, and REMB; of publishers a sender report."""
         if self.outbound is None:
             return
         blocks = [rtcp.ReportBlock(ssrc, 0, 0, highest, 5, 0, 0) for ssrc, highest in self.highest.items()]
         data = rtcp.receiver_report(9, blocks) + rtcp.remb(9, 40_000_000, list(self.highest) or [9])
         if self._video:
             ntp = int((seconds + 2208988800) * 4294967296) & (1 << 64) - 1
-            data = rtcp.sender_report(rtcp.SenderReport(self.video_ssrc, ntp, 90000 * self._picture // FRAMES_PER_S, self._video,
-                                                        self._video * VIDEO_BYTES)) + data
+            data = (
+                rtcp.sender_report(
+                    rtcp.SenderReport(
+                        self.video_ssrc,
+                        ntp,
+                        90000 * self._picture // FRAMES_PER_S,
+                        self._video,
+                        self._video * VIDEO_BYTES,
+                    )
+                )
+                + data
+            )
         sealed = self.outbound.rtcp(data)
         if sealed is not None:
             self.send(sealed)

@@ -76,7 +76,11 @@ class Bridge(Server):
         """Everybody joins; everybody gets all publishers but itself. Returns the clients that receive."""
         for client in clients:
             made = await self.ask(op="join", fingerprint=FINGERPRINT, publishes=client in publishers)
-            client.remote, client.remote_ufrag, client.remote_pwd = (self.host, self.there["port"]), made["ufrag"], made["pwd"]
+            client.remote, client.remote_ufrag, client.remote_pwd = (
+                (self.host, self.there["port"]),
+                made["ufrag"],
+                made["pwd"],
+            )
             self.ids[client] = made["id"]
         await asyncio.gather(*(client.connect("passive", self.there["fingerprint"]) for client in clients))
         for client in clients:
@@ -106,15 +110,22 @@ class Janus(Server):
         off = [p.name for kind in ("transports", "plugins") for p in (library / kind).glob("*.so")
                if p.name not in ("libjanus_http.so", "libjanus_videoroom.so")]
         (self.folder / "janus.jcfg").write_text(
-            'general: { plugins_folder = "%s/plugins" transports_folder = "%s/transports" debug_level = 2 session_timeout = 0 '
+            'general: { plugins_folder = "%s/plugins" transports_folder = "%s/transports" debug_level = 2 '
+            'session_timeout = 0 '
             'log_to_stdout = true }\nnat: { ice_lite = true ice_enforce_list = "%s" }\nmedia: { no_media_timer = 30 }\n'
             'plugins: { disable = "%s" }\ntransports: { disable = "%s" }\n'
-            % (library, library, self.host, ",".join(off), ",".join(off)))
+            % (library, library, self.host, ",".join(off), ",".join(off))
+        )
         (self.folder / "janus.transport.http.jcfg").write_text(
-            'general: { http = true port = %d ip = "127.0.0.1" https = false json = "plain" }\nadmin: { admin_http = false }\n' % self.number)
+            'general: { http = true port = %d ip = "127.0.0.1" https = false json = "plain" }\n'
+            'admin: { admin_http = false }\n'
+            % self.number
+        )
         (self.folder / "janus.plugin.videoroom.jcfg").write_text("general: { }\n")
         log = open(self.folder / "log", "wb")  # noqa: SIM115  given to the process
-        await self._spawn("janus", "-F", str(self.folder), "-C", str(self.folder / "janus.jcfg"), stdout=log, stderr=log)
+        await self._spawn(
+            "janus", "-F", str(self.folder), "-C", str(self.folder / "janus.jcfg"), stdout=log, stderr=log
+        )
         self.http = aiohttp.ClientSession()
         self.waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         for _ in range(100):
@@ -125,8 +136,20 @@ class Janus(Server):
                 await asyncio.sleep(0.1)
         self.polling = asyncio.ensure_future(self._poll())
         handle = await self._attach()
-        await self._ask(handle, {"request": "create", "room": 1, "publishers": 50, "bitrate": 0, "videocodec": "vp8",
-                                 "audiocodec": "opus", "transport_wide_cc_ext": True, "audiolevel_ext": True, "notify_joining": False})
+        await self._ask(
+            handle,
+            {
+                "request": "create",
+                "room": 1,
+                "publishers": 50,
+                "bitrate": 0,
+                "videocodec": "vp8",
+                "audiocodec": "opus",
+                "transport_wide_cc_ext": True,
+                "audiolevel_ext": True,
+                "notify_joining": False,
+            },
+        )
         self.feeds: dict[Client, int] = {}
 
     async def _post(self, path: str, **body: Any) -> dict[str, Any]:
@@ -154,7 +177,9 @@ class Janus(Server):
         transaction = os.urandom(6).hex()
         future = self.waiting[transaction] = asyncio.get_running_loop().create_future()
         more = {"jsep": jsep} if jsep else {}
-        answer = await self._post(f"/{self.session}/{handle}", janus="message", transaction=transaction, body=body, **more)
+        answer = await self._post(
+            f"/{self.session}/{handle}", janus="message", transaction=transaction, body=body, **more
+        )
         if answer["janus"] == "ack":
             answer = await asyncio.wait_for(future, 20)
         data = answer.get("plugindata", {}).get("data", {})
@@ -225,9 +250,11 @@ def sdp(client: Client, sections: list[tuple[str, str]], direction: str, setup: 
             % " ".join(mid for _, mid in sections))
     for kind, mid in sections:
         numbers = str(OPUS) if kind == "audio" else f"{VP8} {RTX}"
-        text += (f"m={kind} 9 UDP/TLS/RTP/SAVPF {numbers}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=mid:{mid}\r\n"
-                 f"a=ice-ufrag:{client.ufrag}\r\na=ice-pwd:{client.pwd}\r\na=fingerprint:sha-256 {FINGERPRINT}\r\n"
-                 f"a=setup:{setup}\r\na={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n")
+        text += (
+            f"m={kind} 9 UDP/TLS/RTP/SAVPF {numbers}\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=mid:{mid}\r\n"
+            f"a=ice-ufrag:{client.ufrag}\r\na=ice-pwd:{client.pwd}\r\na=fingerprint:sha-256 {FINGERPRINT}\r\n"
+            f"a=setup:{setup}\r\na={direction}\r\na=rtcp-mux\r\na=rtcp-rsize\r\n"
+        )
         for uri, number in IDS.items():
             if ("audio-level" in uri) <= (kind == "audio"):
                 text += f"a=extmap:{number} {uri}\r\n"
@@ -235,7 +262,9 @@ def sdp(client: Client, sections: list[tuple[str, str]], direction: str, setup: 
             text += f"a=rtpmap:{OPUS} opus/48000/2\r\na=rtcp-fb:{OPUS} transport-cc\r\n"
         else:
             text += f"a=rtpmap:{VP8} VP8/90000\r\n"
-            text += "".join(f"a=rtcp-fb:{VP8} {fb}\r\n" for fb in ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc"))
+            text += "".join(
+                f"a=rtcp-fb:{VP8} {fb}\r\n" for fb in ("nack", "nack pli", "ccm fir", "goog-remb", "transport-cc")
+            )
             text += f"a=rtpmap:{RTX} rtx/90000\r\na=fmtp:{RTX} apt={VP8}\r\n"
         if direction == "sendonly":
             ssrc = client.audio_ssrc if kind == "audio" else client.video_ssrc

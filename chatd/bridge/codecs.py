@@ -21,8 +21,23 @@ class Description:
     changes of layers; None without. `switches_up`: a temporal layer may be begun here.
     """
 
-    __slots__ = ("is_valid", "is_key", "begins", "ends", "temporal", "spatial", "picture_id", "picture_at", "picture_wide",
-                 "tl0", "tl0_at", "switches_up", "uses_lower", "width", "height")
+    __slots__ = (
+        "is_valid",
+        "is_key",
+        "begins",
+        "ends",
+        "temporal",
+        "spatial",
+        "picture_id",
+        "picture_at",
+        "picture_wide",
+        "tl0",
+        "tl0_at",
+        "switches_up",
+        "uses_lower",
+        "width",
+        "height",
+    )
 
     def __init__(self) -> None:
         self.is_valid = True
@@ -222,7 +237,15 @@ def audio(payload: bytes, marker: bool) -> Description:
 
 
 DESCRIBE: dict[str, Callable[[bytes, bool], Description]] = {
-    "vp8": vp8, "vp9": vp9, "h264": h264, "av1": av1, "opus": audio, "red": audio, "pcmu": audio, "pcma": audio, "g722": audio,
+    "vp8": vp8,
+    "vp9": vp9,
+    "h264": h264,
+    "av1": av1,
+    "opus": audio,
+    "red": audio,
+    "pcmu": audio,
+    "pcma": audio,
+    "g722": audio,
 }
 
 CLOCK_HZ = {"opus": 48000, "red": 48000, "pcmu": 8000, "pcma": 8000, "g722": 8000}

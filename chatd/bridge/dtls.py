@@ -81,7 +81,7 @@ class Dtls(RTCDtlsTransport):  # type: ignore[misc]
 
     def __init__(self, send: Callable[[bytes], None], certificate: RTCCertificate) -> None:
         self._below = _Below(send)
-        super().__init__(self._below, [certificate])
+        super().__init__(self._below, [certificate])  # type: ignore[arg-type]
         self._srtp_profiles = PROFILES
         self.keys: Keys | None = None
 
@@ -117,7 +117,9 @@ class Dtls(RTCDtlsTransport):  # type: ignore[misc]
             return
         name = self._ssl.get_selected_srtp_profile()
         profile = next(p for p in PROFILES if p.openssl_profile == name)
-        material = self._ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (profile.key_length + profile.salt_length))
+        material = self._ssl.export_keying_material(
+            b"EXTRACTOR-dtls_srtp", 2 * (profile.key_length + profile.salt_length)
+        )
         of_client, of_server = profile.get_key_and_salt(material, 0), profile.get_key_and_salt(material, 1)
         if self._role == "server":
             self.keys = Keys(profile.libsrtp_profile, receive=of_client, send=of_server)

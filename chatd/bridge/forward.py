@@ -1,10 +1,10 @@
 """What is published and who gets it. The media half's interface to the signalling, with `port` and `transport`.
 
-A track of a publisher is a `Publication`; one track on its way to one participant is a `Subscription` with its own SSRC::
+A track of a publisher is a `Publication`; on its way to one participant it is a `Subscription` with its own SSRC::
 
     publication = Publication("video", "vp8", payload_type=96, rtx_payload_type=97)
-    publication.sizes = [Size(320, 180), Size(640, 360), Size(1280, 720)]      # as AddTrack announced, ascending; may be empty
-    publication.on_wanted = lambda publication: ...                            # dynacast: publication.wanted_ranks() changed
+    publication.sizes = [Size(320, 180), Size(640, 360), Size(1280, 720)]   # of AddTrack, ascending; may be empty
+    publication.on_wanted = lambda publication: ...      # dynacast: publication.wanted_ranks() changed
     transport.receive(publication, mid="3", rids=["q", "h", "f"])              # rids ascending: rank 0, 1, 2
     transport.receive(publication, mid="4", ssrcs=[1234], rtx={5678: 1234})    # without rids: the SSRCs of the section
 

@@ -66,7 +66,9 @@ class Profile:
         self.first_byte = 0x80
         self.tail = b""
 
-    def prepare(self, payload: bytes, carried: list[tuple[str, bytes]] | None, send_time: bytes, mid: str = "") -> bytes:
+    def prepare(
+        self, payload: bytes, carried: list[tuple[str, bytes]] | None, send_time: bytes, mid: str = ""
+    ) -> bytes:
         """Everything behind the 12 bytes of header; `first_byte` is set to go with it."""
         number = self.send_time_id
         if carried or mid or not number:
@@ -90,10 +92,37 @@ class Layer:
     `subscriptions`: who gets it now; `waiting`: who wants to, from its next keyframe on.
     """
 
-    __slots__ = ("publication", "ssrc", "rid", "rank", "codec", "is_video", "cache", "reception", "rate", "rates",
-                 "subscriptions", "waiting", "report", "report_at", "last_at", "sent_packets", "sent_octets", "picture", "tl0",
-                 "timestamp", "passed_on", "outbox", "width", "height", "_describe", "_groups", "_careful", "_keyframe_at",
-                 "_keyframe_wanted")
+    __slots__ = (
+        "publication",
+        "ssrc",
+        "rid",
+        "rank",
+        "codec",
+        "is_video",
+        "cache",
+        "reception",
+        "rate",
+        "rates",
+        "subscriptions",
+        "waiting",
+        "report",
+        "report_at",
+        "last_at",
+        "sent_packets",
+        "sent_octets",
+        "picture",
+        "tl0",
+        "timestamp",
+        "passed_on",
+        "outbox",
+        "width",
+        "height",
+        "_describe",
+        "_groups",
+        "_careful",
+        "_keyframe_at",
+        "_keyframe_wanted",
+    )
 
     def __init__(self, publication: Publication, ssrc: int, rid: str, rank: int, outbox: Outbox) -> None:
         self.publication = publication

@@ -83,7 +83,9 @@ class Line:
 
 def _next_step(demand: layers.Demand, rank: int) -> float:
     """What the next rank above `rank` costs more; 0 if there is none that is wanted."""
-    above = [r for r, _ in demand.costs if rank < r <= demand.wanted] or ([demand.costs[0][0]] if demand.costs and rank < 0 else [])
+    above = [r for r, _ in demand.costs if rank < r <= demand.wanted] or (
+        [demand.costs[0][0]] if demand.costs and rank < 0 else []
+    )
     if not above:
         return 0.0
     costs = dict(demand.costs)

@@ -45,7 +45,9 @@ class PacketMap:
     def begin(self, source: object, first: int, first_out: int, timestamp_delta: int, picture_delta: int = 0,
               tl0_delta: int = 0) -> Segment:
         """From now on `source` is sent; its packet `first` gets the number `first_out`."""
-        self.now = Segment(source, first, (first_out - first) & MASK16, timestamp_delta & MASK32, picture_delta, tl0_delta)
+        self.now = Segment(
+            source, first, (first_out - first) & MASK16, timestamp_delta & MASK32, picture_delta, tl0_delta
+        )
         self._past.append(self.now)
         return self.now
 

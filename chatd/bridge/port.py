@@ -102,7 +102,7 @@ class Port:
                    clock: Callable[[], float] = time.monotonic) -> Port:
         """Bind UDP and TCP on `port_number` (0: any free one, see `number`). OSError if that cannot be.
 
-        `announce`: the numeric addresses for candidates; without them the bound one. `address` "::" serves IPv4 as well.
+        `announce`: numeric addresses for candidates; without them the bound one. `address` "::" serves IPv4 as well.
         """
         running = loop or asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -295,7 +295,11 @@ class Port:
         transport.addresses.append(key)
         if len(transport.addresses) > MOST_ADDRESSES:
             # The one in use stays.
-            old = next(k for k in transport.addresses if transport.path is None or k != (transport.path.host, transport.path.port))
+            old = next(
+                k
+                for k in transport.addresses
+                if transport.path is None or k != (transport.path.host, transport.path.port)
+            )
             transport.addresses.remove(old)
             self._forget_address(old, transport)
 

@@ -22,7 +22,9 @@ class ReportBlock:
 
     __slots__ = ("ssrc", "fraction", "lost", "highest", "jitter", "last_sr", "delay")
 
-    def __init__(self, ssrc: int, fraction: int, lost: int, highest: int, jitter: int, last_sr: int, delay: int) -> None:
+    def __init__(
+        self, ssrc: int, fraction: int, lost: int, highest: int, jitter: int, last_sr: int, delay: int
+    ) -> None:
         self.ssrc, self.fraction, self.lost, self.highest = ssrc, fraction, lost, highest
         self.jitter, self.last_sr, self.delay = jitter, last_sr, delay
 
@@ -174,8 +176,14 @@ def _packet(count: int, kind: int, body: bytes) -> bytes:
 def write_block(block: ReportBlock) -> bytes:
     """One report block in its wire form; `lost` is clamped to 24 bits with a sign."""
     lost = max(-0x800000, min(0x7FFFFF, block.lost)) & 0xFFFFFF
-    return BLOCK.pack(block.ssrc, block.fraction << 24 | lost, block.highest & MASK32, block.jitter & MASK32, block.last_sr,
-                      block.delay & MASK32)
+    return BLOCK.pack(
+        block.ssrc,
+        block.fraction << 24 | lost,
+        block.highest & MASK32,
+        block.jitter & MASK32,
+        block.last_sr,
+        block.delay & MASK32,
+    )
 
 
 def sender_report(report: SenderReport) -> bytes:

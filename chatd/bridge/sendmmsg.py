@@ -12,8 +12,8 @@ import struct
 import sys
 from typing import Any
 
-from cffi import FFI
-from pylibsrtp._binding import ffi as srtp_ffi
+from cffi import FFI  # type: ignore[import-untyped]
+from pylibsrtp._binding import ffi as srtp_ffi  # type: ignore[import-not-found]
 
 from chatd.bridge.srtp import LARGEST_BYTES, TRAILER_BYTES, protect
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pylibsrtp import Policy, Session
-from pylibsrtp._binding import ffi, lib
+from pylibsrtp._binding import ffi, lib  # type: ignore[import-not-found]
 
 # Room for the authentication tag, the SRTCP index and an MKI (srtp.h: SRTP_MAX_TRAILER_LEN + 4).
 TRAILER_BYTES = 16 + 128 + 4

@@ -35,13 +35,53 @@ class Subscription:
     did not seal.
     """
 
-    __slots__ = ("publication", "transport", "ssrc", "rtx_ssrc", "payload_type", "rtx_payload_type", "mid", "wanted", "allowed",
-                 "is_paused", "is_closed", "layer", "awaited", "map", "segment", "handle", "name", "profile", "is_plain",
-                 "refused", "resent", "packets", "octets", "max_temporal", "max_spatial", "_next_spatial", "_announce", "_mark",
-                 "_last", "_rtx_sequence", "_resend_until", "_resends", "_reports", "_started")
+    __slots__ = (
+        "publication",
+        "transport",
+        "ssrc",
+        "rtx_ssrc",
+        "payload_type",
+        "rtx_payload_type",
+        "mid",
+        "wanted",
+        "allowed",
+        "is_paused",
+        "is_closed",
+        "layer",
+        "awaited",
+        "map",
+        "segment",
+        "handle",
+        "name",
+        "profile",
+        "is_plain",
+        "refused",
+        "resent",
+        "packets",
+        "octets",
+        "max_temporal",
+        "max_spatial",
+        "_next_spatial",
+        "_announce",
+        "_mark",
+        "_last",
+        "_rtx_sequence",
+        "_resend_until",
+        "_resends",
+        "_reports",
+        "_started",
+    )
 
-    def __init__(self, publication: Publication, transport: Transport, payload_type: int, rtx_payload_type: int | None = None,
-                 mid: str = "", ssrc: int | None = None, rtx_ssrc: int | None = None) -> None:
+    def __init__(
+        self,
+        publication: Publication,
+        transport: Transport,
+        payload_type: int,
+        rtx_payload_type: int | None = None,
+        mid: str = "",
+        ssrc: int | None = None,
+        rtx_ssrc: int | None = None,
+    ) -> None:
         self.publication = publication
         self.transport = transport
         self.ssrc = ssrc if ssrc is not None else secrets.randbelow(0x7FFFFFFE) + 1
@@ -137,7 +177,9 @@ class Subscription:
         """The rank that is sent now, layers.NONE for nothing."""
         if self.layer is None:
             return NONE
-        return min(self.max_spatial, max(self.layer.rates, default=0)) if self.publication.is_layered else self.layer.rank
+        return (
+            min(self.max_spatial, max(self.layer.rates, default=0)) if self.publication.is_layered else self.layer.rank
+        )
 
     def rate(self, now: float) -> float:
         """Bits a second that are sent now."""
@@ -151,7 +193,10 @@ class Subscription:
         """Packets and payload octets sent so far, as sender reports count them."""
         if self.layer is None:
             return self.packets, self.octets
-        return (self.packets + self.layer.sent_packets - self._mark[0], self.octets + self.layer.sent_octets - self._mark[1])
+        return (
+            self.packets + self.layer.sent_packets - self._mark[0],
+            self.octets + self.layer.sent_octets - self._mark[1],
+        )
 
     # -- choice of layer
 
@@ -225,8 +270,13 @@ class Subscription:
     def _remember(self, layer: Layer) -> None:
         segment = self.segment
         self.packets, self.octets = self.counted()
-        self._last = (layer.reception.highest + segment.delta & 0xFFFF, layer.timestamp + segment.timestamp_delta & 0xFFFFFFFF,
-                      layer.picture + segment.picture_delta & 0x7FFF, layer.tl0 + segment.tl0_delta & 0xFF, layer.last_at)
+        self._last = (
+            layer.reception.highest + segment.delta & 0xFFFF,
+            layer.timestamp + segment.timestamp_delta & 0xFFFFFFFF,
+            layer.picture + segment.picture_delta & 0x7FFF,
+            layer.tl0 + segment.tl0_delta & 0xFF,
+            layer.last_at,
+        )
 
     def switch(self, layer: Layer, packet: rtp.Packet, now: float) -> None:
         """From this packet on (a keyframe's first) `layer` is sent; numbers go on where the last layer's ended."""
@@ -268,7 +318,9 @@ class Subscription:
         out = last + max(1, int((now - last_at) * clock_hz))
         old, new = before.report if before is not None else None, layer.report
         if old is not None and new is not None:
-            elapsed = (new.ntp - old.ntp) / 4294967296 + rtp.unwrap(timestamp - new.timestamp & 0xFFFFFFFF, 0, 32) / clock_hz
+            elapsed = (new.ntp - old.ntp) / 4294967296 + rtp.unwrap(
+                timestamp - new.timestamp & 0xFFFFFFFF, 0, 32
+            ) / clock_hz
             aligned = old.timestamp + int(elapsed * clock_hz) + self.segment.timestamp_delta
             ahead = rtp.unwrap(aligned - last & 0xFFFFFFFF, 0, 32)
             if abs(ahead) < 5 * clock_hz:
@@ -287,7 +339,14 @@ class Subscription:
 
     def _sort(self, force: bool = False) -> None:
         """Whether the hot path can serve this subscription; see incoming.py."""
-        plain = (self.handle is not None and self.name is not None and not self._announce and self.max_temporal == 7 and self.max_spatial == 7 and self._next_spatial == 7)
+        plain = (
+            self.handle is not None
+            and self.name is not None
+            and not self._announce
+            and self.max_temporal == 7
+            and self.max_spatial == 7
+            and self._next_spatial == 7
+        )
         if plain != self.is_plain or force:
             self.is_plain = plain
             if self.layer is not None:
@@ -318,8 +377,13 @@ class Subscription:
             mid = self.mid
             self._announce -= 1
         data = self.profile.prepare(payload, carried, send_time, mid)
-        head = rtp.HEADER.pack(self.profile.first_byte, self.payload_type | marker << 7, sequence + segment.delta & 0xFFFF,
-                               packet.timestamp + segment.timestamp_delta & 0xFFFFFFFF, self.ssrc)
+        head = rtp.HEADER.pack(
+            self.profile.first_byte,
+            self.payload_type | marker << 7,
+            sequence + segment.delta & 0xFFFF,
+            packet.timestamp + segment.timestamp_delta & 0xFFFFFFFF,
+            self.ssrc,
+        )
         if not self.transport.send_rtp(head + data):
             self.refused += 1
         if mid and not self._announce:
@@ -386,7 +450,9 @@ class Subscription:
         packets, octets = self.counted()
         timestamp = report.timestamp + self.segment.timestamp_delta & 0xFFFFFFFF
         self._reports.append((report.ntp >> 16 & 0xFFFFFFFF, now))
-        self.transport.send_rtcp(rtcp.sender_report(rtcp.SenderReport(self.ssrc, report.ntp, timestamp, packets, octets)))
+        self.transport.send_rtcp(
+            rtcp.sender_report(rtcp.SenderReport(self.ssrc, report.ntp, timestamp, packets, octets))
+        )
 
     def round_trip(self, block: rtcp.ReportBlock, now: float) -> float | None:
         """Seconds to the receiver and back by its report block (RFC 3550 6.4.1); None if it names no report of ours."""

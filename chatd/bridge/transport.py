@@ -1,16 +1,16 @@
-"""One peer connection: ICE-lite, DTLS and SCTP (aiortc's), and the routing of its RTP and RTCP. Made by `Port.transport()`::
+"""One peer connection: ICE-lite, DTLS and SCTP (aiortc's), routing of RTP and RTCP. `Port.transport()` makes it::
 
     transport = port.transport()
-    transport.ufrag, transport.pwd, transport.fingerprint      # for the answer; fingerprint is the sha-256 text "AB:CD:…"
-    transport.candidates()                                     # ["candidate:1 1 udp …", …] without "a="
-    transport.on_state(callback)                               # callback("connected" | "closed" | "failed"), each at most once
-    transport.on_data(callback)                                # callback(label: str, data: bytes)
-    transport.set_extensions({uri: id, …})                     # what the connection negotiated, rtp.SUPPORTED_EXTENSIONS
-    transport.start(ufrag, pwd, "sha-256 AB:CD:…", setup)      # the peer's; setup "active", "passive" or "actpass"
-    new_ufrag, new_pwd = transport.restart_ice(ufrag, pwd)     # old credentials go on working until the next restart
-    transport.open_channel("_reliable")                        # v0 only: in v1 the client opens them
-    transport.send_data("_reliable", data) -> bool             # False while no such channel is open
-    transport.quality()                                        # quality.EXCELLENT, GOOD, POOR
+    transport.ufrag, transport.pwd, transport.fingerprint   # for the answer; fingerprint is the sha-256 text "AB:CD:…"
+    transport.candidates()                                  # ["candidate:1 1 udp …", …] without "a="
+    transport.on_state(callback)                            # callback("connected" | "closed" | "failed"), each once
+    transport.on_data(callback)                             # callback(label: str, data: bytes)
+    transport.set_extensions({uri: id, …})                  # what the connection negotiated, rtp.SUPPORTED_EXTENSIONS
+    transport.start(ufrag, pwd, "sha-256 AB:CD:…", setup)   # the peer's; setup "active", "passive" or "actpass"
+    new_ufrag, new_pwd = transport.restart_ice(ufrag, pwd)  # old credentials go on working until the next restart
+    transport.open_channel("_reliable")                     # v0 only: in v1 the client opens them
+    transport.send_data("_reliable", data) -> bool          # False while no such channel is open
+    transport.quality()                                     # quality.EXCELLENT, GOOD, POOR
     transport.receive(publication, mid=…, rids=…, ssrcs=…, rtx=…)
     transport.close()
 
@@ -381,7 +381,12 @@ class Transport:
     def every_second(self, now: float) -> None:
         """Receiver reports, the age of maps, consent."""
         since = now - self._checked_at
-        if self.state == "new" and now - self._made_at > CONNECT_S + 5 or self.state == "connected" and since > CONSENT_S:
+        if (
+            self.state == "new"
+            and now - self._made_at > CONNECT_S + 5
+            or self.state == "connected"
+            and since > CONSENT_S
+        ):
             self._fail("failed")
             return
         blocks = []
@@ -389,7 +394,9 @@ class Transport:
             if now - layer.last_at < 5:
                 report = layer.report
                 middle = report.ntp >> 16 & 0xFFFFFFFF if report is not None else 0
-                blocks.append(layer.reception.report(ssrc, middle, int((now - layer.report_at) * 65536) if report else 0))
+                blocks.append(
+                    layer.reception.report(ssrc, middle, int((now - layer.report_at) * 65536) if report else 0)
+                )
         for start in range(0, len(blocks), 31):
             self.send_rtcp(rtcp.receiver_report(self.ssrc, blocks[start:start + 31]))
         for subscription in self.subscriptions.values():

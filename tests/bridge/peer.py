@@ -1,4 +1,4 @@
-"""A peer for media tests: ICE checks, DTLS and SRTP of its own towards a Port, over UDP or TCP, with loss as an argument.
+"""A peer for media tests: ICE checks, DTLS and SRTP of its own towards a Port, over UDP or TCP; loss is an argument.
 
 It answers nothing by itself: tests say what it sends and look at what it got.
 """
@@ -10,10 +10,11 @@ import os
 import socket
 from collections.abc import Callable
 
+from aiortc import RTCCertificate
+
 from chatd.bridge import rtcp, rtp, stun
 from chatd.bridge.dtls import Dtls
 from chatd.bridge.srtp import Inbound, Outbound
-from aiortc import RTCCertificate
 
 CERTIFICATE = RTCCertificate.generateCertificate()
 FINGERPRINT = "sha-256 " + next(p.value for p in CERTIFICATE.getFingerprints() if p.algorithm == "sha-256")
@@ -34,7 +35,7 @@ def own_address() -> str:
 
 
 class Peer:
-    """One client. `packets`: RTP received, `reports`: RTCP items received; `drops(packet) -> bool` loses incoming RTP."""
+    """One client. `packets`: RTP received, `reports`: RTCP items received; `drops(packet)` loses incoming RTP."""
 
     def __init__(self, transport, host: str, number: int, tcp: bool = False) -> None:
         self.transport, self.host, self.number, self.is_tcp = transport, host, number, tcp
@@ -99,8 +100,16 @@ class Peer:
         else:
             self.sock.sendto(data, (self.host, self.number))
 
-    def send_rtp(self, payload_type: int, sequence: int, timestamp: int, ssrc: int, payload: bytes, marker: bool = False,
-                 extensions: list[tuple[int, bytes]] = ()) -> None:
+    def send_rtp(
+        self,
+        payload_type: int,
+        sequence: int,
+        timestamp: int,
+        ssrc: int,
+        payload: bytes,
+        marker: bool = False,
+        extensions: list[tuple[int, bytes]] = (),
+    ) -> None:
         data = rtp.build(payload_type, marker, sequence, timestamp, ssrc, payload, extensions)
         self.send(self.outbound.rtp(data))
 
@@ -156,7 +165,16 @@ class Peer:
 def vp8_payload(picture: int, tl0: int, is_key: bool, temporal: int = 0, begins: bool = True, size: int = 100,
                 width: int = 320, height: int = 180) -> bytes:
     """A VP8 payload with a 15-bit picture id, TL0PICIDX and a temporal layer."""
-    head = bytes((0x80 | (0x10 if begins else 0), 0xE0, 0x80 | picture >> 8 & 0x7F, picture & 255, tl0 & 255, temporal << 6 | 0x20))
+    head = bytes(
+        (
+            0x80 | (0x10 if begins else 0),
+            0xE0,
+            0x80 | picture >> 8 & 0x7F,
+            picture & 255,
+            tl0 & 255,
+            temporal << 6 | 0x20,
+        )
+    )
     if begins:
         head += bytes((0x10 if is_key else 0x11, 0, 0))
         if is_key:

@@ -12,17 +12,36 @@ from chatd.bridge.speakers import LevelMeter, Speakers
 SIZES = [Size(320, 180), Size(640, 360), Size(1280, 720)]
 
 
-@pytest.mark.parametrize("width, height, rank", [
-    (1, 1, 0), (320, 180, 0), (321, 180, 1), (180, 320, 0), (640, 360, 1), (641, 361, 2), (4000, 3000, 2), (360, 640, 1),
-])
+@pytest.mark.parametrize(
+    "width, height, rank",
+    [
+        (1, 1, 0),
+        (320, 180, 0),
+        (321, 180, 1),
+        (180, 320, 0),
+        (640, 360, 1),
+        (641, 361, 2),
+        (4000, 3000, 2),
+        (360, 640, 1),
+    ],
+)
 def test_the_smallest_layer_that_fills_the_tile(width: int, height: int, rank: int) -> None:
     assert rank_for_size(SIZES, width, height) == rank
 
 
-@pytest.mark.parametrize("live, wanted, allowed, rank", [
-    ([], 2, 2, NONE), ([0, 1, 2], 2, 2, 2), ([0, 1, 2], 1, 2, 1), ([0, 1, 2], 2, 0, 0), ([0, 2], 1, 2, 0), ([1, 2], 0, 2, 1),
-    ([0, 1], 2, 2, 1), ([0, 1, 2], 2, NONE, NONE),
-])
+@pytest.mark.parametrize(
+    "live, wanted, allowed, rank",
+    [
+        ([], 2, 2, NONE),
+        ([0, 1, 2], 2, 2, 2),
+        ([0, 1, 2], 1, 2, 1),
+        ([0, 1, 2], 2, 0, 0),
+        ([0, 2], 1, 2, 0),
+        ([1, 2], 0, 2, 1),
+        ([0, 1], 2, 2, 1),
+        ([0, 1, 2], 2, NONE, NONE),
+    ],
+)
 def test_choose(live: list[int], wanted: int, allowed: int, rank: int) -> None:
     assert choose(live, wanted, allowed) == rank
 

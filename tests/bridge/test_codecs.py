@@ -1,4 +1,4 @@
-"""Payload descriptors: tables of bytes and what they say; a real VP8 and H.264 encoder's packets; segments rewriting VP8."""
+"""Payload descriptors: tables of bytes and what they say; a real encoder's packets; segments rewriting VP8."""
 
 from __future__ import annotations
 
@@ -20,10 +20,19 @@ from chatd.bridge.packetmap import Segment
     (b"\x90\x40\x09\x00", True, True, None, False, 9, 0),
     (b"\x90\x10\x1f\x00", True, True, None, False, None, 0),
 ])
-def test_vp8(payload: bytes, key: bool, begins: bool, picture: int | None, wide: bool, tl0: int | None, temporal: int) -> None:
+def test_vp8(
+    payload: bytes, key: bool, begins: bool, picture: int | None, wide: bool, tl0: int | None, temporal: int
+) -> None:
     found = codecs.vp8(payload, False)
-    assert (found.is_valid, found.is_key, found.begins, found.picture_id, found.picture_wide, found.tl0, found.temporal) == (
-        True, key, begins, picture, wide, tl0, temporal)
+    assert (
+        found.is_valid,
+        found.is_key,
+        found.begins,
+        found.picture_id,
+        found.picture_wide,
+        found.tl0,
+        found.temporal,
+    ) == (True, key, begins, picture, wide, tl0, temporal)
     for cut in range(len(payload)):
         if begins:
             assert not codecs.vp8(payload[:cut], False).is_valid
@@ -44,8 +53,15 @@ def test_a_vp8_keyframe_tells_its_size() -> None:
 ])
 def test_vp9(payload: bytes, key: bool, begins: bool, ends: bool, spatial: int, temporal: int, up: bool) -> None:
     found = codecs.vp9(payload, False)
-    assert (found.is_valid, found.is_key, found.begins, found.ends, found.spatial, found.temporal, found.switches_up) == (
-        True, key, begins, ends, spatial, temporal, up)
+    assert (
+        found.is_valid,
+        found.is_key,
+        found.begins,
+        found.ends,
+        found.spatial,
+        found.temporal,
+        found.switches_up,
+    ) == (True, key, begins, ends, spatial, temporal, up)
 
 
 def test_a_vp9_scalability_structure_tells_the_largest_size() -> None:

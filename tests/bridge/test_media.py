@@ -60,7 +60,9 @@ class Room:
         self.peers.append(peer)
         return await peer.connect()
 
-    def frame(self, ssrc: int, is_key: bool = False, packets: int = 2, lose: tuple[int, ...] = (), temporal: int = 0) -> None:
+    def frame(
+        self, ssrc: int, is_key: bool = False, packets: int = 2, lose: tuple[int, ...] = (), temporal: int = 0
+    ) -> None:
         """One frame of a layer; `lose`: which of its packets do not reach the bridge."""
         n = self.sent[ssrc]
         self.sent[ssrc] += 1
@@ -408,7 +410,9 @@ def test_a_wrong_certificate_fails() -> None:
             peer = Peer(transport, room.host, room.port.number)
             await peer.open()
             await peer.check()
-            transport.start("abcd", "p" * 24, FINGERPRINT[:-2] + "00" if FINGERPRINT[-2:] != "00" else FINGERPRINT[:-2] + "11")
+            transport.start(
+                "abcd", "p" * 24, FINGERPRINT[:-2] + "00" if FINGERPRINT[-2:] != "00" else FINGERPRINT[:-2] + "11"
+            )
             task = asyncio.create_task(peer.dtls.connect("sha-256 " + transport.fingerprint, "passive", lambda: None))
             await peer.until(lambda: room.states[-1] == "failed")
             task.cancel()
@@ -424,12 +428,25 @@ def test_strangers_are_counted_and_change_nothing() -> None:
             stranger = Peer(viewer.transport, room.host, room.port.number)
             await stranger.open()
             good = stun.request(os.urandom(12), viewer.transport.ufrag + ":x", viewer.transport.pwd)
-            for data in (b"", b"\0", b"\x80" * 50, b"\x16" * 50, good[:-3], good[:30] + b"\xff" + good[31:], b"\xff" * 1400,
-                         stun.request(os.urandom(12), viewer.transport.ufrag + ":x", "wrong"),
-                         stun.request(os.urandom(12), "nobody:x", "wrong")):
+            for data in (
+                b"",
+                b"\0",
+                b"\x80" * 50,
+                b"\x16" * 50,
+                good[:-3],
+                good[:30] + b"\xff" + good[31:],
+                b"\xff" * 1400,
+                stun.request(os.urandom(12), viewer.transport.ufrag + ":x", "wrong"),
+                stun.request(os.urandom(12), "nobody:x", "wrong"),
+            ):
                 stranger.send(data)
             # Known addresses, but not decryptable.
-            for data in (b"\x80" * 12, b"\x80\xc8" + b"\0" * 30, b"\x90\x60" + b"\xff" * 1300, b"\x16\xfe\xfd" + b"\xff" * 40):
+            for data in (
+                b"\x80" * 12,
+                b"\x80\xc8" + b"\0" * 30,
+                b"\x90\x60" + b"\xff" * 1300,
+                b"\x16\xfe\xfd" + b"\xff" * 40,
+            ):
                 viewer.send(data)
             await stranger.until(lambda: sum(room.port.dropped.values()) >= 9)
             assert viewer.transport.path.port == viewer.sock.getsockname()[1]

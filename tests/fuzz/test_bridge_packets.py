@@ -1,4 +1,4 @@
-"""Whatever bytes come: every packet parser of the bridge returns, and never raises; what it accepts is within its own bounds.
+"""Whatever bytes come, every packet parser of the bridge answers and never raises; what it accepts is in bounds.
 
 CHATD_FUZZ_EXAMPLES sets how many inputs each target gets (300).
 """
@@ -60,8 +60,14 @@ def test_rtp(data: bytes) -> None:
         rtp.unwrap_rtx(packet, 1, 2)
 
 
-RTCP = (rtcp.sender_report(rtcp.SenderReport(1, 2, 3, 4, 5)) + rtcp.receiver_report(1, [rtcp.ReportBlock(1, 2, 3, 4, 5, 6, 7)])
-        + rtcp.nack(1, 2, [3, 4, 30]) + rtcp.remb(1, 10 ** 6, [1]) + rtcp.fir(1, 2, 3) + rtcp.pli(1, 2))
+RTCP = (
+    rtcp.sender_report(rtcp.SenderReport(1, 2, 3, 4, 5))
+    + rtcp.receiver_report(1, [rtcp.ReportBlock(1, 2, 3, 4, 5, 6, 7)])
+    + rtcp.nack(1, 2, [3, 4, 30])
+    + rtcp.remb(1, 10**6, [1])
+    + rtcp.fir(1, 2, 3)
+    + rtcp.pli(1, 2)
+)
 
 
 @many
@@ -83,15 +89,23 @@ def test_payloads(codec: str, payload: bytes, marker: bool, picture: int, tl0: i
         assert len(changed) == len(payload)
         if codec == "vp8":
             again = codecs.vp8(changed, marker)
-            assert again.is_valid and (again.is_key, again.begins, again.temporal) == (found.is_key, found.begins, found.temporal)
+            assert again.is_valid and (again.is_key, again.begins, again.temporal) == (
+                found.is_key,
+                found.begins,
+                found.temporal,
+            )
 
 
-steps = st.lists(st.tuples(st.sampled_from(["send", "late", "leave out", "other", "jump"]), st.integers(0, 50)), max_size=120)
+steps = st.lists(
+    st.tuples(st.sampled_from(["send", "late", "leave out", "other", "jump"]), st.integers(0, 50)), max_size=120
+)
 
 
 @many
 @given(steps, st.integers(0, 65535))
-def test_a_map_gives_every_outgoing_number_at_most_once_and_reverses_it(actions: list[tuple[str, int]], first: int) -> None:
+def test_a_map_gives_every_outgoing_number_at_most_once_and_reverses_it(
+    actions: list[tuple[str, int]], first: int
+) -> None:
     packets = PacketMap()
     number = {"a": first, "b": first + 777 & 0xFFFF}
     source, out, given_out = "a", 500, {}
