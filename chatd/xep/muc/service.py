@@ -165,7 +165,7 @@ class Conference:
         room = self.rooms.get(to.bare) if to.local else None
         if room is not None and room.queue is not None:
             if len(room.queue) >= _WAITING_MOST:
-                self.router.answer(stanza, StanzaError("resource-constraint", "wait", text="The room is too busy."))
+                self.refuse(stanza, StanzaError("resource-constraint", "wait", text="The room is too busy."))
                 return
             room.queue.append((stanza, from_, to))
             return
@@ -176,11 +176,11 @@ class Conference:
         try:
             result = self._take(stanza, from_, to)
         except StanzaError as error:
-            self.router.answer(stanza, error)
+            self.refuse(stanza, error)
             return True
         except Exception:
             log.failure("{stanza!r}", stanza=stanza)
-            self.router.answer(stanza, StanzaError("internal-server-error"))
+            self.refuse(stanza, StanzaError("internal-server-error"))
             return True
         if result is None:
             return True
@@ -216,10 +216,10 @@ class Conference:
 
     def _refused(self, failure: Any, stanza: Stanza) -> None:
         if failure.check(StanzaError):
-            self.router.answer(stanza, failure.value)
+            self.refuse(stanza, failure.value)
             return
         log.failure("{stanza!r}", failure=failure, stanza=stanza)
-        self.router.answer(stanza, StanzaError("internal-server-error"))
+        self.refuse(stanza, StanzaError("internal-server-error"))
 
     def _take(self, stanza: Stanza, from_: JID, to: JID) -> Deferred[Any] | None:
         if not to.local:
@@ -305,6 +305,15 @@ class Conference:
         self.router.back(stanza.result(content))
 
     # -- out
+    def refuse(self, stanza: Stanza, error: StanzaError) -> None:
+        """The error answer; to presence with the mark by which clients know that it is about a room."""
+        if stanza.name != "presence" or not stanza.may_be_answered:
+            self.router.answer(stanza, error)
+            return
+        answer = stanza.error(error)
+        mark = f'<x xmlns="{ns.MUC}"/>'.encode()
+        self.router.back(answer.with_children(mark + answer.inner, (_MUC_X, *answer.children)))
+
     def session_of(self, jid: JID) -> ISession | None:
         """The session of a full address here, None for one elsewhere."""
         account = self.router.accounts.find(jid.bare)
