@@ -13,7 +13,7 @@ import pytest
 
 from chatd.core import ns
 from tests.daemon import DOMAIN, Daemon
-from tests.hostile.conftest import account
+from tests.hostile.bystanders import account
 from tests.raw import CLIENT, ERRORS, SASL, STREAMS, Raw, plain
 
 BODY = "{%s}body" % ns.HTTPBIND

@@ -9,7 +9,7 @@ import pytest
 
 from chatd.core import ns
 from tests.daemon import DOMAIN, Daemon
-from tests.hostile.conftest import Bystanders, Health, account, wait_for_log
+from tests.hostile.bystanders import Bystanders, Health, account, wait_for_log
 from tests.raw import Cut, Raw, RawWebSocket, chat
 
 GROWN_MOST = 40 << 20

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.daemon import PASSWORD, Daemon
-from tests.hostile.conftest import account
+from tests.hostile.bystanders import account
 from tests.raw import Cut, Raw, condition
 
 _addresses = (f"127.0.{high}.{low}" for high in range(2, 250) for low in range(1, 250))

@@ -9,7 +9,7 @@ import pytest
 
 from chatd.core import ns
 from tests.daemon import DOMAIN, OTHER, Daemon
-from tests.hostile.conftest import account
+from tests.hostile.bystanders import account
 from tests.raw import Raw, RawWebSocket, condition, fresh
 
 LONG = "x" * 1100

@@ -15,7 +15,7 @@ import pytest
 from chatd.core import ns
 from chatd.selfsigned import write_pair
 from tests.daemon import DOMAIN, HOST, OTHER, Daemon, running
-from tests.hostile.conftest import wait_for_log
+from tests.hostile.bystanders import wait_for_log
 from tests.raw import CLIENT, SM, Raw, RawWebSocket, condition
 
 ALICE, BOB, CAROL, DAVE, ERIN = (f"{name}@{DOMAIN}" for name in ("alice", "bob", "carol", "dave", "erin"))
