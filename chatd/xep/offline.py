@@ -173,6 +173,9 @@ class Offline(Module):
             queue.last = stanza
             session.deliver(stanza)
         if queue.session is session:
+            if session.smacks is not None and session.stream is not None:
+                session.smacks.asked()
+                session.stream.ask()                        # what is acknowledged soon is not kept for a second time
             queue.look_s = _LOOK_FIRST_S
             self._look(queue, session)
 
