@@ -154,7 +154,7 @@ class UserCommands:
 
     async def _row(self, arguments: Mapping[str, Any]) -> AccountRow:
         jid = self._jid(arguments)
-        row = await self.store.accounts.get(jid.local, jid.domain)
+        row = await self.store.accounts.get(jid.local, jid.domain, fresh=True)
         if row is None:
             raise CommandError("item-not-found", f"There is no account {jid.bare}.")
         return row

@@ -209,8 +209,9 @@ class IAccountStore(Interface):
         Fails: AccountExists (chatd.core.accounts).
         """
 
-    def get(local: str, domain: str) -> Deferred[AccountRow | None]:
-        """The account with its verifiers."""
+    def get(local: str, domain: str, fresh: bool = False) -> Deferred[AccountRow | None]:
+        """The account with its verifiers. fresh: the time of its last log-in is the very last, not that of some
+        seconds ago."""
 
     def load(local: str, domain: str) -> Deferred[LoadedAccount | None]:
         """The account with what is kept in memory while it is of use, in one go."""

@@ -40,8 +40,10 @@ class Accounts:
         """See IAccountStore."""
         return self._database.write(_create, local, domain, dict(verifiers), round(now * 1000))
 
-    def get(self, local: str, domain: str) -> Deferred[AccountRow | None]:
+    def get(self, local: str, domain: str, fresh: bool = False) -> Deferred[AccountRow | None]:
         """See IAccountStore."""
+        if fresh:
+            self._lazily.flush()
         return self._database.read(_get, local, domain)
 
     def load(self, local: str, domain: str) -> Deferred[LoadedAccount | None]:

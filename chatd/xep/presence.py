@@ -29,6 +29,7 @@ __all__ = ["Presence"]
 log = Logger()
 
 _SUBSCRIPTION: Final = frozenset(subscription.TYPES)
+_REQUEST_MOST: Final = 4096     # bytes of a request kept until it is answered; of a longer one the bare request
 _DIRECTED_MOST: Final = 1000    # addresses remembered per session, to tell them that it is gone
 
 
@@ -269,7 +270,10 @@ class Presence(Module):
         stanza = stanza.readdressed(from_=from_.bare, to=account.bare)
         if item is None and kind == "subscribe" and len(account.roster) >= 2 * self.api.settings.limits.roster_items:
             raise StanzaError("resource-constraint", "wait", text="too many requests wait there")
-        outcome = subscription.inbound(item, from_.bare, kind, stanza.to_bytes())
+        request = stanza.to_bytes()
+        if len(request) > _REQUEST_MOST:
+            request = Stanza("presence", dict(stanza.attrs)).to_bytes()
+        outcome = subscription.inbound(item, from_.bare, kind, request)
         kept = self._keep(account, from_.bare, outcome)
 
         def act(_: Any) -> Any:

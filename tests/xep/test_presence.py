@@ -280,3 +280,14 @@ async def test_a_deleted_account_leaves_no_subscription(world: World) -> None:
     await world.settle()
     assert {"unsubscribe", "unsubscribed"} <= {stanza.type for stanza in bob.take("presence")}
     assert world.router.accounts.find(BOB).roster[ALICE].subscription == "none"   # type: ignore[union-attr]
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_a_huge_request_only_the_request_is_kept(world: World) -> None:
+    """What a stranger sends must not stay in memory and store until it is answered."""
+    alice = await interested(world, ALICE + "/a")
+    bob = await interested(world, BOB + "/b")
+    await alice.send_xml(f"<presence to='{BOB}' type='subscribe' id='s'><status>{'x' * 9000}</status></presence>")
+    assert [stanza.type for stanza in bob.take("presence")] == ["subscribe"]
+    kept = world.router.accounts.find(BOB).roster[ALICE].pending_in     # type: ignore[union-attr]
+    assert kept is not None and len(kept) < 200 and b"subscribe" in kept

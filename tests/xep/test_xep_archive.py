@@ -124,7 +124,8 @@ async def test_forged_ids_go_others_stay(world: World) -> None:
     """XEP-0359 3: whatever claims to be the recipient's archive's is deleted, however it is written."""
     alice = await world.client(ALICE + "/a")
     bob = await world.client(BOB + "/b")
-    forged = "".join(f"<stanza-id xmlns='{SID}' by='{by}' id='forged'/>" for by in (BOB, " BOB@example.NET", BOB + "/b"))
+    forged = "".join(
+        f"<stanza-id xmlns='{SID}' by='{by}' id='forged'/>" for by in (BOB, " BOB@example.NET", BOB + "/b"))
     kept = f"<stanza-id xmlns='{SID}' by='room@muc.example.com' id='r'/><origin-id xmlns='{SID}' id='o'/>"
     await alice.send_xml(f"<message to='{BOB}' type='chat'>{forged}<body>x</body>{kept}</message>")
     [stanza] = bob.take("message")
