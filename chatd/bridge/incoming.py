@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from chatd.bridge import codecs, rtp
+from chatd.bridge.av1dd import Templates
 from chatd.bridge.layers import Rate
 from chatd.bridge.packetcache import PacketCache
 from chatd.bridge.packetmap import Segment
@@ -118,6 +119,7 @@ class Layer:
         "width",
         "height",
         "_describe",
+        "_templates",
         "_groups",
         "_careful",
         "_keyframe_at",
@@ -148,6 +150,7 @@ class Layer:
         self.timestamp = 0
         self.width = self.height = 0
         self.passed_on: list[tuple[int, str]] = []
+        self._templates = Templates()
         self._groups: list[tuple[Profile, list[Subscription], bool]] = []
         self._careful: list[Subscription] = []
         self._keyframe_at = -10.0
@@ -182,6 +185,8 @@ class Layer:
                 for subscription in self.subscriptions:
                     subscription.leave_out(sequence, False)
             return
+        if self.publication.codec == "av1":
+            self._place(packet, found)
         self.cache.put(packet)
         self.rate.add(len(payload), now)
         if self.is_video:
@@ -203,6 +208,16 @@ class Layer:
                 subscription.switch(self, packet, now)
         if self.subscriptions:
             self._fan_out(packet, now)
+
+    def _place(self, packet: rtp.Packet, found: codecs.Description) -> None:
+        """AV1's layers are told by a header extension, also of encrypted frames."""
+        for number, uri in self.passed_on:
+            if uri == rtp.DEPENDENCY_DESCRIPTOR and number in packet.extensions:
+                place = self._templates.read(packet.extensions[number])
+                if place is not None:
+                    found.begins, found.ends = place.begins, place.ends
+                    found.spatial, found.temporal = place.spatial, place.temporal
+                    found.is_key = place.is_key and place.spatial == 0
 
     def _keyframe(self, found: codecs.Description) -> None:
         self._keyframe_wanted = False
