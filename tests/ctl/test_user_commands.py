@@ -31,7 +31,7 @@ class AccountStore:
         self.rows[local, domain] = AccountRow(number, local, domain, False, now, None, verifiers)
         return number
 
-    async def get(self, local: str, domain: str) -> AccountRow | None:
+    async def get(self, local: str, domain: str, fresh: bool = False) -> AccountRow | None:
         return self.rows.get((local, domain))
 
     async def list(self, domain: str | None = None) -> list[AccountRow]:
