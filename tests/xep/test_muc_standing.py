@@ -270,6 +270,7 @@ async def test_hats() -> None:
     assert condition(await b.ask_iq("set", command("create"), ROOM)) == "forbidden"
     await a.ask_iq("set", command("create", title="Host", uri="urn:x:host", hue="120.5"), ROOM)
     c.take()
+    assert b'var="hats#hash"' in (await c.ask_iq("get", f"<query xmlns='{ns.DISCO_INFO}'/>", ROOM)).inner
     await a.ask_iq("set", command("assign", jid="b@example.com", uri="urn:x:host"), ROOM)
     [seen] = c.take("presence")
     assert b'<hat uri="urn:x:host" title="Host" hue="120.5"/>' in seen.inner

@@ -9,7 +9,7 @@ from chatd.core.archive import FEATURES as ARCHIVE_FEATURES
 from chatd.core.errors import StanzaError
 from chatd.core.muc_config import features, field_xml
 from chatd.core.stanza import attribute
-from chatd.xep.muc.hats import COMMANDS, commands_items
+from chatd.xep.muc.hats import COMMANDS, commands_items, hats_hash
 from chatd.xep.muc.register import REGISTER
 from chatd.xep.muc.retraction import MODERATE, RETRACT_NS
 from chatd.xep.muc.room import OCCUPANT_ID
@@ -72,7 +72,8 @@ def room_info(ask: Ask) -> bytes:
         "muc#roominfo_occupants", [str(len(room.occupants))], "text-single", "Occupants") + field_xml(
         "muc#roominfo_lang", [config["language"]], "text-single", "Language") + field_xml(
         "muc#maxhistoryfetch", [str(config["history"])], "text-single") + field_xml(
-        "muc#roominfo_avatarhash", [sha1] if (sha1 := photo_sha1(room.vcard)) else [], "text-multi") + "</x>"
+        "muc#roominfo_avatarhash", [sha1] if (sha1 := photo_sha1(room.vcard)) else [], "text-multi") + (
+        field_xml("hats#hash", [hats_hash(room.hats)], "text-single", "Hats hash") if room.hats else "") + "</x>"
     identity = f'<identity category="conference" type="text" name="{attribute(config["name"] or room.jid.local)}"/>'
     return _query(ns.DISCO_INFO, "", identity + _features(names) + form)
 

@@ -7,6 +7,7 @@ is done in one step where the form comes with it, in two where its form is asked
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from chatd.xep.muc.room import Room
 if TYPE_CHECKING:
     from chatd.xep.muc.service import Ask
 
-__all__ = ["COMMANDS", "command", "commands_items"]
+__all__ = ["COMMANDS", "command", "commands_items", "hats_hash"]
 
 COMMANDS: Final = "http://jabber.org/protocol/commands"
 _PREFIX: Final = "urn:xmpp:hats:commands:"
@@ -133,6 +134,12 @@ def _answer(node: str, status: str, inner: str) -> bytes:
     # Nothing is kept between the steps, so the session id says nothing (XEP-0050 wants one).
     return (f'<command xmlns="{COMMANDS}" node="{attribute(node)}" sessionid="hats" status="{status}">{inner}'
             "</command>").encode()
+
+
+def hats_hash(hats: Hats) -> str:
+    """Another one whenever the list of hats is another (XEP-0317 2)."""
+    listed = sorted((uri, hat["title"], hat["hue"]) for uri, hat in hats.items())
+    return hashlib.sha1(repr(listed).encode(), usedforsecurity=False).hexdigest()
 
 
 def commands_items(room: Room, bare: str) -> str:

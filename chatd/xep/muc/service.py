@@ -261,7 +261,9 @@ class Conference:
 
     # -- iqs
     def _iq(self, room: Room, stanza: Stanza, from_: JID, to: JID) -> Deferred[Any] | None:
-        kind = stanza.attrs["type"]
+        kind = stanza.attrs.get("type", "")
+        if kind in ("get", "set") and ("id" not in stanza.attrs or len(stanza.children) != 1):
+            raise StanzaError("bad-request", text="An iq has a type, an id and, to ask, one child.")
         if kind in ("result", "error"):
             relay.pass_answer(room, stanza, from_, to)
             return None
