@@ -1,7 +1,8 @@
 """AV1's dependency descriptor, as far as it says which layer a packet is of (AV1 RTP payload format 1.0, appendix A).
 
-The structure with the layers of all templates comes with keyframes only, so a `Templates` per stream remembers it. `read` never
-raises: a descriptor that ends early or names an unknown template gives None.
+The structure with the layers of all templates comes with keyframes only, so a `Templates` per stream remembers it.
+`read` never raises: a descriptor that ends early or names an unknown template gives None. Senders attach descriptors
+only if the session allows mixed header extensions (a=extmap-allow-mixed): with a structure they are over 16 bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ MOST_TEMPLATES = 64
 
 
 class Position(NamedTuple):
-    """`begins`, `ends`: first and last packet of its frame; `is_key`: a new structure is attached, so a decoder can start."""
+    """`begins`, `ends`: first and last packet of its frame; `is_key`: with a new structure, so a decoder can start."""
 
     begins: bool
     ends: bool
@@ -49,7 +50,7 @@ class Templates:
         return Position(bool(first & 0x80), bool(first & 0x40), is_key and bool(first & 0x80), spatial, temporal, frame)
 
     def _read_structure(self, descriptor: bytes) -> bool:
-        """A.8.2 from template_id_offset to the end of template_layers(); what follows tells dependencies, not layers."""
+        """A.8.2 from template_id_offset to the end of template_layers(); what follows tells dependencies."""
         bits = int.from_bytes(descriptor[3:], "big")
         left = 8 * (len(descriptor) - 3) - 5  # five flags come first
 

@@ -241,6 +241,9 @@ class Subscription:
             self._await(layer, now)
         rank = layers.choose(live, self.wanted, self.allowed)
         aim = 7 if rank == NONE or rank == max(live) else rank
+        if self.publication.codec == "av1" and rtp.DEPENDENCY_DESCRIPTOR not in self.profile.ids:
+            # Without the descriptor no receiver can take several spatial layers apart (measured with Chromium).
+            aim = 0
         if aim != self._next_spatial:
             self._next_spatial = aim
             if aim > self.max_spatial:

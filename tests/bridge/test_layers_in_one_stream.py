@@ -1,4 +1,4 @@
-"""VP9 and AV1 with their spatial layers inside one stream: what each viewer gets of it, and AV1's dependency descriptor."""
+"""VP9 and AV1 with their spatial layers inside one stream: what a viewer gets; AV1's descriptor."""
 
 from __future__ import annotations
 
@@ -131,4 +131,19 @@ def test_a_viewer_gets_the_layers_it_wants_without_a_gap(codec: str) -> None:
             first = got[0].sequence
             assert [p.sequence for p in got] == [first + i & 0xFFFF for i in range(len(got))]
             assert stream.track.live_ranks(stream.port.now()) == [0, 1, 2]
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_without_descriptors_a_viewer_gets_the_lowest_layer_of_av1() -> None:
+    async def scenario() -> None:
+        async with Stream("av1") as stream:
+            stream.viewer.transport.set_extensions({rtp.ABS_SEND_TIME: 2})
+            for i in range(3):
+                await stream.send(is_key=not i)
+                await asyncio.sleep(0.1)
+            await stream.send(is_key=True)
+            stream.viewer.packets.clear()
+            await stream.send()
+            await stream.viewer.until(lambda: len(stream.viewer.packets) == 2)
+            assert [(p.payload[-1], p.marker) for p in stream.viewer.packets] == [(0, False), (0, True)]
     asyncio.run(asyncio.wait_for(scenario(), 20))

@@ -1,6 +1,6 @@
 """Whatever a connected peer sends, RTP, RTCP or TCP bytes: nothing is raised, and what goes out stays in bounds.
 
-The packets are given to real transports of a real Port as if just decrypted; viewers subscribe, some with layers left out.
+The packets are given to transports of a real Port as if just decrypted; viewers subscribe, some with layers left out.
 CHATD_FUZZ_EXAMPLES sets how many inputs each target gets (100).
 """
 
