@@ -34,6 +34,8 @@ MOST_QUEUED = 128
 # Data waiting for a peer that does not read; LiveKit's clients send at most 64 KiB a message.
 MOST_BUFFERED_BYTES = 4 << 20
 SCTP_PORT = 5000
+# LiveKit's clients open three.
+MOST_CHANNELS = 16
 
 
 class _Below:
@@ -176,6 +178,9 @@ class Channels:
         return True
 
     def _opened(self, channel: RTCDataChannel) -> None:
+        if len(self._open) >= MOST_CHANNELS and channel.label not in self._open:
+            self._count("data channels")
+            return
         self._open[channel.label] = channel
 
         def message(data: str | bytes) -> None:

@@ -143,6 +143,11 @@ class Port:
                              % (i + 101, (90 << 24) + ((65535 - i) << 8) + 255, host, self.number))
         return lines
 
+    def figures(self) -> dict[str, int | dict[str, int]]:
+        """Counters for health reports: in, forwarded, refused by the kernel, dropped and why."""
+        return {"transports": len(self.transports), "received": self.received, "forwarded": self.outbox.sent,
+                "refused": self.outbox.lost, "dropped": dict(self.dropped)}
+
     def close(self) -> None:
         """Close everything; transports are closed without their peers being told more than the kernel takes at once."""
         for transport in list(self.transports):

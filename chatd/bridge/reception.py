@@ -22,11 +22,11 @@ class Reception:
     """Statistics of one SSRC; `clock_hz` is its RTP clock, `asks`: whether what is missing will be asked for, so is
     to be kept.
 
-    `highest` is unwrapped (beyond 16 bits), -1 before the first packet.
+    `recent_loss`: smoothed over some reports, 0…1. `highest` is unwrapped (beyond 16 bits), -1 before the first packet.
     """
 
     __slots__ = ("clock_hz", "base", "highest", "received", "octets", "jitter", "missing", "recovered", "_transit",
-                 "_expected_before", "_received_before", "_asks")
+                 "_expected_before", "_received_before", "_asks", "recent_loss")
 
     def __init__(self, clock_hz: int, asks: bool = True) -> None:
         self.clock_hz = clock_hz
@@ -37,6 +37,7 @@ class Reception:
         self.octets = 0
         self.jitter = 0.0
         self.recovered = 0
+        self.recent_loss = 0.0
         # unwrapped number -> [since, next time to ask, tries]
         self.missing: dict[int, list[float]] = {}
         self._transit = 0.0
@@ -116,4 +117,5 @@ class Reception:
         lost_now = expected_now - (self.received - self._received_before)
         self._expected_before, self._received_before = expected, self.received
         fraction = min(255, (lost_now << 8) // expected_now) if expected_now > 0 and lost_now > 0 else 0
+        self.recent_loss = 0.7 * self.recent_loss + 0.3 * fraction / 256
         return ReportBlock(ssrc, fraction, self.lost, self.highest, int(self.jitter), last_sr, delay)

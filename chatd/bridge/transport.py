@@ -15,8 +15,8 @@
     transport.close()
 
 `closed`: the peer ended DTLS. `failed`: the handshake failed, no check came in time, or consent ran out (RFC 7675).
-After `close()` no callback is made. Packets of peers never raise out of here: what is malformed is dropped and
-counted in `port.dropped`.
+After either its owner calls `close()`; after that no callback is made. Packets of peers never raise out of here: what
+is malformed is dropped and counted in `port.dropped`.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Transport:
         self.addresses: list[tuple[str, int]] = []
         self.fingerprint = port.fingerprint
         self.state = "new"
+        self._is_closed = False
         # For subscriptions: libsrtp's handle, the address for sendmmsg (None with TCP), their header extensions.
         self.handle: Any = None
         self.name: Any = None
@@ -155,8 +156,9 @@ class Transport:
 
     def close(self) -> None:
         """End it at once; the peer is told by DTLS. No callback follows."""
-        if self.state == "closed":
+        if self._is_closed:
             return
+        self._is_closed = True
         self.state = "closed"
         self._on_state = lambda state: None
         self._on_data = lambda label, data: None
@@ -186,7 +188,7 @@ class Transport:
         self.state = "connected"
         self._subscribers_ready()
         await self._channels.start()
-        self._on_state("connected")
+        self._tell("connected")
 
     def _ended(self) -> None:
         self._fail("closed")
@@ -196,7 +198,14 @@ class Transport:
             self.state = state
             self.handle = None
             self._subscribers_ready()
+            self._tell(state)
+
+    def _tell(self, state: str) -> None:
+        try:
             self._on_state(state)
+        except Exception:
+            # The callee's mistake must not end aiortc's or the port's work.
+            log.exception("a change of state was not handled")
 
     async def _stop(self, task: asyncio.Task[None] | None) -> None:
         if task is not None and task is not asyncio.current_task():
@@ -353,8 +362,7 @@ class Transport:
         self.subscriptions.pop(subscription.ssrc, None)
 
     def _loss_up(self) -> float:
-        lost = sum(max(0, layer.reception.lost) for layer in self._layers.values())
-        return min(1.0, lost / max(1, sum(layer.reception.received for layer in self._layers.values()) + lost))
+        return max((layer.reception.recent_loss for layer in self._layers.values()), default=0.0)
 
     # -- timers, called by the port
 

@@ -498,3 +498,21 @@ def test_a_tcp_connection_that_begins_with_anything_else_is_closed() -> None:
                     pass
                 writer.close()
     run(scenario)
+
+
+def test_closing_what_the_peer_has_closed_leaves_nothing_behind() -> None:
+    async def scenario() -> None:
+        async with Room() as room:
+            viewer = await room.join()
+            room.subscribe(viewer)
+            viewer.transport.on_state(lambda state: viewer.transport.close())
+            await viewer.dtls.stop()
+            await room.publisher.until(lambda: viewer.transport not in room.port.transports)
+            assert not room.camera.subscriptions and not viewer.transport.subscriptions
+            assert viewer.transport.ufrag not in room.port._ufrags
+            assert viewer.transport not in room.port._by_address.values()
+            room.frame(Q, is_key=True)
+            await asyncio.sleep(0.05)
+            figures = room.port.figures()
+            assert figures["transports"] == 1 and figures["forwarded"] == 0
+    run(scenario)
