@@ -36,7 +36,9 @@ __all__ = ["GOODBYE_S", "SWEEP_S", "ClientStreams", "Counts", "source_of"]
 log = Logger()
 
 SWEEP_S: Final = 10.0
-"""How often all streams are looked over: who owes an acknowledgement, who has fallen silent."""
+"""How often each stream is looked over: who owes an acknowledgement, who has fallen silent."""
+SWEEP_SLICES: Final = 40
+"""In so many parts: thousands of clients asked at once would all answer at once, and others would wait for that."""
 GOODBYE_S: Final = 3.0
 """How long a peer has for its own end after ours."""
 
@@ -105,7 +107,9 @@ class ClientStreams:
         self._address_backoff = Backoff(**_ADDRESS_BACKOFF)
         self._account_backoff = Backoff(**_ACCOUNT_BACKOFF)
         self._emptied: Deferred[None] | None = None
-        self._sweeping = LoopingCall(self.sweep)
+        self._sweeping = LoopingCall.withCount(self.sweep)
+        self._swept: list[ClientStream] = []
+        self._slice = 0
         self._sweeping.clock = clock
         self.reload(settings)
         self.resumable = ResumableSessions(self)
@@ -132,7 +136,7 @@ class ClientStreams:
     def start(self) -> None:
         """Begins the sweep."""
         if not self._sweeping.running:
-            self._sweeping.start(SWEEP_S, now=False)
+            self._sweeping.start(SWEEP_S / SWEEP_SLICES, now=False)
 
     def shutdown(self) -> Deferred[None]:
         """Tells every client system-shutdown and ends every session, those that wait to be resumed too.
@@ -170,15 +174,20 @@ class ClientStreams:
         if done is not None:
             done.callback(None)
 
-    def sweep(self) -> None:
-        """Looks every stream over; called every SWEEP_S."""
+    def sweep(self, slices: int = SWEEP_SLICES) -> None:
+        """Looks over so many parts of the streams; each comes once in SWEEP_SLICES."""
         now = self.seconds()
-        for stream in list(self.open):
-            try:
-                stream.look_over(now)
-            except Exception:
-                # One stream must not end the sweep of all others.
-                log.failure("{stream!r} could not be looked over", stream=stream)
+        for _ in range(min(slices, SWEEP_SLICES)):
+            if not self._slice:
+                self._swept = list(self.open)
+            begin, end = (len(self._swept) * at // SWEEP_SLICES for at in (self._slice, self._slice + 1))
+            self._slice = (self._slice + 1) % SWEEP_SLICES
+            for stream in self._swept[begin:end]:
+                try:
+                    stream.look_over(now)
+                except Exception:
+                    # One stream must not end the sweep of all others.
+                    log.failure("{stream!r} could not be looked over", stream=stream)
 
     # -- who is connected
     def begin(self, stream: ClientStream) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from chatd.core.errors import StreamError
 from chatd.core.smacks import ASK_EVERY
+from chatd.server.streams import SWEEP_SLICES
 from tests.server.fake_site import DOMAIN, END, OTHER, SM, Site, Wire, bind, bodies, message
 
 ENABLE = f"<enable xmlns='{SM}' resume='true'/>"
@@ -536,3 +537,23 @@ def test_a_thousand_cuts_lose_and_double_nothing() -> None:
     assert phone.received == to_phone
     assert len(site.session().smacks) == 0
     assert site.streams.counts.resumed == 1000
+
+
+def test_a_sweep_looks_at_each_stream_once_and_in_parts():
+    site = Site()
+
+    class Looked:
+        def __init__(self):
+            self.times = 0
+
+        def look_over(self, now):
+            self.times += 1
+
+    for many in (3, 100):
+        streams = [Looked() for _ in range(many)]
+        site.streams.open = set(streams)
+        site.streams.sweep(1)
+        assert sum(stream.times for stream in streams) <= many // SWEEP_SLICES + 1
+        for _ in range(SWEEP_SLICES - 1):
+            site.streams.sweep(1)
+        assert {stream.times for stream in streams} == {1}
