@@ -30,16 +30,19 @@ class Estimator:
         self.loss = 0.0
         self.round_trip_s = 0.1
 
-    def remb(self, bitrate: float, sent: float, now: float) -> None:
-        """The receiver's estimate has come in, while we sent at the rate `sent` (padding included)."""
+    def remb(self, bitrate: float, sent: float, now: float, padding: float = 0.0) -> None:
+        """The receiver's estimate has come in, while we sent at the rate `sent` and `padding` besides."""
         bitrate = max(LOWEST_BPS, bitrate)
         before, self._remb = self._remb, bitrate
         if before is None:
             is_full = bitrate < 0.9 * sent
             self._base, self._base_at = bitrate, now
         else:
-            is_full = bitrate < 0.97 * before and bitrate < 1.1 * sent
-            if now - self._base_at >= STAGNATION_S:
+            is_full = bitrate < 0.97 * before and bitrate < 1.1 * (sent + padding)
+            if padding:
+                # It lags behind a probe as behind a new layer: only a fall counts.
+                self._base, self._base_at = bitrate, now
+            elif now - self._base_at >= STAGNATION_S:
                 # Below what is sent and not growing: held down by a full line, not lagging behind.
                 is_full = is_full or (bitrate < 0.9 * sent and bitrate < 1.03 * self._base)
                 self._base, self._base_at = bitrate, now

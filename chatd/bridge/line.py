@@ -25,7 +25,7 @@ class Line:
 
     def remb(self, item: rtcp.Remb, now: float) -> None:
         """The peer's estimate."""
-        self.estimator.remb(item.bitrate, self.sent_rate(now) + self._padding, now)
+        self.estimator.remb(item.bitrate, self.sent_rate(now), now, self._padding)
 
     def reported(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
         """The peer's report blocks: loss weighted by rate, and the round trip."""

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # The mid extension goes with the first packets of a stream only; the SSRC is in the SDP as well.
 ANNOUNCED_PACKETS = 100
-# Retransmissions to one subscription in a second; more would be an amplifier.
-MOST_RESENDS_PER_S = 600
+# Retransmissions to one subscription in a second; more would be an amplifier. On a line of known capacity its share.
+MOST_RESENT_OCTETS_PER_S = 400_000
+RESEND_SHARE = 0.25
 _NOWHERE = Segment(None, 0, 0, 0)
 
 
@@ -68,6 +69,7 @@ class Subscription:
         "_rtx_sequence",
         "_resend_until",
         "_resends",
+        "_resent_at",
         "_reports",
         "_started",
     )
@@ -113,6 +115,7 @@ class Subscription:
         self._rtx_sequence = secrets.randbelow(0x4000)
         self._resend_until = 0.0
         self._resends = 0
+        self._resent_at: dict[int, float] = {}
         self._reports: deque[tuple[int, float]] = deque(maxlen=8)
         publication.subscriptions.add(self)
         transport.subscribe(self)
@@ -403,16 +406,29 @@ class Subscription:
 
     def resend(self, sequences: Iterable[int], now: float) -> None:
         """The receiver's NACK: answered from the layer's cache, as RTX if that was negotiated (RFC 4588)."""
+        line = self.transport.line.estimator
         if now >= self._resend_until:
-            self._resend_until, self._resends = now + 1.0, 0
+            # What a thin line has no room for must not be filled with what it lost.
+            available = line.available(now)
+            octets = MOST_RESENT_OCTETS_PER_S if available is None else int(available * RESEND_SHARE / 8)
+            self._resend_until, self._resends = now + 1.0, octets
+        if len(self._resent_at) > 1000:
+            self._resent_at.clear()
         for out in sequences:
-            if self._resends >= MOST_RESENDS_PER_S:
+            if self._resends <= 0:
                 return
+            # Asked again before the answer can have arrived: it is on its way.
+            if now - self._resent_at.get(out, -10.0) < max(0.03, line.round_trip_s):
+                continue
             place = self.map.reverse(out)
             packet = place[0].source.cache.get(place[1]) if place is not None else None  # type: ignore[attr-defined]
             if packet is None or place is None:
                 continue
-            self._resends += 1
+            if self.is_limited and place[0].source is not self.layer:
+                # Of the layer that was too much for the line; the keyframe since then makes it useless.
+                continue
+            self._resends -= len(packet.payload)
+            self._resent_at[out] = now
             self._resend(packet, place[0], out, now)
 
     def _resend(self, packet: rtp.Packet, segment: Segment, out: int, now: float) -> None:

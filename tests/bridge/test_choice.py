@@ -120,7 +120,9 @@ def probe(takes: float, until: float) -> tuple[list[float], float]:
             found.append(now)
         was = padding
         if 150_000 + padding > takes:
-            line.remb(0.85 * takes, 150_000 + padding, now)
+            line.remb(0.85 * takes, 150_000, now, padding)
+        elif not padding:
+            line.remb(225_000, 150_000, now)
         if (line.available(now) or 1e9) >= 600_000:
             return found, now
         now += 0.2
