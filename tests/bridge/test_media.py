@@ -516,3 +516,28 @@ def test_closing_what_the_peer_has_closed_leaves_nothing_behind() -> None:
             figures = room.port.figures()
             assert figures["transports"] == 1 and figures["forwarded"] == 0
     run(scenario)
+
+
+def test_a_packet_asked_for_twice_within_a_round_trip_is_sent_once_and_a_thin_line_is_not_filled_with_repeats() -> None:
+    async def scenario() -> None:
+        async with Room() as room:
+            viewer = await room.join()
+            video = room.subscribe(viewer)
+            for i in range(100):
+                room.frame(Q, is_key=not i, packets=4)
+                await asyncio.sleep(0.001)
+            await viewer.until(lambda: len(of(viewer, video)) == 400)
+            wanted = [p.sequence for p in of(viewer, video)]
+            for _ in range(3):
+                viewer.send_rtcp(rtcp.nack(9, video.ssrc, wanted[:10]))
+            await viewer.until(lambda: video.resent == 10)
+            await asyncio.sleep(0.02)
+            assert video.resent == 10
+            viewer.transport.line.estimator.remb(100, 1000, room.port.now())
+            video._resend_until = 0.0
+            viewer.send_rtcp(rtcp.nack(9, video.ssrc, wanted[20:]))
+            await viewer.until(lambda: video.resent > 10)
+            await asyncio.sleep(0.02)
+            # 30 kbit/s is the lowest limit: a quarter of it in a second, in packets of 71 octets.
+            assert 12 <= video.resent - 10 <= 15
+    run(scenario)
