@@ -533,11 +533,9 @@ def test_a_packet_asked_for_twice_within_a_round_trip_is_sent_once_and_a_thin_li
             await viewer.until(lambda: video.resent == 10)
             await asyncio.sleep(0.02)
             assert video.resent == 10
-            viewer.transport.line.estimator.remb(100, 1000, room.port.now())
+            viewer.transport.line.estimator.remb(100, 1_000_000, room.port.now())
             video._resend_until = 0.0
-            viewer.send_rtcp(rtcp.nack(9, video.ssrc, wanted[20:]))
-            await viewer.until(lambda: video.resent > 10)
-            await asyncio.sleep(0.02)
+            video.resend(wanted[20:], room.port.now())
             # 30 kbit/s is the lowest limit: a quarter of it in a second, in packets of 71 octets.
-            assert 12 <= video.resent - 10 <= 15
+            assert video.resent == 10 + 14
     run(scenario)
