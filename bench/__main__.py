@@ -155,15 +155,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     date = datetime.datetime.now(datetime.UTC)
     found: list[dict[str, Any]] = []
     load = os.getloadavg()[0]
+    # Now: while it measures, somebody may commit.
+    commit = _git("rev-parse", "--short=10", arguments.commit or "HEAD")
+    changed = not arguments.commit and bool(_git("status", "--porcelain", "--", "chatd"))
     with tempfile.TemporaryDirectory(prefix="chatd-bench-") as temporary:
         folder = Path(temporary)
-        site = make_site(folder, plan.accounts, arguments.commit)
+        site = make_site(folder, plan.accounts, arguments.commit and commit)
         _measure(chosen, site, folder, plan, rounds, arguments, found)
 
     facts: dict[str, Any] = {
         "date": date.isoformat(timespec="seconds"),
-        "commit": _git("rev-parse", "--short=10", arguments.commit or "HEAD"),
-        "changed": not arguments.commit and bool(_git("status", "--porcelain", "--", "chatd")),
+        "commit": commit,
+        "changed": changed,
         "machine": {"processor": _processor(), "kernel": platform.release()},
         "python": platform.python_version(),
         "load_before": load,
