@@ -97,6 +97,7 @@ async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
         reporting.extend(set(clients) | set(receivers))
         publishing.extend(clients[:row.publishers])
         await asyncio.sleep(2.5)
+        emitted = sum(p.emitted for p in publishing)
         before, cpu, own, at = (
             [(r.packets, r.holes, r.broken) for r in receivers],
             server.cpu_s(),
@@ -108,13 +109,14 @@ async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
         cpu, own = server.cpu_s() - cpu, time.process_time() - own
         got = [(r.packets - b[0], r.holes - b[1], r.broken - b[2]) for r, b in zip(receivers, before, strict=True)]
         packets = sum(entry[0] for entry in got)
-        flows = len(receivers) * row.publishers if row.publishers == 1 else row.clients * (row.clients - 1)
-        due = flows * row.speed * (c.FRAMES_PER_S * c.PACKETS_PER_FRAME + c.SOUNDS_PER_S) * passed
+        # What publishers really sent: on a busy machine the generator may not keep up with its own plan.
+        copies = len(receivers) if row.publishers == 1 else row.clients - 1
+        due = (sum(p.emitted for p in publishing) - emitted) * copies
         return {
             "server": server.name,
             "row": row.name,
             "packets_per_s": packets / passed,
-            "due": packets / due,
+            "due": packets / max(1, due),
             "us_per_packet": cpu / max(1, packets) * 1e6,
             "core": cpu / passed,
             "generator": own / passed,
@@ -134,7 +136,7 @@ async def measure(server: Any, row: Row, seconds: float) -> dict[str, Any]:
 def table(results: list[dict[str, Any]]) -> str:
     """Medians, ratio, goal."""
     lines = [
-        "| row | server | forwarded/s | of what was due | µs a packet | a core | generator | goal |",
+        "| row | server | forwarded/s | of what was offered | µs a packet | a core | generator | goal |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in ROWS:

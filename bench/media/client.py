@@ -45,6 +45,7 @@ class Client:
         self.packets = self.octets = self.rtcp = self.feedback = self.broken = self.holes = 0
         self.highest: dict[int, int] = {}
         self.wants_key = True
+        self.emitted = 0
         self._twcc = self._video = self._audio = self._picture = 0
 
     def send(self, data: bytes) -> None:
@@ -139,6 +140,7 @@ class Client:
             rtp.build(payload_type, marker, sequence, timestamp, ssrc, payload, self._extensions(mid))
         )
         if data is not None:
+            self.emitted += 1
             self.send(data)
 
     def frame(self, packets: int = PACKETS_PER_FRAME) -> None:
@@ -171,7 +173,7 @@ class Client:
         if self.outbound is None:
             return
         blocks = [rtcp.ReportBlock(ssrc, 0, 0, highest, 5, 0, 0) for ssrc, highest in self.highest.items()]
-        data = rtcp.receiver_report(9, blocks) + rtcp.remb(9, 40_000_000, list(self.highest) or [9])
+        data = rtcp.receiver_report(9, blocks) + rtcp.remb(9, 2_000_000_000, list(self.highest) or [9])
         if self._video:
             ntp = int((seconds + 2208988800) * 4294967296) & (1 << 64) - 1
             data = (
