@@ -88,6 +88,25 @@ class Person:
         await self.page.click(f'.open-chat[data-jid="{name}@{DOMAIN}"] >> nth=0')
         await self.page.see(f'converse-chat[jid="{name}@{DOMAIN}"] textarea')
 
+    async def open_room_dialog(self, entry: str) -> None:
+        """Open a dialog of the group chats' menu; `entry` is the class of its item."""
+        await self.page.click("converse-rooms-list converse-dropdown button")
+        await self.page.click(f"converse-rooms-list .{entry}")
+        await self.dialog_shown()
+
+    async def dialog_shown(self) -> None:
+        """Wait until a dialog has faded in."""
+        shown = "#converse-modals .modal.show"
+        await self.page.see(f"{shown} .modal-title")
+        await self.page.until(f"getComputedStyle(document.querySelector('{shown}')).opacity === '1'")
+
+    async def join_room(self, name: str) -> None:
+        """Make or join a group chat under one's own name."""
+        await self.open_room_dialog("show-add-muc-modal")
+        await self.page.fill("#chatd-room-name", name)
+        await self.page.press("#chatd-room-name", "Enter")
+        await self.page.see("converse-muc textarea.chat-textarea")
+
     async def say(self, body: str) -> None:
         await self.page.fill("textarea.chat-textarea", body)
         await self.page.press("textarea.chat-textarea", "Enter")
@@ -191,7 +210,7 @@ class People:
             await person.page.close()
         for link in self.links:
             await link.cut()
-        assert found == []
+        assert found == [], found
 
     def _is_ours(self, url: str) -> bool:
         ours = [f"{scheme}://localhost:{port}/" for scheme in ("https", "wss") for port in self.ports]

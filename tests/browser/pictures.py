@@ -1,9 +1,10 @@
 """Takes the pictures for docs/: every view of the panel, wide and narrow, light and dark.
 
-    .venv/bin/python -m tests.browser.pictures docs
+    .venv/bin/python -m tests.browser.pictures docs [panel] [room]
 
-Writes FOLDER/panel.png for the README and FOLDER/screenshots/VIEW-SIZE-COLOURS.png. Needs what the browser tests need;
-where Debian's pngquant is installed it makes the files a third of the size.
+Takes all, or only those of the groups named. Writes FOLDER/panel.png for the README and
+FOLDER/screenshots/VIEW-SIZE-COLOURS.png. Needs what the browser tests need; where Debian's pngquant is installed it
+makes the files a third of the size.
 """
 
 from __future__ import annotations
@@ -38,6 +39,15 @@ TALK = (
     ("me", "Noon is fine."),
 )
 
+ROOM = "Project North"
+ROOM_TALK = (
+    ("bob", "The plans for the north wing are here: https://chat.example/north"),
+    ("carol", "Thank you! I have *two* questions, both about page 3."),
+    ("carol", "Can we talk at noon?"),
+    ("alice", "Noon is fine. I bring the printed plans."),
+    ("bob", "See you then 👍"),
+)
+
 
 class Studio:
     """One run: a daemon, its people, and where the pictures go."""
@@ -47,6 +57,7 @@ class Studio:
         self.folder = folder
         self.people = people
         self.friends: dict[str, Friend] = {}
+        self.taken: list[Path] = []
 
     async def settle(self) -> None:
         """Let fades end."""
@@ -56,6 +67,7 @@ class Studio:
         await self.settle()
         target = self.folder / "screenshots" / f"{view}-{screen}.png"
         await person.page.screenshot(target)
+        self.taken.append(target)
 
     async def log_in_page(self, screen: str, options: dict[str, Any]) -> None:
         person = await self.people.at_panel("alice", **options)
@@ -91,6 +103,7 @@ class Studio:
         await self.take(person, "chat", screen)
         if screen == "1440-light":
             await page.screenshot(self.folder / "panel.png")
+            self.taken.append(self.folder / "panel.png")
         await link.cut()
         await page.see('#state[data-kind="lost"]')
         await self.take(person, "reconnecting", screen)
@@ -118,12 +131,50 @@ class Studio:
         await person.page.close()
         self.people.persons.remove(person)
 
-    async def run(self) -> None:
-        await self.furnish()
-        for screen, options in SCREENS.items():
-            await self.log_in_page(screen, options)
-            await self.empty_panel(screen, options)
-            await self.chats(screen, options)
+    async def furnish_room(self) -> None:
+        """Make a group chat with three people in it and a conversation; Bob and Carol stay."""
+        persons = {name: await self.people.at_panel(name) for name in ("bob", "carol", "alice")}
+        for person in persons.values():
+            await person.log_in()
+            await person.join_room(ROOM)
+        for who, body in ROOM_TALK:
+            await persons[who].say(body)
+            for person in persons.values():
+                await person.reads(body.split("*")[0].split("https")[0].strip())
+        await self.settle()
+        await persons["alice"].page.close()
+        self.people.persons.remove(persons["alice"])
+
+    async def room(self, screen: str, options: dict[str, Any]) -> None:
+        person = await self.people.at_panel("alice", **options)
+        page = person.page
+        await person.log_in()
+        await person.open_room_dialog("show-add-muc-modal")
+        await page.fill("#chatd-room-name", ROOM)
+        await self.take(person, "room-make", screen)
+        await page.key("Escape")
+        await page.gone("converse-add-muc-modal")
+        await person.open_room_dialog("show-list-muc-modal")
+        await page.see(".chatd-rooms__open")
+        await self.take(person, "room-find", screen)
+        await page.click(".chatd-rooms__open >> nth=0")
+        await person.reads("See you then")
+        await self.take(person, "room-chat", screen)
+        await page.close()
+        self.people.persons.remove(person)
+
+    async def run(self, groups: list[str]) -> None:
+        """Take the pictures of these groups."""
+        if "panel" in groups:
+            await self.furnish()
+            for screen, options in SCREENS.items():
+                await self.log_in_page(screen, options)
+                await self.empty_panel(screen, options)
+                await self.chats(screen, options)
+        if "room" in groups:
+            await self.furnish_room()
+            for screen, options in SCREENS.items():
+                await self.room(screen, options)
 
 
 async def main(reactor: Any) -> None:
@@ -138,15 +189,15 @@ async def main(reactor: Any) -> None:
         ):
             people = People(browser, daemon)
             people.expect(".")
+            studio = Studio(reactor, folder, people)
             try:
-                await Studio(reactor, folder, people).run()
+                await studio.run(sys.argv[2:] or ["panel", "room"])
             finally:
                 await people.leave()
     finally:
         browser.stop()
     if pngquant := shutil.which("pngquant"):
-        files = [str(path) for path in (folder / "panel.png", *sorted((folder / "screenshots").glob("*.png")))]
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *files], check=True)
+        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *studio.taken], check=True)
 
 
 if __name__ == "__main__":

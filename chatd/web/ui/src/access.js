@@ -80,11 +80,30 @@ export function drawMenus() {
     });
 }
 
+/** COMPAT(Converse 14.0.0): a menu stays open behind the dialog that its entry opens, and the next click closes it. */
+export function closeMenus() {
+    document.addEventListener('click', (event) => {
+        event.target.closest?.('.conversejs .dropdown-item')?.closest('converse-dropdown')?.hide();
+    });
+}
+
 /** COMPAT(Converse 14.0.0): the tabs of its dialogs stand in a list without the role that tabs need around them. */
 export function rolesForTabs() {
     onChange(() => {
         for (const list of document.querySelectorAll('.conversejs ul.nav:not([role])')) {
             if (list.querySelector('[role=tab]')) list.setAttribute('role', 'tablist');
+        }
+    });
+}
+
+/** COMPAT(Converse 14.0.0): between the list of participants and its items stand elements of its own. */
+export function rolesForParticipants() {
+    onChange(() => {
+        for (const item of document.querySelectorAll('converse-muc-occupant-list-item:not([role])')) {
+            item.setAttribute('role', 'listitem');
+        }
+        for (const inner of document.querySelectorAll('converse-muc-occupant-list-item > li:not([role])')) {
+            inner.setAttribute('role', 'presentation');
         }
     });
 }

@@ -2,10 +2,12 @@
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
 import * as access from './access.js';
 import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
+import { findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu } from './rooms.js';
 import { TEXT } from './strings.js';
 
 const FEATURES = [
-    emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, noRoomsYet, emojiWithoutPep,
+    emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, emojiWithoutPep, keysOfDialogs,
+    ownRoomsService, roomsMenu, joinRoom, findRooms, inviteToRoom,
 ];
 
 /**
@@ -14,7 +16,10 @@ const FEATURES = [
  */
 export function panelPlugin(converse, started) {
     return {
-        dependencies: ['converse-modal', 'converse-rosterview', 'converse-chatview', 'converse-controlbox'],
+        dependencies: [
+            'converse-modal', 'converse-rosterview', 'converse-chatview', 'converse-controlbox', 'converse-muc-views',
+            'converse-roomslist',
+        ],
         initialize() {
             const { _converse } = this;
             started(_converse);
@@ -61,7 +66,15 @@ function emojiWithoutPep(converse, _converse) {
     };
 }
 
-/** No list of group chats while the server has none. */
-function noRoomsYet(converse, { api }) {
-    api.elements.define('converse-rooms-list', class extends HTMLElement {});
+/**
+ * COMPAT(Converse 14.0.0): a dialog that is gone goes on listening to the window's keys; Enter then means its
+ * "Confirm" and nothing else in the page.
+ */
+function keysOfDialogs(converse, _converse) {
+    const dialog = _converse.exports.BaseModal.prototype;
+    const disconnected = dialog.disconnectedCallback;
+    dialog.disconnectedCallback = function () {
+        window.removeEventListener('keydown', this.onKeyDown);
+        disconnected.call(this);
+    };
 }

@@ -1,4 +1,5 @@
 // How Converse.js is set up. Each line that differs from its default has its reason here.
+import { roomsServiceOf } from './rooms.js';
 
 // Not loaded at all: what this server does not offer yet, and what belongs to the log-in page instead.
 const LEFT_OUT = [
@@ -7,9 +8,7 @@ const LEFT_OUT = [
     'converse-register', // accounts are made by the site; its form asks another site for a list of servers
     'converse-headlines',
     'converse-headlines-view',
-    'converse-muc-views', // group chats come with the rooms service (converse-muc itself is needed by others)
-    'converse-roomslist',
-    'converse-bookmarks',
+    'converse-bookmarks', // need PEP with publish-options (XEP-0402)
     'converse-bookmark-views',
     'converse-push',
 ];
@@ -54,6 +53,14 @@ export function settingsFor(config, assets) {
         fetch_url_headers: false,
         use_system_emojis: true,
         muc_search_service: '',
+
+        // Group chats are this server's; rooms.js sets the service of the person's own domain.
+        muc_domain: roomsServiceOf(config.domains[0]),
+        locked_muc_domain: true,
+        muc_nickname_from_jid: true,
+        auto_register_muc_nickname: false, // or whoever looks in is a member for good
+        // On a phone the list of participants would stand in place of the chat.
+        hide_muc_participants: matchMedia('(max-width: 767px)').matches,
 
         visible_toolbar_buttons: { call: false, clear: true, emoji: true, location: false, spoiler: false },
         allow_registration: false,

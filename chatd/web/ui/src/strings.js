@@ -72,6 +72,29 @@ export const TEXT = {
             done: (name) => `${name} was asked. You see each other once they agree.`,
         },
     },
+    rooms: {
+        join: {
+            title: 'Make or join a group chat',
+            name: 'Name of the group chat',
+            nameHint: 'If there is none of this name yet, it is made and you own it.',
+            nick: 'Your name in it',
+            submit: 'Open group chat',
+            missing: 'Enter a name for the group chat.',
+            invalid: 'This name cannot be used. Take letters, digits and spaces.',
+            nickMissing: 'Enter the name that the others see.',
+        },
+        list: {
+            title: 'Find a group chat',
+            busy: 'Looking…',
+            empty: 'There are no group chats that everybody can see.',
+        },
+        invite: {
+            title: 'Invite somebody',
+            reason: 'What it is about (optional)',
+            submit: 'Invite',
+            done: (address) => `${address} was invited.`,
+        },
+    },
     access: {
         close: 'Close',
         profile: 'Show profile',

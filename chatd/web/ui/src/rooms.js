@@ -1,0 +1,193 @@
+// Group chats in the panel: the menu of their list and the dialogs that make, join, find and invite, in plain words.
+import { completeAddress, isAddress } from './address.js';
+import { TEXT } from './strings.js';
+
+const words = TEXT.rooms;
+
+/** The service for group chats of a domain. */
+export function roomsServiceOf(domain) {
+    return `conference.${domain}`;
+}
+
+/**
+ * The address of the group chat that somebody types: a name becomes one at `service`, an address stays. Letters of all
+ * alphabets are kept; what an address cannot hold (RFC 7622 3.3) becomes a dash. Empty where nothing is left.
+ */
+export function roomAddress(typed, service) {
+    const text = typed.trim().normalize('NFKC').toLowerCase();
+    if (text.includes('@')) return text;
+    const local = text.replace(/[^\p{L}\p{M}\p{N}!-~]|["&'/:<>]/gu, '-').replace(/-+/g, '-').replace(/^-|-$/g, '');
+    return local && `${local}@${service}`;
+}
+
+/** Each person's group chats are at the service of their own domain. */
+export function ownRoomsService(converse, _converse) {
+    const { api } = _converse;
+    const choose = () => api.settings.set('muc_domain', roomsServiceOf(_converse.session.get('domain')));
+    api.listen.on('connected', choose);
+    api.listen.on('reconnected', choose);
+}
+
+/** The list's menu without bookmarks, which need PEP (XEP-0402), and in plain words. */
+export function roomsMenu(converse, _converse) {
+    const { api } = _converse;
+    const { html } = converse.env;
+    class RoomsList extends api.elements.registry['converse-rooms-list'] {
+        updated(changed) {
+            super.updated?.(changed);
+            const menu = this.querySelector('converse-dropdown');
+            if (menu) menu.items = this.menuItems();
+        }
+        menuItems() {
+            const item = (name, dialog, icon, text) => html`<a class="dropdown-item ${name}" role="button"
+                @click=${(event) => api.modal.show(dialog, { model: this.model }, event)}>
+                <converse-icon class="fa ${icon}" size="1em"></converse-icon> ${text}</a>`;
+            return [
+                item('show-add-muc-modal', 'converse-add-muc-modal', 'fa-plus', words.join.title),
+                item('show-list-muc-modal', 'converse-muc-list-modal', 'fa-list-ul', words.list.title),
+            ];
+        }
+    }
+    api.elements.define('converse-rooms-list', RoomsList);
+}
+
+/**
+ * Making and joining: who comes first makes the group chat. COMPAT(Converse 14.0.0): its own dialog has no field for
+ * the name where `muc_search_service`, which is another site, is empty.
+ */
+export function joinRoom(converse, _converse) {
+    const { api } = _converse;
+    const { html } = converse.env;
+    class JoinRoom extends api.elements.registry['converse-add-muc-modal'] {
+        getModalTitle() {
+            return words.join.title;
+        }
+        renderModal() {
+            return html`<form class="chatd-form" @submit=${(event) => this.openChatRoom(event)} novalidate>
+                <div class="chatd-form__field">
+                    <label class="form-label" for="chatd-room-name">${words.join.name}</label>
+                    <input id="chatd-room-name" name="chatroom" type="text" class="form-control" autocomplete="off"
+                           spellcheck="false" aria-describedby="chatd-room-hint" />
+                    <p id="chatd-room-hint" class="chatd-form__hint">${words.join.nameHint}</p>
+                </div>
+                <div class="chatd-form__field">
+                    <label class="form-label" for="chatd-room-nick">${words.join.nick}</label>
+                    <input id="chatd-room-nick" name="nickname" type="text" class="form-control" autocomplete="off"
+                           .value=${_converse.exports.getDefaultMUCNickname() ?? ''} />
+                </div>
+                <div class="chatd-form__buttons">
+                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
+                        ${TEXT.contact.cancel}
+                    </button>
+                    <button type="submit" class="btn btn-primary">${words.join.submit}</button>
+                </div>
+            </form>`;
+        }
+        renderModalFooter() {
+            return '';
+        }
+        refuse(text, field) {
+            this.alert(text, 'danger', false);
+            this.querySelector(`input[name=${field}]`)?.focus();
+        }
+        openChatRoom(event) {
+            event.preventDefault();
+            const data = new FormData(event.target);
+            const name = String(data.get('chatroom') ?? '').trim();
+            const nick = String(data.get('nickname') ?? '').trim();
+            const jid = roomAddress(name, api.settings.get('muc_domain'));
+            if (!isAddress(jid)) return this.refuse(name ? words.join.invalid : words.join.missing, 'chatroom');
+            if (!nick) return this.refuse(words.join.nickMissing, 'nickname');
+            this.alert(null);
+            const isName = !name.includes('@');
+            const made = isName ? { name, auto_configure: true, roomconfig: { roomname: name } } : {};
+            // The chat opens when the dialog is gone, or the dialog would take the focus back.
+            const open = () => setTimeout(() => api.rooms.open(jid, { nick, ...made }, true));
+            this.addEventListener('hidden.bs.modal', open, { once: true });
+            this.modal.hide();
+        }
+    }
+    api.elements.define('converse-add-muc-modal', JoinRoom);
+}
+
+/** The public group chats of the service, each a button. */
+export function findRooms(converse, _converse) {
+    const { api } = _converse;
+    const { html } = converse.env;
+    class FindRooms extends api.elements.registry['converse-muc-list-modal'] {
+        initialize() {
+            this.loading_items = true;
+            this.model.set({ muc_domain: api.settings.get('muc_domain') }, { silent: true });
+            super.initialize();
+        }
+        getModalTitle() {
+            return words.list.title;
+        }
+        renderModal() {
+            if (this.loading_items) return html`<p class="chatd-form" role="status">${words.list.busy}</p>`;
+            if (!this.items.length) return html`<p class="chatd-form">${words.list.empty}</p>`;
+            return html`<ul class="chatd-rooms">${this.items.map((item) => html`<li>
+                <button type="button" class="chatd-rooms__open" data-room-jid=${item.jid}
+                        data-room-name=${item.name || item.jid} @click=${(event) => this.openRoom(event)}
+                >${item.name || item.jid}</button></li>`)}</ul>`;
+        }
+    }
+    api.elements.define('converse-muc-list-modal', FindRooms);
+}
+
+/** Asking somebody into a group chat (XEP-0249), with fields that have labels. */
+export function inviteToRoom(converse, _converse) {
+    const { api } = _converse;
+    const { html } = converse.env;
+    class Invite extends api.elements.registry['converse-muc-invite-modal'] {
+        initialize() {
+            super.initialize();
+            this.addEventListener('shown.bs.modal', () => this.querySelector('input[name=invitee_jids]')?.focus());
+        }
+        getModalTitle() {
+            return words.invite.title;
+        }
+        renderModal() {
+            return html`<form class="chatd-form" @submit=${(event) => this.submitInviteForm(event)} novalidate>
+                <div class="chatd-form__field">
+                    <label class="form-label" for="chatd-invite-jid">${TEXT.contact.add.address}</label>
+                    <input id="chatd-invite-jid" name="invitee_jids" type="text" inputmode="email" class="form-control"
+                           autocomplete="off" autocapitalize="none" spellcheck="false" list="chatd-invite-known"
+                           placeholder=${TEXT.login.example} />
+                    <datalist id="chatd-invite-known">
+                        ${(_converse.state.roster ?? []).map((contact) => html`
+                            <option value=${contact.get('jid')}>${contact.getDisplayName()}</option>`)}
+                    </datalist>
+                </div>
+                <div class="chatd-form__field">
+                    <label class="form-label" for="chatd-invite-reason">${words.invite.reason}</label>
+                    <input id="chatd-invite-reason" name="reason" type="text" class="form-control" autocomplete="off" />
+                </div>
+                <div class="chatd-form__buttons">
+                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
+                        ${TEXT.contact.cancel}
+                    </button>
+                    <button type="submit" class="btn btn-primary">${words.invite.submit}</button>
+                </div>
+            </form>`;
+        }
+        renderModalFooter() {
+            return '';
+        }
+        submitInviteForm(event) {
+            event.preventDefault();
+            const data = new FormData(event.target);
+            const typed = String(data.get('invitee_jids') ?? '');
+            const jid = completeAddress(typed, api.settings.get('default_domain'));
+            if (!isAddress(jid)) {
+                this.alert(typed.trim() ? TEXT.contact.add.invalid : TEXT.contact.add.missing, 'danger', false);
+                this.querySelector('input[name=invitee_jids]')?.focus();
+                return;
+            }
+            this.muc.directInvite(jid, String(data.get('reason') ?? '').trim());
+            api.toast.show('invited', { type: 'success', body: words.invite.done(jid) });
+            this.modal.hide();
+        }
+    }
+    api.elements.define('converse-muc-invite-modal', Invite);
+}
