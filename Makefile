@@ -14,7 +14,7 @@ export npm_config_cache := $(CURDIR)/build/cache/npm
 export npm_config_update_notifier := false
 TRIAL_FILES = $$(grep -rl --include='test_*.py' SynchronousTestCase tests)
 
-.PHONY: run setup ui demo check test test-long pytest trial lint bench lock clean debian-packages help
+.PHONY: run setup ui demo check test test-long pytest trial lint bench bench-media lock clean debian-packages help
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -63,6 +63,10 @@ lint: $(VENV)/.dev-done
 #: make bench       measure the daemon beside Prosody and ejabberd; ARGS=--quick for a look (bench/README.md)
 bench: $(VENV)/.dev-done ui
 	bench/run $(ARGS)
+
+#: make bench-media measure the media bridge's packets beside Janus; as root (bench/media/README.md)
+bench-media: $(VENV)/.dev-done
+	bench/media/run $(ARGS)
 
 #: make lock        write the lock files anew from setup.cfg; UPGRADE=--upgrade takes the newest versions
 lock:
