@@ -60,11 +60,6 @@ class JID:
         """This account's address with another resource; raises InvalidJID."""
         return JID.parse(f"{self.bare}/{resource}")
 
-    @property
-    def is_bare(self) -> bool:
-        """Has no resource."""
-        return not self.resource
-
     def __str__(self) -> str:
         return self.full
 

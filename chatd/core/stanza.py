@@ -12,7 +12,7 @@ inner bytes are right inside a jabber:client and a jabber:server stream (RFC 612
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -157,12 +157,18 @@ class Stanza:
         """A copy without the direct children of these names; with `by`, only those carrying that attribute."""
         if not any(f"{namespace} {name}" in self.children for name in names):
             return self
-        element = parse_element(self.to_bytes_ns())
-        element.children = [
-            child for child in element.children
-            if isinstance(child, str) or child.uri != namespace or child.name not in names
-            or (by is not None and child.getAttribute("by") != by)]
-        return Stanza.from_element(element)
+        return self.filtered(lambda child: child.uri != namespace or child.name not in names
+                             or (by is not None and child.getAttribute("by") != by))
+
+    def filtered(self, keeps: Callable[[domish.Element], bool]) -> Stanza:
+        """A copy with those direct children only for which this is true; the stanza itself if those are all."""
+        element = self.element
+        kept = [child for child in element.children if isinstance(child, str) or keeps(child)]
+        if len(kept) == len(element.children):
+            return self
+        cleaned = domish.Element((element.uri, element.name), element.defaultUri, dict(element.attributes))
+        cleaned.children = kept
+        return Stanza.from_element(cleaned)
 
     # -- answering
     def result(self, inner: bytes = b"", children: tuple[str, ...] = ()) -> Stanza:

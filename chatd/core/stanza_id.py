@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from twisted.words.xish import domish
-
 from chatd.core import ns
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import Stanza, attribute
@@ -23,15 +21,8 @@ def with_stanza_id(stanza: Stanza, by: str, row_id: int) -> Stanza:
 
 def without_stanza_id(stanza: Stanza, by: str) -> Stanza:
     """The stanza without stanza-ids that claim to be of `by`, however they write it (XEP-0359 3)."""
-    element = stanza.element
-    kept = [child for child in element.children
-            if isinstance(child, str) or child.uri != ns.SID or child.name != "stanza-id"
-            or not _is(child.getAttribute("by"), by)]
-    if len(kept) == len(element.children):
-        return stanza
-    cleaned = domish.Element((element.uri, element.name), element.defaultUri, dict(element.attributes))
-    cleaned.children = kept
-    return Stanza.from_element(cleaned)
+    return stanza.filtered(lambda child: child.uri != ns.SID or child.name != "stanza-id"
+                           or not _is(child.getAttribute("by"), by))
 
 
 def stanza_id(stanza: Stanza, by: str) -> str | None:
