@@ -17,7 +17,7 @@ import attrs
 from attrs import frozen
 
 from chatd.config_types import Address, Wrong, shown
-from chatd.settings import TABLES, Domain, Limits, Listen, Settings
+from chatd.settings import TABLES, Domain, Limits, Listen, Media, Settings, attribute_of
 
 __all__ = ["Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "find", "live", "load", "read"]
 
@@ -87,10 +87,9 @@ def load(path: str | Path) -> Settings:
 def read(raw: Mapping[str, Any], path: Path) -> Settings:
     """Turn parsed TOML into Settings; path is where it stood. Raises ConfigError."""
     mistakes: list[Mistake] = []
-    _refuse_unknown(raw, [*TABLES, "domain", "modules"], "", mistakes)
+    _refuse_unknown(raw, [*(name for name in TABLES if "." not in name), "domain", "modules"], "", mistakes)
     tables = {
-        name: _table(cls, _mapping(raw.get(name, {}), name, mistakes), name, path.parent, mistakes)
-        for name, cls in TABLES.items()
+        name: _table(cls, _written(raw, name, mistakes), name, path.parent, mistakes) for name, cls in TABLES.items()
     }
     server = tables["server"]
     state_dir = server.get("state_dir") or path.parent / "var"
@@ -107,7 +106,7 @@ def read(raw: Mapping[str, Any], path: Path) -> Settings:
     if mistakes:
         raise ConfigError(path, tuple(mistakes))
     _fill_public_url(tables)
-    built = {name: cls(**tables[name]) for name, cls in TABLES.items()}
+    built = {attribute_of(name): cls(**tables[name]) for name, cls in TABLES.items()}
     return Settings(path=path, domains=tuple(Domain(**domain) for domain in domains), modules=modules, **built)
 
 
@@ -126,6 +125,15 @@ def _table(cls: type, raw: Mapping[str, Any], where: str, base: Path, mistakes: 
         elif field.default is attrs.NOTHING:
             mistakes.append(Mistake(key, "it is missing", f'{name} = "{field.metadata["kind"].example}"'))
     return values
+
+
+def _written(raw: Mapping[str, Any], name: str, mistakes: list[Mistake]) -> Mapping[str, Any]:
+    """Return what the file says in a table of TABLES, without the tables inside that."""
+    table: Any = raw
+    for step in name.split("."):
+        table = table.get(step, {}) if isinstance(table, dict) else {}
+    inside = {other.removeprefix(f"{name}.") for other in TABLES if other.startswith(f"{name}.")}
+    return {key: value for key, value in _mapping(table, name, mistakes).items() if key not in inside}
 
 
 def _mapping(value: object, where: str, mistakes: list[Mistake]) -> Mapping[str, Any]:
@@ -200,6 +208,31 @@ def _check_together(tables: dict[str, dict[str, Any]], domains: list[dict[str, A
         )
 
 
+    _check_media(tables["media"], tables["media.turn"], mistakes)
+
+
+def _check_media(media: dict[str, Any], turn: dict[str, Any], mistakes: list[Mistake]) -> None:
+    """Note what is missing for the engine that was chosen, and for TURN."""
+    for table, where, name in ((media, "media", "api_secret"), (turn, "media.turn", "secret")):
+        if table.get(name) and table.get(f"{name}_file"):
+            mistakes.append(Mistake(f"{where}.{name}", f"{name}_file is given as well", "one of the two"))
+    if media.get("engine") == "livekit":
+        if not media.get("url"):
+            mistakes.append(Mistake("media.url", "it is missing", 'url = "wss://livekit.example.com"'))
+        if not media.get("api_key"):
+            mistakes.append(Mistake("media.api_key", "it is missing", "a key of the LiveKit server's configuration"))
+        if not (media.get("api_secret") or media.get("api_secret_file")):
+            mistakes.append(Mistake("media.api_secret", "it is missing", "what belongs to api_key, or api_secret_file"))
+    port = media.get("port", Media().port)
+    if port and port + media.get("processes", 1) - 1 > 65535:
+        mistakes.append(Mistake("media.port", "the last process would be above 65535", "a lower one"))
+    has_turn = any(url.startswith("turn") for url in turn.get("urls", ()))
+    if has_turn and not (turn.get("secret") or turn.get("secret_file")):
+        mistakes.append(
+            Mistake("media.turn.secret", "it is missing", "coturn's static-auth-secret here, or in a secret_file")
+        )
+
+
 def _fill_public_url(tables: dict[str, dict[str, Any]]) -> None:
     """Give http.public_url its default, which needs the host and the HTTPS port."""
     if not tables["http"].get("public_url"):
@@ -228,7 +261,7 @@ def changes(old: Settings, new: Settings) -> tuple[Change, ...]:
     """
     found: list[Change] = []
     for name, cls in TABLES.items():
-        found += _differences(cls, getattr(old, name), getattr(new, name), name)
+        found += _differences(cls, old.table(name), new.table(name), name)
     if [domain.name for domain in old.domains] != [domain.name for domain in new.domains]:
         found.append(Change("domain", False))
     for number, domain in enumerate(new.domains):
@@ -243,7 +276,7 @@ def changes(old: Settings, new: Settings) -> tuple[Change, ...]:
 
 def live(old: Settings, new: Settings) -> Settings:
     """Return what is in force after a reload: old, with those settings of new that a reload carries out."""
-    tables = {name: _live(cls, getattr(old, name), getattr(new, name)) for name, cls in TABLES.items()}
+    tables = {attribute_of(name): _live(cls, old.table(name), new.table(name)) for name, cls in TABLES.items()}
     domains = [_live(Domain, domain, new.domain(domain.name) or domain) for domain in old.domains]
     return attrs.evolve(old, domains=tuple(domains), **tables)
 

@@ -10,6 +10,7 @@ name, so no kind parses "10 MB" or "5 min".
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -273,3 +274,95 @@ class WebAddress:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise Wrong(f"{shown(value)} is not a web address", right)
         return text.rstrip("/")
+
+
+@frozen
+class IPAddress:
+    """One IP address to listen on."""
+
+    def read(self, value: object, base: Path) -> str:
+        """Return it in its normal form."""
+        return _ip_address(value, 'an IP address such as "0.0.0.0" or "192.0.2.7"')
+
+
+@frozen
+class IPAddresses:
+    """A list of IP addresses that others can reach."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return them in their normal form; one text counts as a list of one."""
+        right = 'a list such as ["192.0.2.7", "2001:db8::7"]'
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            raise Wrong(f"{shown(value)} is not a list of IP addresses", right)
+        found = tuple(_ip_address(item, right) for item in items)
+        for address in found:
+            parsed = ipaddress.ip_address(address)
+            if parsed.is_unspecified or parsed.is_loopback or parsed.is_multicast:
+                raise Wrong(f"{address} is no address that others can reach", right)
+        if len(set(found)) != len(found):
+            raise Wrong("the same address stands there twice", right)
+        return found
+
+
+def _ip_address(value: object, right: str) -> str:
+    text = text_of(value, right)
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise Wrong(f"{shown(value)} is not an IP address", right) from None
+
+
+@frozen
+class Secret:
+    """A text that is not shown in what is wrong with it."""
+
+    def read(self, value: object, base: Path) -> str:
+        """Return it without the blanks around it."""
+        if not isinstance(value, str) or not value.strip().isprintable():
+            raise Wrong("this is not a text of one line", "a text between quotation marks")
+        return value.strip()
+
+
+@frozen
+class WebSocketAddress:
+    """Where a LiveKit server is reached: "wss://livekit.example.com"; "" stands for none."""
+
+    def read(self, value: object, base: Path) -> str:
+        """Return the address without a final slash; http and https count as ws and wss."""
+        right = 'an address such as "wss://livekit.example.com"'
+        if value == "":
+            return ""
+        text = text_of(value, right)
+        scheme, _, rest = text.partition("://")
+        schemes = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+        if scheme not in schemes:
+            raise Wrong(f"{shown(value)} is not a WebSocket address", right)
+        try:
+            checked = str(WebAddress().read(f"{schemes[scheme]}://{rest}", base))
+        except Wrong:
+            raise Wrong(f"{shown(value)} is not a WebSocket address", right) from None
+        return checked.replace("http", "ws", 1)
+
+
+ICE_URL = re.compile(
+    r"(stuns?|turns?):(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(?:\?transport=(udp|tcp))?"
+)
+"""Groups: scheme, host, port or None, transport or None."""
+
+
+@frozen
+class IceUrls:
+    """A list of STUN and TURN servers in the form of RFC 7064 and RFC 7065."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the addresses as they are."""
+        right = 'a list such as ["turn:turn.example.com:3478?transport=udp", "stun:turn.example.com:3478"]'
+        if not isinstance(value, list):
+            raise Wrong(f"{shown(value)} is not a list", right)
+        found = tuple(text_of(item, right) for item in value)
+        for url in found:
+            match = ICE_URL.fullmatch(url)
+            if match is None or not 0 < int(match[3] or 1) <= 65535 or (match[1].startswith("stun") and match[4]):
+                raise Wrong(f"{shown(url)} is neither a STUN nor a TURN address", right)
+        return found

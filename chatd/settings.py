@@ -19,12 +19,17 @@ from chatd.config_types import (
     Addresses,
     Choice,
     FilePath,
+    IceUrls,
+    IPAddress,
+    IPAddresses,
     Kind,
     Name,
     Networks,
     PageOrigins,
+    Secret,
     StoreURL,
     WebAddress,
+    WebSocketAddress,
     Whole,
 )
 
@@ -169,6 +174,46 @@ class Archive:
 
 
 @frozen(kw_only=True)
+class Media:
+    """[media]: what carries sound and pictures of meetings."""
+
+    engine: str = setting(
+        "embedded",
+        Choice(("embedded", "livekit", "off")),
+        "The media bridge that comes with chatd, a LiveKit server, or nothing.",
+    )
+    address: str = setting("0.0.0.0", IPAddress(), "Embedded: where media arrives, UDP and TCP.")
+    port: int = setting(7882, Whole(0, 65535), "Embedded: its port; each further process takes the next one.")
+    announce: tuple[str, ...] = setting(
+        (), IPAddresses(), "Embedded: the addresses people reach it at; by default this machine's own."
+    )
+    processes: int = setting(1, Whole(1, 64), "Embedded: bridge processes, one a processor core.")
+    recordings: Path | None = setting(
+        None, FilePath("/var/lib/chatd/recordings"), "Embedded: the folder recordings are written to."
+    )
+    room_participants: int = setting(200, Whole(2, 10_000), "Embedded: people in one meeting.")
+    process_participants: int = setting(1000, Whole(2, 100_000), "Embedded: people in all meetings of a process.")
+    url: str = setting("", WebSocketAddress(), "LiveKit: the address of the server.")
+    api_key: str = setting("", Secret(), "LiveKit: the name of the key the server knows.")
+    api_secret: str = setting("", Secret(), "LiveKit: what belongs to that key.", secret=True)
+    api_secret_file: Path | None = setting(
+        None, FilePath("/etc/chatd/livekit-secret"), "LiveKit: a file that holds it instead."
+    )
+
+
+@frozen(kw_only=True)
+class Turn:
+    """[media.turn]: a TURN server such as coturn, for people whose network lets no UDP through."""
+
+    urls: tuple[str, ...] = setting((), IceUrls(), "Where it is reached; none switches it off.")
+    secret: str = setting("", Secret(), "What it shares with chatd (coturn: static-auth-secret).", secret=True)
+    secret_file: Path | None = setting(
+        None, FilePath("/etc/chatd/turn-secret"), "A file that holds it instead."
+    )
+    ttl_s: int = setting(DAY_S, Whole(60, 30 * DAY_S), "How long the credentials people get are good.")
+
+
+@frozen(kw_only=True)
 class Settings:
     """The whole file. `path` is where it was read; `modules` holds [modules.NAME] as written."""
 
@@ -182,12 +227,18 @@ class Settings:
     http: Http = Http()
     log: Log = Log()
     archive: Archive = Archive()
+    media: Media = Media()
+    turn: Turn = Turn()
     modules: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
     @property
     def control_socket(self) -> Path:
         """Where chatctl finds the daemon."""
         return self.server.state_dir / "chatctl.sock"
+
+    def table(self, name: str) -> Any:
+        """Return the table of a name in TABLES."""
+        return getattr(self, attribute_of(name))
 
     def domain(self, name: str) -> Domain | None:
         """Return the domain of that name, or None."""
@@ -203,4 +254,12 @@ TABLES: dict[str, type] = {
     "http": Http,
     "log": Log,
     "archive": Archive,
+    "media": Media,
+    "media.turn": Turn,
 }
+"""By the name in the file; a table inside another has both names."""
+
+
+def attribute_of(name: str) -> str:
+    """Return what a table of TABLES is called in Settings."""
+    return name.rpartition(".")[2]

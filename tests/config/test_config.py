@@ -111,6 +111,24 @@ class Good(Files):
         self.assertNotIn("swordfish", repr(settings))
 
 
+    def test_a_table_inside_another(self) -> None:
+        settings = self.load(
+            SMALLEST + '[media]\nannounce = "192.0.2.7"\nprocesses = 2\n'
+            '[media.turn]\nsecret = " swordfish "\nurls = ["turn:[2001:db8::1]:3?transport=tcp", "stun:a.example"]\n')
+        self.assertEqual(settings.media.announce, ("192.0.2.7",))
+        self.assertEqual(settings.turn.urls, ("turn:[2001:db8::1]:3?transport=tcp", "stun:a.example"))
+        self.assertEqual(settings.turn.secret, "swordfish")
+        self.assertNotIn("swordfish", repr(settings))
+        keys = ("media.announce", "media.processes", "media.turn.urls", "media.turn.secret")
+        self.assertEqual(changes(self.load(SMALLEST), settings), tuple(Change(key, False) for key in keys))
+
+    def test_a_livekit_server(self) -> None:
+        settings = self.load(SMALLEST + '[media]\nengine = "livekit"\nurl = "https://lk.example/"\n'
+                             'api_key = "APIk"\napi_secret = "swordfish"\n')
+        self.assertEqual(settings.media.url, "wss://lk.example")
+        self.assertNotIn("swordfish", repr(settings))
+
+
 class Wrong(Files):
     """What is told about a file that cannot be used."""
 
@@ -218,6 +236,31 @@ class Wrong(Files):
             found = self.mistakes(SMALLEST + f'[http]\norigins = ["{origin}"]\n')
             self.assertEqual(set(found), {"http.origins"}, origin)
 
+    def test_an_engine_lacks_what_it_needs(self) -> None:
+        found = self.mistakes(SMALLEST + '[media]\nengine = "livekit"\n')
+        self.assertEqual(set(found), {"media.url", "media.api_key", "media.api_secret"})
+        found = self.mistakes(SMALLEST + "[media]\nport = 65530\nprocesses = 7\n")
+        self.assertEqual(set(found), {"media.port"})
+        self.assertEqual(set(self.mistakes(SMALLEST + "[media]\nengin = 3\n[media.turm]\n")),
+                         {"media.engin", "media.turm"})
+        self.assertEqual(set(self.mistakes("media = 3\n" + SMALLEST)), {"media"})
+
+    def test_addresses_to_announce(self) -> None:
+        for text in ("chat.example.com", "127.0.0.1", "0.0.0.0", "::", "224.0.0.1", "192.0.2.7:80"):
+            found = self.mistakes(SMALLEST + f'[media]\nannounce = ["{text}"]\n')
+            self.assertEqual(set(found), {"media.announce"}, text)
+
+    def test_turn_addresses_and_their_secret(self) -> None:
+        for text in ("turn.example.com", "turn:", "turn:a:0", "turn:a:99999", "turn:a?transport=sctp",
+                     "stun:a?transport=udp", "turn:a b", "http://a"):
+            found = self.mistakes(SMALLEST + f'[media.turn]\nurls = ["{text}"]\nsecret = "s"\n')
+            self.assertEqual(set(found), {"media.turn.urls"}, text)
+        self.assertEqual(set(self.mistakes(SMALLEST + '[media.turn]\nurls = ["turns:a"]\n')), {"media.turn.secret"})
+        both = '[media.turn]\nurls = ["turns:a"]\nsecret = "swordfish"\nsecret_file = "b"\n'
+        found = self.mistakes(SMALLEST + both)
+        self.assertEqual(set(found), {"media.turn.secret"})
+        self.assertNotIn("swordfish", str(found))
+
     def test_what_is_not_toml_is_told_with_the_line(self) -> None:
         self.assertIn("line 2", self.mistakes("[server]\nhost chat\n")[""])
 
@@ -308,4 +351,4 @@ class Documents(SynchronousTestCase):
             for field in attrs.fields(cls):
                 if isinstance(field.default, int):
                     self.assertIn(f"default {field.default}", items[field.name])
-                self.assertEqual("live" in items[field.name], field.metadata["live"], f"{name}.{field.name}")
+                self.assertEqual(items[field.name].endswith("; live"), field.metadata["live"], f"{name}.{field.name}")
