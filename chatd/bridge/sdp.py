@@ -2,107 +2,40 @@
 
     offer = sdp.parse(text)                     # BadSdp with a sentence for the peer
     for section in offer.sections: …            # in order; section.mid, .kind, .direction, .codecs, .rids, .cid …
-    codec = sdp.choose_codec(section, "video/VP8")
+    codec = choose_codec(section, "video/VP8")  # codecchoice.py
 
 The same `parse` reads an answer of a client (the older mode with two connections). Only what a forwarding bridge
 needs is read; attributes not known here are skipped, as RFC 8866 section 5 wants it. Everything is bounded: what is
-longer, or has more sections or lines than any client makes, is refused before it is looked at.
+longer, or has more sections or lines than any client makes, is refused before it is looked at. Whatever may be said
+again in an answer (mids, rids, codec names, format parameters) consists of printable ASCII.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import attrs
 
-from chatd.bridge import rtp
+from chatd.bridge.codecchoice import choose_codec
+from chatd.bridge.sections import (
+    Attributes,
+    BadSdp,
+    Codec,
+    Section,
+    attributes,
+    fingerprint_in,
+    ice_word,
+    one,
+    read_section,
+)
+
+__all__ = ["BadSdp", "Codec", "Offer", "Section", "choose_codec", "parse"]
 
 MOST_CHARACTERS = 1 << 20
 MOST_SECTIONS = 400
-MOST_LINE = 4096
-# Of one section. Chromium's longest has some 130 lines.
-MOST_LINES = 600
-MOST_SSRCS = 64
-# Simulcast streams of one section; LiveKit's rids are q, h, f.
-MOST_RIDS = 3
 
-RID_RANK = {"q": 0, "h": 1, "f": 2}
-
-
-class BadSdp(Exception):
-    """The peer's description cannot be used; the text says why."""
-
-
-@attrs.frozen
-class Codec:
-    """One payload type of a section.
-
-    `name` and `fmtp` (format parameters, "" without) as offered, `rtx` the payload type of its retransmissions or
-    None, `feedback` the rtcp-fb values, "nack pli" and the like.
-    """
-
-    payload_type: int
-    name: str
-    clock_hz: int
-    channels: int = 1
-    fmtp: str = ""
-    rtx: int | None = None
-    rtx_fmtp: str = ""
-    feedback: tuple[str, ...] = ()
-
-    @property
-    def word(self) -> str:
-        """The name in lower case: "vp8", "opus", as in `codecs.DESCRIBE`."""
-        return self.name.lower()
-
-    def parameters(self) -> dict[str, str]:
-        """The fmtp, keys in lower case."""
-        raise NotImplementedError
-
-
-@attrs.frozen
-class Section:
-    """One m-line with its attributes, as the peer wrote them (directions are the peer's view).
-
-    `kind` "audio", "video", "application" or something unknown; `is_rejected`: port 0 and not bundle-only. `codecs`
-    without rtx, red, ulpfec, flexfec, telephone-event, CN. `rids`: simulcast streams it sends, smallest first (q, h,
-    f; other names in their order); `offered_rids`: the same in the offered order. `ssrcs`: media SSRCs it sends;
-    `rtx_ssrcs`: SSRC of retransmissions -> SSRC repaired. `stream` and `cid`: the two words of msid ("" without).
-    `extensions`: URI -> id, only what the bridge supports; `extension_directions`: for those with one ("recvonly").
-    `sctp_port`, `max_message_size`: of a data section (0 without; RFC 8841).
-    """
-
-    mid: str
-    kind: str
-    protocol: str
-    formats: tuple[str, ...]
-    direction: str
-    is_rejected: bool
-    codecs: tuple[Codec, ...] = ()
-    rids: tuple[str, ...] = ()
-    offered_rids: tuple[str, ...] = ()
-    ssrcs: tuple[int, ...] = ()
-    rtx_ssrcs: Mapping[int, int] = attrs.field(factory=dict)
-    stream: str = ""
-    cid: str = ""
-    extensions: Mapping[str, int] = attrs.field(factory=dict)
-    extension_directions: Mapping[str, str] = attrs.field(factory=dict)
-    sctp_port: int = 0
-    max_message_size: int = 0
-    ufrag: str = ""
-    pwd: str = ""
-    fingerprint: str = ""
-    setup: str = ""
-
-    @property
-    def is_sending(self) -> bool:
-        """The peer wants to send here: sendonly or sendrecv."""
-        return not self.is_rejected and self.direction in ("sendonly", "sendrecv")
-
-    @property
-    def is_receiving(self) -> bool:
-        """The peer is ready to receive here: recvonly or sendrecv."""
-        return not self.is_rejected and self.direction in ("recvonly", "sendrecv")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @attrs.frozen
@@ -124,22 +57,76 @@ class Offer:
 
     def section(self, mid: str) -> Section | None:
         """The section with this mid."""
-        raise NotImplementedError
+        return next((section for section in self.sections if section.mid == mid), None)
 
 
 def parse(text: str) -> Offer:
     """Read an offer or an answer. BadSdp: not SDP, without transport, over a limit, or contradicting itself."""
-    raise NotImplementedError
+    if len(text) > MOST_CHARACTERS:
+        raise BadSdp(f"a session description over {MOST_CHARACTERS} characters")
+    text = text.replace("\r\n", "\n")
+    if _CONTROL.search(text):
+        raise BadSdp("control characters in a session description")
+    head, *blocks = text.split("\nm=", MOST_SECTIONS + 1)
+    if not head.startswith("v=0"):
+        raise BadSdp("not a session description: it has to begin with v=0")
+    if not blocks or len(blocks) > MOST_SECTIONS:
+        raise BadSdp(f"a session description needs 1 to {MOST_SECTIONS} sections")
+    session = attributes(head.split("\n"))
+    bundle = _bundle(session)
+    sections = _usable([read_section(block) for block in blocks], bundle)
+    first = next((section for section in sections if not section.is_rejected), None)
+    if first is None:
+        raise BadSdp("no section of this session description can be used")
+    ufrag, pwd = first.ufrag or ice_word(session, "ice-ufrag"), first.pwd or ice_word(session, "ice-pwd")
+    fingerprint = first.fingerprint or fingerprint_in(session)
+    setup = first.setup or one(session, "setup") or "actpass"
+    if not ufrag or not pwd or len(pwd) < 22:
+        raise BadSdp("no a=ice-ufrag and a=ice-pwd (RFC 8839 5.4)")
+    if not fingerprint:
+        raise BadSdp("no a=fingerprint with sha-256, sha-384 or sha-512 (RFC 8122)")
+    if setup not in ("actpass", "active", "passive"):
+        raise BadSdp(f"a=setup:{setup} cannot be answered")
+    return Offer(tuple(sections), ufrag, pwd, fingerprint, setup, _extensions(sections), bundle,
+                 "ice-lite" in session, "extmap-allow-mixed" in session)
 
 
-def choose_codec(section: Section, mime_type: str, like: Codec | None = None) -> Codec | None:
-    """The section's payload type for a MIME type ("video/VP8", any case), None if it has none.
+def _bundle(session: Attributes) -> tuple[str, ...]:
+    for value in session.get("group", ()):
+        words = value.split()
+        if words[:1] == ["BUNDLE"]:
+            return tuple(words[1:])
+    return ()
 
-    `like`: what the publisher sends. H.264 then needs the same profile and packetization-mode (RFC 6184 8.2.2), VP9
-    the same profile (RFC 9628 section 6), AV1 the same profile; None means what most decoders take: H.264 constrained
-    baseline in packetization-mode 1, VP9 and AV1 profile 0.
+
+def _usable(sections: list[Section], bundle: tuple[str, ...]) -> list[Section]:
+    """Sections marked as rejected where only the whole tells: not bundled (there is one transport), a second data
+    section.
     """
-    raise NotImplementedError
+    mids = [section.mid for section in sections]
+    if len(set(mids)) != len(mids):
+        raise BadSdp("two sections with the same a=mid")
+    bundled = frozenset(bundle)
+    has_data = False
+    for at, section in enumerate(sections):
+        is_bundled = section.mid in bundled or (len(sections) == 1 and not bundle)
+        is_second = section.kind == "application" and has_data
+        if not section.is_rejected and (not is_bundled or is_second):
+            sections[at] = section = attrs.evolve(section, is_rejected=True)
+        has_data = has_data or (section.kind == "application" and not section.is_rejected)
+    return sections
 
 
-SUPPORTED = rtp.SUPPORTED_EXTENSIONS
+def _extensions(sections: list[Section]) -> dict[str, int]:
+    """RFC 9143 section 8: in one bundle an id means one extension."""
+    found: dict[str, int] = {}
+    for section in sections:
+        if not section.is_rejected:
+            for uri, number in section.extensions.items():
+                if found.setdefault(uri, number) != number:
+                    raise BadSdp(f"two ids for the header extension {uri}")
+    if len(set(found.values())) != len(found):
+        raise BadSdp("one id for two header extensions")
+    return found
+
+
