@@ -25,6 +25,7 @@ class Affiliate:
     """A bare address and its standing in a room.
 
     nick: the nickname kept for it.  reason: what was said when it was given.  pending: asks for membership.
+    role: "visitor" or "participant", where it is kept for the next visit; "" for the usual one.
     """
 
     jid: str
@@ -32,11 +33,12 @@ class Affiliate:
     nick: str = ""
     reason: str = ""
     pending: bool = False
+    role: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Nothing worth keeping."""
-        return self.affiliation == "none" and not self.pending and not self.nick
+        return self.affiliation == "none" and not self.pending and not self.nick and not self.role
 
 
 @attrs.frozen
@@ -44,6 +46,7 @@ class RoomRow:
     """A room as the store keeps it.  id: its number; its archive is that of account -id.
 
     config: settings that differ from the defaults.  secret: key of its occupant ids.  hats: XEP-0317.
+    subject_mark: the occupant id of who set the subject.
     """
 
     id: int
@@ -58,6 +61,8 @@ class RoomRow:
     hats: dict[str, Any] = attrs.field(factory=dict)
     vcard: bytes | None = None
     affiliates: tuple[Affiliate, ...] = ()
+    subject_mark: str = ""
+    created_ms: int = 0
 
 
 def default_role(affiliation: str, moderated: bool) -> str:

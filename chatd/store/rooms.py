@@ -15,7 +15,8 @@ from chatd.store.archive import Archive
 from chatd.store.database import Database
 from chatd.store.session import Session
 
-COLUMNS: Final = frozenset({"persistent", "config", "subject", "subject_nick", "subject_ms", "hats", "vcard"})
+COLUMNS: Final = frozenset({"persistent", "config", "subject", "subject_nick", "subject_ms", "subject_mark", "hats",
+                           "vcard"})
 
 
 @implementer(IRoomStore)
@@ -61,17 +62,17 @@ def _load(session: Session) -> list[RoomRow]:
     session.begin_read()
     try:
         affiliates: dict[int, list[Affiliate]] = {}
-        for room, jid, affiliation, nick, reason, pending in session.all(
-            "SELECT room, jid, affiliation, nick, reason, pending FROM room_affiliation ORDER BY room, jid"
+        for room, jid, affiliation, nick, reason, pending, role in session.all(
+            "SELECT room, jid, affiliation, nick, reason, pending, role FROM room_affiliation ORDER BY room, jid"
         ):
-            affiliates.setdefault(room, []).append(Affiliate(jid, affiliation, nick, reason, bool(pending)))
+            affiliates.setdefault(room, []).append(Affiliate(jid, affiliation, nick, reason, bool(pending), role))
         return [
             RoomRow(id, local, domain, secret, bool(persistent), json.loads(config), subject, subject_nick, subject_ms,
-                    json.loads(hats), vcard, tuple(affiliates.get(id, ())))
-            for id, local, domain, secret, persistent, config, subject, subject_nick, subject_ms, hats, vcard
-            in session.all(
-                "SELECT id, local, domain, secret, persistent, config, subject, subject_nick, subject_ms, hats, vcard "
-                "FROM room ORDER BY domain, local"
+                    json.loads(hats), vcard, tuple(affiliates.get(id, ())), subject_mark, created_ms)
+            for id, local, domain, secret, persistent, config, subject, subject_nick, subject_ms, hats, vcard,
+            subject_mark, created_ms in session.all(
+                "SELECT id, local, domain, secret, persistent, config, subject, subject_nick, subject_ms, hats, vcard, "
+                "subject_mark, created_ms FROM room ORDER BY domain, local"
             )
         ]
     finally:
@@ -105,10 +106,11 @@ def _set_affiliates(session: Session, room: int, affiliates: list[Affiliate]) ->
             session.run("DELETE FROM room_affiliation WHERE room = ? AND jid = ?", (room, one.jid))
             continue
         session.run(
-            "INSERT INTO room_affiliation (room, jid, affiliation, nick, reason, pending) VALUES (?, ?, ?, ?, ?, ?) "
+            "INSERT INTO room_affiliation (room, jid, affiliation, nick, reason, pending, role) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (room, jid) DO UPDATE SET affiliation = excluded.affiliation, nick = excluded.nick, "
-            "reason = excluded.reason, pending = excluded.pending",
-            (room, one.jid, one.affiliation, one.nick, one.reason, int(one.pending)),
+            "reason = excluded.reason, pending = excluded.pending, role = excluded.role",
+            (room, one.jid, one.affiliation, one.nick, one.reason, int(one.pending), one.role),
         )
 
 

@@ -15,16 +15,19 @@ async def test_a_room_comes_back_as_it_was_kept(lasting):
     store = await lasting.open()
     room = await store.rooms.create("attic", "conference.example.org", b"\1key", True, 5.0)
     await store.rooms.save(room, {"config": {"name": "Attic"}, "subject": "Dust", "subject_nick": "jo",
-                                  "subject_ms": 7, "vcard": b"<vCard/>", "hats": {"u": ["t", []]}})
+                                  "subject_ms": 7, "subject_mark": "id", "vcard": b"<vCard/>", "hats": {"u": ["t", []]}})
     await store.rooms.set_affiliates(room, [Affiliate("jo@example.org", "owner", "jo"),
                                             Affiliate("al@example.org", "outcast", reason="noise")])
-    await store.rooms.set_affiliates(room, [Affiliate("al@example.org"), Affiliate("bo@example.org", pending=True)])
+    await store.rooms.set_affiliates(room, [Affiliate("al@example.org"), Affiliate("bo@example.org", pending=True),
+                                            Affiliate("cy@example.org", role="visitor")])
     store = await lasting.reopen()
     [row] = await store.rooms.load()
     assert (row.id, row.local, row.domain, row.secret) == (room, "attic", "conference.example.org", b"\1key")
     assert row.persistent and row.config == {"name": "Attic"} and row.hats == {"u": ["t", []]}
     assert (row.subject, row.subject_nick, row.subject_ms, row.vcard) == ("Dust", "jo", 7, b"<vCard/>")
-    assert row.affiliates == (Affiliate("bo@example.org", pending=True), Affiliate("jo@example.org", "owner", "jo"))
+    assert (row.subject_mark, row.created_ms) == ("id", 5000)
+    assert row.affiliates == (Affiliate("bo@example.org", pending=True), Affiliate("cy@example.org", role="visitor"),
+                              Affiliate("jo@example.org", "owner", "jo"))
     with pytest.raises(StoreError):
         await store.rooms.create("attic", "conference.example.org", b"x", True, 5.0)
     with pytest.raises(ValueError, match="no such columns"):
