@@ -39,6 +39,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, help="idle sessions for log-in and memory, default 1000")
     parser.add_argument("--commit", help="chatd as of this commit, not as the files are now")
     parser.add_argument("--archive", choices=["off", "on", "both"], default="both")
+    parser.add_argument("--rooms", choices=["with", "only", "without"], default="with", help="group chat")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="where the results are kept")
     parser.add_argument("--loadgen", type=Path, default=BUILD / "loadgen", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
@@ -51,7 +52,11 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, int]:
     if arguments.sessions:
         plan = attrs.evolve(plan, sessions=arguments.sessions)
     if arguments.seconds:
-        plan = attrs.evolve(plan, seconds=arguments.seconds)
+        plan = attrs.evolve(plan, seconds=arguments.seconds, room_seconds=arguments.seconds)
+    if arguments.rooms == "only":
+        plan = attrs.evolve(plan, people=False, sessions=min(plan.sessions, 300))
+    elif arguments.rooms == "without":
+        plan = attrs.evolve(plan, rooms=())
     return plan, arguments.rounds or rounds
 
 
@@ -176,13 +181,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "measurements": found,
     }
     titles = {name: cls.title for name, cls in chosen.items()}
-    lines = report.rows(plan.rates_off, plan.rates_on)
+    lines = report.rows(plan.rates_off, plan.rates_on, plan.rooms)
     text = "\n\n".join(
         [
             f"# {facts['date']}, commit {facts['commit']}{' with changes' if facts['changed'] else ''}",
             f"{'; '.join(facts['versions'].values())}. {facts['machine']['processor']}, Linux "
             f"{facts['machine']['kernel']}; load before: {load:.1f}. "
-            f"Medians of {rounds} round(s) of {plan.seconds:g} s, {plan.pairs} pairs, "
+            f"Medians of {rounds} round(s) of {plan.seconds:g} s (rooms: {plan.room_seconds:g} s), {plan.pairs} pairs, "
             f"{plan.lonely} sessions.",
             report.table(lines, titles, found),
             *(

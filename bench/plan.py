@@ -17,9 +17,45 @@ from bench.servers import Server
 FAN_GROUP = 20  # accounts that all know each other
 FAN_ACCOUNTS = 100
 FAN_RATE = 50  # presence changes a second, each for FAN_GROUP - 1 contacts
+ROOM_DELIVERIES = 2000  # a second, in all rooms together, at the fixed rate
 MAX_LOGINS_AT_ONCE = 16
+MAX_ENTERING_AT_ONCE = 16
 WARM_UP_LOGINS = 20
 GENERATOR_LIMIT = 0.85  # of its core
+
+
+@attrs.frozen
+class Rooms:
+    """So many rooms of so many occupants each."""
+
+    number: int
+    size: int
+
+    @property
+    def occupants(self) -> int:
+        """In all of them."""
+        return self.number * self.size
+
+    @property
+    def phase(self) -> str:
+        """What the names of their phases end with."""
+        return f"{self.number}x{self.size}"
+
+    @property
+    def rate(self) -> float:
+        """Messages a second in all of them, at the fixed rate."""
+        return ROOM_DELIVERIES / self.size
+
+    @property
+    def speakers(self) -> int:
+        """So many of each room keep a message on its way at saturation."""
+        return self.size // 10
+
+    def __str__(self) -> str:
+        return f"{self.number} room{'s' if self.number > 1 else ''} of {self.size}"
+
+
+ROOMS = (Rooms(1, 100), Rooms(20, 20))
 
 
 @attrs.frozen
@@ -27,7 +63,8 @@ class Plan:
     """The size of a round.
 
     sessions: idle sessions for log-ins and memory; pairs: who chats; rates_off, rates_on: messages/s
-    without and with the archive; warm_s, seconds: of each measurement; settle_s: quiet before memory is read.
+    without and with the archive; warm_s, seconds: of each measurement; settle_s: quiet before memory is read;
+    rooms: group chat, and room_warm_s and room_seconds of each of its measurements; people: all the rest.
     """
 
     sessions: int = 1000
@@ -37,6 +74,10 @@ class Plan:
     warm_s: float = 1.0
     seconds: float = 4.0
     settle_s: float = 4.0
+    people: bool = True
+    rooms: tuple[Rooms, ...] = ROOMS
+    room_warm_s: float = 0.5
+    room_seconds: float = 2.0
 
     @property
     def chatters(self) -> int:
@@ -50,8 +91,8 @@ class Plan:
 
     @property
     def accounts(self) -> int:
-        """All accounts: behind the lonely ones come those with many contacts."""
-        return self.lonely + FAN_ACCOUNTS
+        """All accounts: behind the lonely ones come those with many contacts. Occupants are the first of all."""
+        return max([self.lonely + FAN_ACCOUNTS, *(rooms.occupants for rooms in self.rooms)])
 
 
 @attrs.frozen
@@ -105,26 +146,25 @@ def run_round(
     number: int,
     record: Record,
 ) -> None:
-    """All phases on one fresh instance of `server`, without or with the archive as it says itself."""
-    if server.folder.exists():
-        shutil.rmtree(server.folder)
-    shutil.copytree(template, server.folder)
-    server.start()
-    try:
-        generator = Generator(loadgen, core, server, cache)
+    """All phases, without or with the archive as `server` says itself; people and rooms on a fresh instance each."""
+    for is_wanted, phases in ((plan.people, _Round.people), (plan.rooms, _Round.rooms)):
+        if not is_wanted:
+            continue
+        if server.folder.exists():
+            shutil.rmtree(server.folder)
+        shutil.copytree(template, server.folder)
+        server.start()
         try:
-            one = _Round(server, generator, plan, number, record)
-            if server.archive:
-                one.with_archive()
-            else:
-                one.without_archive()
+            generator = Generator(loadgen, core, server, cache)
+            try:
+                one = _Round(server, generator, plan, number, record)
+                phases(one)
+            finally:
+                generator.close()
         finally:
-            generator.close()
-    finally:
-        server.stop()
-    if server.archive:
+            server.stop()
         one.check_archive()
-    shutil.rmtree(server.folder)
+        shutil.rmtree(server.folder)
 
 
 class _Round:
@@ -132,7 +172,15 @@ class _Round:
         self._server, self._generator, self._plan = server, generator, plan
         self._number, self._record = number, record
         self._sent = 0
+        self._said = 0
         self._archive_us = 0.0
+
+    def people(self) -> None:
+        """Log-in, memory, messages, presence."""
+        if self._server.archive:
+            self.with_archive()
+        else:
+            self.without_archive()
 
     def without_archive(self) -> None:
         plan = self._plan
@@ -162,17 +210,39 @@ class _Round:
         time.sleep(plan.settle_s)
         self._archive_us = (self._generator.ask("cpu")["server_s"] - before) * 1e6 / self._sent
 
+    def rooms(self) -> None:
+        """Those who enter, and group chat at a fixed rate and at saturation."""
+        ask, plan, form = self._generator.ask, self._plan, self._server.room_form()
+        tail = f"{plan.room_warm_s} {plan.room_seconds}"
+        for rooms in plan.rooms:
+            who = f"0 {rooms.occupants}"
+            _require(ask(f"login {who} {MAX_LOGINS_AT_ONCE}"), rooms.occupants)
+            self._measure(f"enter-{rooms.phase}", f"enter {who} {rooms.size} {MAX_ENTERING_AT_ONCE} {form}")
+            self._measure(f"room-rate-{rooms.phase}", f"groupchat-rate {who} {rooms.size} {rooms.rate} {tail}")
+            self._measure(f"room-{rooms.phase}", f"groupchat {who} {rooms.size} {rooms.speakers} {tail}")
+            ask(f"logout {who}")
+
     def check_archive(self) -> None:
-        """Two rows a message, one for each side. If a few are lost, the table says so; many do not count."""
-        rows = self._server.archived_rows()
-        lost = 2 * self._sent - rows
-        invalid = f"{rows} rows for {self._sent} messages" if abs(lost) > 0.02 * self._sent else ""
-        answer = {"rows": rows, "sent": self._sent, "lost": lost, "server_us": self._archive_us}
-        self._keep("archived", answer, invalid)
+        """Two rows a message, one for each side, or one for the room.
+
+        If a few are lost, the table says so; many do not count.
+        """
+        if not self._server.archive:
+            return
+        if self._said:
+            phase, sent, due = "archived-rooms", self._said, self._said
+            rows = self._server.archived_rows_of_rooms()
+        else:
+            phase, sent, due = "archived", self._sent, 2 * self._sent
+            rows = self._server.archived_rows()
+        lost = due - rows
+        invalid = f"{rows} rows for {sent} messages" if abs(lost) > 0.01 * due else ""
+        answer = {"rows": rows, "sent": sent, "lost": lost}
+        self._keep(phase, answer if self._said else {**answer, "server_us": self._archive_us}, invalid)
 
     def _messages(self, rates: tuple[int, ...]) -> None:
         plan = self._plan
-        self._measure("messages", f"messages {plan.pairs} 1 {plan.warm_s} {plan.seconds}")
+        self._measure("messages", f"messages {plan.pairs} {plan.warm_s} {plan.seconds}")
         for rate in rates:
             self._measure(f"rate-{rate}", f"rate {plan.pairs} {rate} {plan.warm_s} {plan.seconds}")
 
@@ -189,7 +259,9 @@ class _Round:
 
     def _measure(self, phase: str, command: str) -> None:
         answer = self._generator.ask(command)
-        if answer["what"] in ("messages", "rate"):
+        if command.startswith("groupchat"):
+            self._said += answer["sent"]
+        elif answer["what"] in ("messages", "rate"):
             self._sent += answer["sent"]
         self._keep(phase, answer, complaint(answer))
 
@@ -197,7 +269,7 @@ class _Round:
         found = Measurement(self._server.name, self._server.archive, phase, self._number, answer, invalid)
         shown = ("server_us", "per_s", "p99_ms", "pss_kib", "server_ms_per_s", "lost")
         text = " ".join(f"{key}={answer[key]:.1f}" for key in shown if key in answer)
-        say(f"  {self._server.name:14} {phase:12} {text} {invalid and 'INVALID: ' + invalid}")
+        say(f"  {self._server.name:14} {phase:16} {text} {invalid and 'INVALID: ' + invalid}")
         self._record(found)
 
 
@@ -206,7 +278,7 @@ def complaint(answer: Answer) -> str:
     wrong = ("missing", "doubled", "disordered", "malformed", "login_failed", "disconnected", "stanza_errors")
     found = [f"{answer[key]} {key}" for key in (*wrong, "unacked_sessions") if answer.get(key)]
     # At a fixed rate that is overload, which is a result.
-    if answer["what"] in ("messages", "presence") and not answer.get("count"):
+    if answer["what"] in ("messages", "presence", "groupchat", "enter") and not answer.get("count"):
         found.append("nothing delivered")
     if answer.get("generator_busy", 0) > GENERATOR_LIMIT:
         found.append("the load generator was the limit")

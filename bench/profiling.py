@@ -15,7 +15,16 @@ from pathlib import Path
 from bench import ready
 from bench.__main__ import BUILD, GENERATOR_CORE, make_site
 from bench.generator import Answer, Generator
-from bench.plan import FAN_ACCOUNTS, FAN_GROUP, MAX_LOGINS_AT_ONCE, Plan, prepare, say
+from bench.plan import (
+    FAN_ACCOUNTS,
+    FAN_GROUP,
+    MAX_ENTERING_AT_ONCE,
+    MAX_LOGINS_AT_ONCE,
+    Plan,
+    Rooms,
+    prepare,
+    say,
+)
 from bench.servers.chatd import Chatd
 
 WARM_S = 1.0
@@ -25,11 +34,14 @@ IDLE = ("Condition.wait ", "wait (threading", "_worker (")  # threads with nothi
 def main() -> int:
     """Profile as the arguments say."""
     parser = argparse.ArgumentParser(prog="bench/profile", description=__doc__)
-    parser.add_argument("load", choices=["messages", "rate", "presence", "login"])
+    parser.add_argument(
+        "load", choices=["messages", "rate", "presence", "login", "groupchat", "groupchat-rate", "enter"]
+    )
     parser.add_argument("--commit", help="chatd as of this commit, not as the files are now")
     parser.add_argument("--archive", action="store_true")
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--per-second", type=int, default=400, help="of the load `rate`")
+    parser.add_argument("--per-second", type=int, default=400, help="of the loads `rate`, `groupchat-rate`")
+    parser.add_argument("--size", type=int, default=20, help="occupants of a room (20 rooms; of 100: one)")
     parser.add_argument("--hz", type=int, default=500, help="samples a second")
     parser.add_argument("--native", action="store_true", help="C functions too (slower)")
     parser.add_argument("--top", type=int, default=40)
@@ -64,7 +76,14 @@ def main() -> int:
 def _watch(program: str, server: Chatd, generator: Generator, plan: Plan, arguments: argparse.Namespace) -> Path:
     load, seconds = arguments.load, arguments.seconds
     tail = f"{WARM_S} {seconds}"
-    if load == "presence":
+    rooms = Rooms(1 if arguments.size > 50 else 20, arguments.size)
+    who = f"0 {rooms.occupants}"
+    enter = f"enter {who} {rooms.size} {MAX_ENTERING_AT_ONCE} {server.room_form()}"
+    if load in ("groupchat", "groupchat-rate", "enter"):
+        generator.ask(f"login {who} {MAX_LOGINS_AT_ONCE}")
+        if load != "enter":
+            generator.ask(enter)
+    elif load == "presence":
         generator.ask(f"login {plan.lonely} {FAN_ACCOUNTS} {MAX_LOGINS_AT_ONCE}")
     elif load != "login":
         generator.ask(f"login 0 {plan.chatters} {MAX_LOGINS_AT_ONCE}")
@@ -82,12 +101,22 @@ def _watch(program: str, server: Chatd, generator: Generator, plan: Plan, argume
         while time.monotonic() < until:
             answers.append(generator.ask(f"login 0 {plan.lonely} {MAX_LOGINS_AT_ONCE}"))
             generator.ask(f"logout 0 {plan.lonely}")
+    elif load == "enter":
+        until = time.monotonic() + WARM_S + seconds
+        while time.monotonic() < until:
+            answers.append(generator.ask(enter))
+            generator.ask(f"logout {who}")
+            generator.ask(f"login {who} {MAX_LOGINS_AT_ONCE}")
+    elif load == "groupchat":
+        answers.append(generator.ask(f"groupchat {who} {rooms.size} {rooms.speakers} {tail}"))
+    elif load == "groupchat-rate":
+        answers.append(generator.ask(f"groupchat-rate {who} {rooms.size} {arguments.per_second} {tail}"))
     elif load == "rate":
         answers.append(generator.ask(f"rate {plan.pairs} {arguments.per_second} {tail}"))
     elif load == "presence":
         answers.append(generator.ask(f"presence {plan.lonely} {FAN_ACCOUNTS} {FAN_GROUP} {tail}"))
     else:
-        answers.append(generator.ask(f"messages {plan.pairs} 1 {tail}"))
+        answers.append(generator.ask(f"messages {plan.pairs} {tail}"))
     watcher.wait()
     for answer in answers:
         say(f"{answer['what']}: {answer['server_us']:.1f} µs of server CPU each, {answer['per_s']:.0f}/s")

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from bench.plan import Rooms
+
 SUBJECT = "chatd"
 # A server that delivers less than this share of what it is sent at a fixed rate is overloaded.
 KEEPS_UP = 0.95
@@ -56,7 +58,33 @@ def _messages(archive: bool, rates: Iterable[int], target: float, against: str) 
     ]
 
 
-def rows(rates_off: Iterable[int], rates_on: Iterable[int]) -> list[Row]:
+def _group_chat(archive: bool, rooms: Iterable[Rooms]) -> list[Row]:
+    found = []
+    for one in rooms:
+        name, phase = f"{one}, {one.rate:g} messages/s", f"room-rate-{one.phase}"
+        found += [
+            Row(f"{name}: CPU a delivery", archive, phase, "server_us", "µs", target=1 / 3),
+            Row(f"{name}: p50", archive, phase, "p50_ms", "ms"),
+            Row(f"{name}: p99", archive, phase, "p99_ms", "ms", target=1.0),
+        ]
+        name, phase = f"{one} at saturation", f"room-{one.phase}"
+        found += [
+            Row(f"{name}: CPU a delivery", archive, phase, "server_us", "µs", target=1 / 3),
+            Row(f"{name}: delivered", archive, phase, "per_s", "/s", more=True),
+            Row(f"{name}: server busy", archive, phase, "server_busy", "%", scale=100),
+            Row(f"{name}: p50", archive, phase, "p50_ms", "ms"),
+            Row(f"{name}: p99", archive, phase, "p99_ms", "ms"),
+            Row(f"{name}: generator CPU", archive, phase, "generator_us", "µs"),
+        ]
+        name, phase = f"entering {one}", f"enter-{one.phase}"
+        found += [
+            Row(f"{name}: CPU a presence delivered", archive, phase, "presence_us", "µs"),
+            Row(f"{name}: until all is there, p50", archive, phase, "p50_ms", "ms"),
+        ]
+    return found
+
+
+def rows(rates_off: Iterable[int], rates_on: Iterable[int], rooms: Sequence[Rooms]) -> list[Row]:
     """The lines of the table, with the goals of the project."""
     return [
         *_messages(False, rates_off, 1 / 3, "ejabberd"),
@@ -72,6 +100,9 @@ def rows(rates_off: Iterable[int], rates_on: Iterable[int]) -> list[Row]:
         Row("idle TLS session: memory (PSS)", False, "idle", "pss_kib", "KiB", target=1.0, limit=67),
         Row("idle with 200 sessions: server CPU", False, "quiet", "server_ms_per_s", "ms/s"),
         Row("the server without sessions: memory (PSS)", False, "idle", "base_kib", "MiB", scale=1 / 1024),
+        *_group_chat(False, rooms),
+        *_group_chat(True, rooms),
+        Row("rooms: archive rows lost", True, "archived-rooms", "lost", "rows", limit=0),
     ]
 
 
@@ -133,16 +164,14 @@ def table(lines: Iterable[Row], servers: Mapping[str, str], measurements: Sequen
     """The table as Markdown; `servers` maps names to titles, in the order of the columns."""
     heads = ["", *servers.values(), "chatd : peer", "goal", ""]
     body: list[list[str]] = []
-    archive = None
+    section = ""
     for row in lines:
         figures = {name: figure(row, name, measurements) for name in servers}
         if all(value is None for value in figures.values()):
             continue
-        if row.archive != archive and row.phase.startswith(("rate", "messages")):
-            archive = row.archive
-            body.append([f"**archive {'on, SQLite' if archive else 'off'}**", *[""] * (len(heads) - 1)])
-        elif row.phase == "fan-out-rate":
-            body.append(["**other, archive off**", *[""] * (len(heads) - 1)])
+        if _section(row) != section:
+            section = _section(row)
+            body.append([f"**{section}**", *[""] * (len(heads) - 1)])
         ratio, reached = verdict(row, figures)
         body.append(
             [
@@ -156,6 +185,13 @@ def table(lines: Iterable[Row], servers: Mapping[str, str], measurements: Sequen
     widths = [max(len(line[i]) for line in [heads, *body]) for i in range(len(heads))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join(_line(line, widths) for line in [heads, rule, *body])
+
+
+def _section(row: Row) -> str:
+    archive = f"archive {'on, SQLite' if row.archive else 'off'}"
+    if row.phase.startswith(("room", "enter", "archived-rooms")):
+        return f"rooms, {archive}"
+    return archive if row.archive or row.phase.startswith(("rate", "messages")) else f"other, {archive}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

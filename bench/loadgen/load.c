@@ -141,6 +141,39 @@ void load_befriend(int first, int count, int group)
     print_rest();
 }
 
+/* Rooms of `size` neighbours.  The first of each makes it, with these settings, and then the others enter. */
+void load_enter(int first, int count, int size, int concurrency, const char *settings)
+{
+    uint64_t give_up = in_s(60), presences;
+    int entered = 0, wanted = count - count / size;
+    memset(&tally, 0, sizeof tally);
+    for (int i = first; i < first + count; i++)
+        room_take_seat(&conns[i], first + (i - first) / size * size, size);
+    for (int i = first; i < first + count; i += size)
+        room_make(&conns[i], settings);
+    while ((int)tally.rooms_made < count / size && now_ns() < give_up)
+        net_turn(in_s(0.05));
+    mark_start();
+    presences = tally.room_presences;
+    for (int i = first; (int)tally.entered < wanted && now_ns() < give_up; net_turn(in_s(0.1)))
+        for (; i < first + count && entered - (int)tally.entered < concurrency; i++)
+            if ((i - first) % size) {
+                room_enter(&conns[i]);
+                entered++;
+            }
+    uint64_t due = (uint64_t)count * (uint64_t)size; /* everybody sees everybody */
+    while (tally.room_presences < due && now_ns() < give_up)
+        net_turn(in_s(0.05));
+    mark_end();
+    presences = tally.room_presences - presences;
+    print_cost("enter", tally.entered);
+    printf("\"rooms\":%llu,\"presences\":%llu,\"presence_us\":%.3f,\"missing\":%lld,",
+           (unsigned long long)tally.rooms_made, (unsigned long long)presences,
+           (double)(after.server - before.server) / 1e3 / (double)(presences ? presences : 1),
+           (long long)(due - tally.room_presences));
+    print_rest();
+}
+
 /* Wait for what is under way, ask for the last acknowledgements, print how many never came. */
 static void drain_and_print(const char *what, double offered_per_s)
 {
@@ -166,63 +199,46 @@ static void drain_and_print(const char *what, double offered_per_s)
     print_rest();
 }
 
-static bool sending;
-static int presence_contacts; /* 0: messages are sent */
+static const struct kind *saturating; /* NULL: nothing more is to be sent */
 
-static void send_one(struct conn *sender)
+static void send_one(const struct kind *kind, struct conn *sender, uint64_t stamp_ns)
 {
-    sender->outstanding += presence_contacts ? (uint32_t)presence_contacts : 1;
-    if (presence_contacts)
-        session_presence(sender, now_ns(), presence_contacts);
-    else
-        session_message(sender, now_ns());
+    sender->outstanding += kind->copies;
+    tally.sent++;
+    tally.due += kind->copies;
+    kind->send(sender, stamp_ns);
 }
 
 static void next_one(struct conn *sender)
 {
     sender->outstanding--;
-    if (sending && (!presence_contacts || !sender->outstanding))
-        send_one(sender);
+    if (saturating && !sender->outstanding)
+        send_one(saturating, sender, now_ns());
 }
 
-/* As much as the server takes: each of these accounts keeps `window` stanzas on their way. */
-static void saturate(int first, int count, int window, double warm_s, double seconds)
+/* As much as the server takes: each of those who send does so when all have got what it sent before. */
+void load_saturate(const struct kind *kind, int first, int count, double warm_s, double seconds)
 {
     memset(&tally, 0, sizeof tally);
-    sending = true;
+    saturating = kind;
     on_delivered = next_one;
-    for (int i = first; i < first + count; i++)
+    for (int i = first; i < first + count; i++) {
         conns[i].outstanding = 0;
-    for (int w = 0; w < window; w++)
-        for (int i = first; i < first + count; i++)
-            send_one(&conns[i]);
+        if (!kind->senders || (i - first) % kind->group < kind->senders)
+            send_one(kind, &conns[i], now_ns());
+    }
     serve_until(in_s(warm_s));
     mark_start();
     serve_until(in_s(seconds));
     mark_end();
-    sending = false;
-    drain_and_print(presence_contacts ? "presence" : "messages", 0);
+    saturating = NULL;
+    drain_and_print(kind->name, 0);
     on_delivered = NULL;
 }
 
-/* Both of each pair write to the other. */
-void load_messages(int pairs, int window, double warm_s, double seconds)
-{
-    presence_contacts = 0;
-    saturate(0, 2 * pairs, window, warm_s, seconds);
-}
-
-/* Each of these accounts changes its presence when all of its group have seen the last change. */
-void load_presence(int first, int count, int group, double warm_s, double seconds)
-{
-    presence_contacts = group - 1;
-    saturate(first, count, 1, warm_s, seconds);
-}
-
 /* Stanzas of these accounts at random times (exponential gaps, the same ones for every server), whatever the server
- * does with them: messages to the partner, or presences to all of a group if `group` is not 0.
- * Latency counts from the moment a stanza was due, so that a server cannot hide a stall. */
-void load_rate(int first, int count, int group, double rate, double warm_s, double seconds)
+ * does with them.  Latency counts from the moment a stanza was due, so that a server cannot hide a stall. */
+void load_rate(const struct kind *kind, int first, int count, double rate, double warm_s, double seconds)
 {
     unsigned short seed[3] = {7, 11, 13};
     memset(&tally, 0, sizeof tally);
@@ -231,8 +247,7 @@ void load_rate(int first, int count, int group, double rate, double warm_s, doub
     uint64_t stop = stop_warm + (uint64_t)(seconds * 1e9);
     double due = (double)start;
     bool warm = true;
-    int contacts = group ? group - 1 : 1;
-    int64_t limit = (int64_t)((rate * 2 + 300) * contacts); /* overloaded; no use in going on */
+    int64_t limit = (int64_t)((rate * 2 + 300) * kind->copies); /* overloaded; no use in going on */
     uint64_t due_before = 0;
     for (;;) {
         uint64_t now = now_ns();
@@ -244,11 +259,7 @@ void load_rate(int first, int count, int group, double rate, double warm_s, doub
         if (now >= stop || (int64_t)(tally.due - tally.delivered) > limit)
             break;
         while (due <= (double)now) {
-            struct conn *sender = &conns[first + (int)(erand48(seed) * count)];
-            if (group)
-                session_presence(sender, (uint64_t)due, contacts);
-            else
-                session_message(sender, (uint64_t)due);
+            send_one(kind, &conns[first + (int)(erand48(seed) * count)], (uint64_t)due);
             due += -log(1 - erand48(seed)) * 1e9 / rate;
         }
         uint64_t wake = (uint64_t)due;

@@ -15,6 +15,9 @@
 /* Ask the server for an acknowledgement (XEP-0198 <r/>) after this many stanzas of our own. */
 #define ACK_EVERY 10
 
+/* So many are in one room at most. */
+#define ROOM_MAX 128
+
 /* Accounts know each other in groups of at most this many neighbours. */
 #define GROUP_MAX 32
 
@@ -29,6 +32,16 @@ enum state {
     ST_SETTLING, /* bound; waiting for roster, carbons, enabled and the ack of the presence */
     ST_READY,
     ST_CLOSING /* </stream:stream> sent */
+};
+
+/* What an account knows of the room it is in. */
+struct seat {
+    int first, size; /* the occupants are these accounts */
+    bool entering;
+    uint64_t entered_ns;
+    uint32_t next_seq;
+    uint32_t expected_seq[ROOM_MAX];
+    bool seen[ROOM_MAX]; /* whose presence has come */
 };
 
 struct conn {
@@ -58,9 +71,10 @@ struct conn {
 
     uint32_t next_seq;                /* of the numbered stanza sent next */
     uint32_t expected_seq[GROUP_MAX]; /* of the one to arrive next, by number of the sender modulo GROUP_MAX */
-    uint32_t outstanding;             /* deliveries of our numbered stanzas still to come, in load_window */
+    uint32_t outstanding;             /* deliveries of our numbered stanzas still to come, in load_saturate */
     uint32_t contacts;                /* bits as above: a roster push said that the subscription is "both" */
-    uint64_t started_ns;   /* start of the log-in */
+    uint64_t started_ns;              /* start of the log-in */
+    struct seat *seat;                /* NULL: never was in a room */
 };
 
 struct options {
@@ -78,6 +92,16 @@ struct tally {
     uint64_t delivered;
     uint64_t doubled, disordered, malformed;
     uint64_t logged_in, login_failed, disconnected, stanza_errors;
+    uint64_t rooms_made, entered, room_presences;
+};
+
+/* A kind of numbered stanza: how one is sent, how often it is to arrive, and at saturation by the first how many of
+ * each group (0: by all). */
+struct kind {
+    const char *name;
+    void (*send)(struct conn *sender, uint64_t stamp_ns);
+    uint32_t copies;
+    int senders, group;
 };
 
 extern struct options options;
@@ -126,17 +150,28 @@ void session_stanza(struct conn *c, const char *data, size_t len);
 void session_lost(struct conn *c);
 void session_close(struct conn *c);
 void session_message(struct conn *c, uint64_t stamp_ns);
-void session_presence(struct conn *c, uint64_t stamp_ns, int contacts);
+void session_presence(struct conn *c, uint64_t stamp_ns);
+void session_numbered(struct conn *c, const char *mark, size_t len);
+void session_sent(struct conn *c, uint32_t stanzas);
 void session_request_ack(struct conn *c);
 void session_subscribe(struct conn *c, int other);
+
+/* rooms.c: group chat */
+void room_take_seat(struct conn *c, int first, int size);
+void room_make(struct conn *c, const char *settings);
+void room_enter(struct conn *c);
+bool room_presence(struct conn *c, const char *data, size_t len);
+void room_subject(struct conn *c);
+void room_configured(struct conn *c);
+void room_message(struct conn *c, uint64_t stamp_ns);
 
 /* load.c: the measurements; on_delivered is called for each numbered stanza that arrives */
 extern void (*on_delivered)(struct conn *sender);
 void load_login(int first, int count, int concurrency);
 void load_logout(int first, int count);
 void load_befriend(int first, int count, int group);
-void load_messages(int pairs, int window, double warm_s, double seconds);
-void load_presence(int first, int count, int group, double warm_s, double seconds);
-void load_rate(int first, int count, int group, double rate, double warm_s, double seconds);
+void load_enter(int first, int count, int size, int concurrency, const char *settings);
+void load_saturate(const struct kind *kind, int first, int count, double warm_s, double seconds);
+void load_rate(const struct kind *kind, int first, int count, double rate, double warm_s, double seconds);
 
 #endif

@@ -1,8 +1,9 @@
 /* A client's life: log-in, stream management, contacts, numbered messages and presences.
  *
- * A numbered stanza carries, in its body or status, "lg", the sender's number, a sequence number and the time of
- * sending.  Messages go to the partner (account 2n to 2n+1 and back), presences to every contact; either way a
- * receiver expects one unbroken sequence from each sender, so what is missing, doubled or out of order shows.
+ * A numbered stanza carries, in its body or status, "lg" ("lr" in a room), the sender's number, a sequence number and
+ * the time of sending.  Messages go to the partner (account 2n to 2n+1 and back), presences to every contact, group
+ * chat to everybody in the room; in each case a receiver expects one unbroken sequence from each sender, so what is
+ * missing, doubled or out of order shows.
  */
 #define _GNU_SOURCE
 #include "loadgen.h"
@@ -59,7 +60,7 @@ void session_close(struct conn *c)
     net_printf(c, "<presence type='unavailable'/></stream:stream>");
 }
 
-static void count_sent(struct conn *c, uint32_t stanzas)
+void session_sent(struct conn *c, uint32_t stanzas)
 {
     if (!c->sm_on)
         return;
@@ -86,43 +87,53 @@ void session_message(struct conn *c, uint64_t stamp_ns)
                "<origin-id xmlns='urn:xmpp:sid:0' id='%05x-%08x'/></message>",
                c->index, seq, c->index ^ 1, options.domain, c->index, seq, (unsigned long long)stamp_ns, c->index,
                seq);
-    tally.sent++;
-    tally.due++;
-    count_sent(c, 1);
+    session_sent(c, 1);
 }
 
-void session_presence(struct conn *c, uint64_t stamp_ns, int contacts)
+void session_presence(struct conn *c, uint64_t stamp_ns)
 {
     uint32_t seq = c->next_seq++;
     net_printf(c, "<presence><show>%s</show><status>lg%05x.%08x.%016llx</status></presence>",
                seq & 1 ? "away" : "dnd", c->index, seq, (unsigned long long)stamp_ns);
-    tally.sent++;
-    tally.due += (uint64_t)contacts;
-    count_sent(c, 1);
+    session_sent(c, 1);
 }
 
 void session_subscribe(struct conn *c, int other)
 {
     net_printf(c, "<presence type='subscribe' to='u%05d@%s'/>", other, options.domain);
-    count_sent(c, 1);
+    session_sent(c, 1);
 }
 
-/* A numbered stanza has arrived: `mark` points behind the tag that holds the number. */
-static void numbered(struct conn *c, const char *mark, size_t len)
+/* The sequence in which `receiver` gets what `sender` numbers, or NULL: nothing is to come from there. */
+static uint32_t *expected_from(struct conn *receiver, int sender, bool in_room)
+{
+    struct seat *seat = receiver->seat;
+    if (in_room)
+        return seat && sender >= seat->first && sender < seat->first + seat->size
+                   ? &seat->expected_seq[sender - seat->first]
+                   : NULL;
+    return sender < conn_count && sender != receiver->index && abs(sender - receiver->index) < GROUP_MAX
+               ? &receiver->expected_seq[sender % GROUP_MAX]
+               : NULL;
+}
+
+/* Perhaps a numbered stanza has arrived: `mark` points behind the tag that holds the number. */
+void session_numbered(struct conn *c, const char *mark, size_t len)
 {
     unsigned sender, seq;
     unsigned long long stamp;
     char text[40];
-    if (len < 35 || memcmp(mark, "lg", 2))
+    if (len < 35 || mark[0] != 'l' || (mark[1] != 'g' && mark[1] != 'r'))
         return; /* some other body or status */
     memcpy(text, mark, 34);
     text[34] = 0;
-    if (sscanf(text, "lg%5x.%8x.%16llx", &sender, &seq, &stamp) != 3 || (int)sender >= conn_count
-        || (int)sender == c->index || abs((int)sender - c->index) >= GROUP_MAX) {
+    uint32_t *expected = sscanf(text + 2, "%5x.%8x.%16llx", &sender, &seq, &stamp) == 3
+                             ? expected_from(c, (int)sender, mark[1] == 'r')
+                             : NULL;
+    if (!expected) {
         tally.malformed++;
         return;
     }
-    uint32_t *expected = &c->expected_seq[sender % GROUP_MAX];
     if (seq == *expected)
         ++*expected;
     else if (seq < *expected) {
@@ -142,12 +153,14 @@ static void presence(struct conn *c, const char *data, size_t len)
 {
     char type[16], from[64];
     int other = -1;
+    if (c->seat && room_presence(c, data, len))
+        return;
     attribute(data, len, "type", type, sizeof type);
     attribute(data, len, "from", from, sizeof from);
     sscanf(from, "u%5d@", &other);
     if (!strcmp(type, "subscribe")) {
         net_printf(c, "<presence type='subscribed' to='u%05d@%s'/>", other, options.domain);
-        count_sent(c, 1);
+        session_sent(c, 1);
         if (other < c->index) /* the lower number asked first */
             session_subscribe(c, other);
     } else if (!strcmp(type, "error")) {
@@ -155,7 +168,7 @@ static void presence(struct conn *c, const char *data, size_t len)
     } else if (!type[0]) {
         const char *mark = find(data, len, "<status>");
         if (mark && other != c->index) /* servers may reflect our own presence */
-            numbered(c, mark + 8, len - (size_t)(mark + 8 - data));
+            session_numbered(c, mark + 8, len - (size_t)(mark + 8 - data));
     }
 }
 
@@ -177,7 +190,7 @@ static void bound(struct conn *c)
                   "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>"
                   "<presence><priority>1</priority></presence>");
     c->sm_on = true;
-    count_sent(c, 3);
+    session_sent(c, 3);
     session_request_ack(c);
 }
 
@@ -203,6 +216,8 @@ static void iq(struct conn *c, const char *data, size_t len)
             maybe_ready(c, GOT_ROSTER);
         else if (!strcmp(id, "carbons"))
             maybe_ready(c, GOT_CARBONS);
+        else if (!strcmp(id, "room"))
+            room_configured(c);
     } else if (!strcmp(type, "error")) {
         tally.stanza_errors++;
     } else {
@@ -213,7 +228,7 @@ static void iq(struct conn *c, const char *data, size_t len)
             net_printf(c, "<iq type='result' id='%s' to='%s'/>", id, from);
         else
             net_printf(c, "<iq type='result' id='%s'/>", id);
-        count_sent(c, 1);
+        session_sent(c, 1);
     }
 }
 
@@ -272,7 +287,9 @@ void session_stanza(struct conn *c, const char *data, size_t len)
         if (has(data, 200 < len ? 200 : len, "type='error'") || has(data, 200 < len ? 200 : len, "type=\"error\""))
             tally.stanza_errors++;
         else if (mark)
-            numbered(c, mark + 6, len - (size_t)(mark + 6 - data));
+            session_numbered(c, mark + 6, len - (size_t)(mark + 6 - data));
+        else if (c->seat && c->seat->entering && has(data, len, "<subject"))
+            room_subject(c);
     } else if (!strncmp(data, "<presence", 9)) {
         c->sm_received += c->sm_in_on;
         presence(c, data, len);

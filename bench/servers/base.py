@@ -97,8 +97,16 @@ class Server:
         """Whether a first start has done what it has to (create the accounts)."""
         return True
 
+    def room_form(self) -> str:
+        """The settings that whoever makes a room submits: "VAR=VALUE VAR=VALUE"."""
+        return "muc#roomconfig_persistentroom=1"
+
     def archived_rows(self) -> int:
-        """How many rows the archive holds; asked after the server has stopped."""
+        """How many rows the archive of the accounts holds; asked after the server has stopped."""
+        raise NotImplementedError
+
+    def archived_rows_of_rooms(self) -> int:
+        """How many rows the archive of the rooms holds; asked after the server has stopped."""
         raise NotImplementedError
 
     # -- for the bench -------------------------------------------------------------------------------------
@@ -166,10 +174,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def count_rows(database: Path, table: str) -> int:
-    """How many rows a table of an SQLite database has."""
+def count_rows(database: Path, table: str, where: str = "") -> int:
+    """How many rows a table of an SQLite database has for which `where` is true."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(connection.execute(f"SELECT count(*) FROM {table} WHERE {where or 1}").fetchone()[0])
 
 
 def program_path(name: str) -> str | None:

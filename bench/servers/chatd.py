@@ -109,6 +109,14 @@ class Chatd(Server):
         """See Server. There twistd finds the plug-in, and everybody chatd."""
         return {"PYTHONPATH": f"{self.site.checkout}:{ROOT}"}
 
+    def room_form(self) -> str:
+        """See Server. Whether a room has an archive is a setting of the room."""
+        return f"{super().room_form()} muc#roomconfig_enablearchiving={int(self.archive)}"
+
     def archived_rows(self) -> int:
         """See Server."""
-        return count_rows(self.folder / "state" / "chatd.sqlite", "archive")
+        return count_rows(self.folder / "state" / "chatd.sqlite", "archive", "account > 0")
+
+    def archived_rows_of_rooms(self) -> int:
+        """See Server."""
+        return count_rows(self.folder / "state" / "chatd.sqlite", "archive", "account < 0")

@@ -41,6 +41,9 @@ modules:
   mod_client_state: {{}}
   mod_disco: {{}}
   mod_last: {{}}
+  mod_muc:
+    history_size: 20
+    default_room_options: {{mam: {room_mam}}}
   mod_offline: {{}}
   mod_ping: {{}}
   mod_privacy: {{}}
@@ -92,7 +95,13 @@ class Ejabberd(Server):
         (self.folder / "inetrc").write_text('{lookup,["file","native"]}.\n')
         mam = "  mod_mam: {db_type: sql, default: always}" if self.archive else ""
         (self.folder / "ejabberd.yml").write_text(
-            CONFIGURATION.format(domain=self.site.domain, folder=self.folder, port=self.port, mam=mam)
+            CONFIGURATION.format(
+                domain=self.site.domain,
+                folder=self.folder,
+                port=self.port,
+                mam=mam,
+                room_mam="true" if self.archive else "false",
+            )
         )
 
     def command(self, first: bool) -> list[str]:
@@ -137,4 +146,8 @@ class Ejabberd(Server):
 
     def archived_rows(self) -> int:
         """See Server."""
-        return count_rows(self.folder / "archive.sqlite", "archive")
+        return count_rows(self.folder / "archive.sqlite", "archive", "kind = 'chat'")
+
+    def archived_rows_of_rooms(self) -> int:
+        """See Server."""
+        return count_rows(self.folder / "archive.sqlite", "archive", "kind = 'groupchat'")

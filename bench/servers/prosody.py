@@ -29,9 +29,13 @@ modules_enabled = {{
 }}
 modules_disabled = {{ "s2s", "posix", "http", "net_multiplex" }}
 default_archive_policy = true
-storage = {{ archive = "sql" }}
+storage = {{ archive = "sql", muc_log = "sql" }}
 sql = {{ driver = "SQLite3", database = "archive.sqlite" }}
 VirtualHost "{domain}"
+Component "conference.{domain}" "muc"
+    modules_enabled = {{ {muc_mam} }}
+    muc_room_default_history_length = 20
+    max_history_messages = 20
 """
 
 
@@ -82,6 +86,7 @@ class Prosody(Server):
                 key=self.site.key,
                 gc=self.gc,
                 mam='"mam"' if self.archive else "",
+                muc_mam='"muc_mam"' if self.archive else "",
                 domain=self.site.domain,
             )
         )
@@ -92,7 +97,11 @@ class Prosody(Server):
 
     def archived_rows(self) -> int:
         """See Server."""
-        return count_rows(self.folder / "data" / "archive.sqlite", "prosodyarchive")
+        return count_rows(self.folder / "data" / "archive.sqlite", "prosodyarchive", "store = 'archive'")
+
+    def archived_rows_of_rooms(self) -> int:
+        """See Server."""
+        return count_rows(self.folder / "data" / "archive.sqlite", "prosodyarchive", "store = 'muc_log'")
 
 
 class ProsodyTuned(Prosody):

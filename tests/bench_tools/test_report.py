@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import ready, report
-from bench.plan import complaint
+from bench.plan import Rooms, complaint
 from bench.servers.base import free_port
 
 CPU = report.Row("cpu", False, "rate-400", "server_us", "µs", target=1 / 3, against="ejabberd")
@@ -94,6 +94,20 @@ def test_the_table_shows_figures_ratio_and_verdict() -> None:
     assert "p99" not in text, "a row without any figure is left out"
 
 
+def test_rooms_have_sections_of_their_own() -> None:
+    one = Rooms(20, 20)
+    rounds = [
+        {**found(server, phase="room-20x20", server_us=value, per_s=9.0), "archive": archive}
+        for server, value in (("ejabberd", 90.0), ("chatd", 20.0))
+        for archive in (False, True)
+    ]
+    text = report.table(report.rows([400], [100], [one]), {"ejabberd": "ejabberd", "chatd": "chatd"}, rounds)
+    lines = [line.split("|")[1].strip() for line in text.splitlines()[2:]]
+    assert lines[0] == "**rooms, archive off**" and "**rooms, archive on, SQLite**" in lines
+    assert lines[1] == "20 rooms of 20 at saturation: CPU a delivery, µs"
+    assert text.count("reached") == 2 and "MISSED" not in text
+
+
 def test_everything_must_arrive_exactly_once() -> None:
     clean = {"what": "messages", "count": 10, "missing": 0, "doubled": 0, "generator_busy": 0.3}
     assert complaint(clean) == ""
@@ -113,7 +127,7 @@ def test_the_load_generator_compiles_and_answers(tmp_path: Path) -> None:
     # Nobody listens there: the log-ins fail, the generator says so and lives on.
     done = subprocess.run(
         [program, "127.0.0.1", str(free_port()), "bench.test", "secret", "4"],
-        input="login 0 2 2\nnonsense\ncpu\nquit\n",
+        input="login 0 2 2\nnonsense\ncpu\ngroupchat 0 4 2 1 1 1\nquit\n",
         capture_output=True,
         text=True,
         timeout=30,
@@ -123,3 +137,4 @@ def test_the_load_generator_compiles_and_answers(tmp_path: Path) -> None:
     assert '"what":"login","count":0,' in answers[0] and '"login_failed":2' in answers[0]
     assert '"what":"error"' in answers[1]
     assert '"what":"cpu"' in answers[2]
+    assert '"what":"error"' in answers[3], "nobody is in a room"
