@@ -222,7 +222,9 @@ def _numbers(codec: Codec) -> str:
 def _codec(codec: Codec, fmtp: str, feedback: Iterable[str]) -> list[str]:
     channels = f"/{codec.channels}" if codec.channels > 1 else ""
     lines = [f"a=rtpmap:{codec.payload_type} {codec.name}/{codec.clock_hz}{channels}"]
-    lines += [f"a=rtcp-fb:{codec.payload_type} {value}" for value in feedback if value in codec.feedback]
+    usable = ("transport-cc",) if codec.word == "opus" else feedback
+    lines += [f"a=rtcp-fb:{codec.payload_type} {value}" for value in feedback
+              if value in codec.feedback and value in usable]
     lines += [f"a=fmtp:{codec.payload_type} {fmtp}"] if fmtp else []
     if codec.rtx is not None:
         lines += [f"a=rtpmap:{codec.rtx} rtx/{codec.clock_hz}", f"a=fmtp:{codec.rtx} {codec.rtx_fmtp}"]
