@@ -19,6 +19,7 @@ COUNTERS = {
     "stanzas_out": "Stanzas sent to clients",
     "log_ins": "Log-ins that succeeded",
     "log_ins_failed": "Log-ins that failed",
+    "visits": "Visits to meetings that began: guests, and accounts by ticket",
     "resumed": "Sessions that a client took up again after its link was cut (XEP-0198)",
     "resume_failed": "Attempts at that which came too late",
     "refused": "Connections refused because their address had too many",

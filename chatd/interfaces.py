@@ -118,6 +118,24 @@ class IService(Interface):
         """A stanza to this domain, with a `from` that can be relied on; answers by itself, raises nothing."""
 
 
+class IVisits(Interface):
+    """Sessions that may go to meetings and nothing else: guests, and accounts by ticket. See chatd.server.visits."""
+
+    def open(domain: str, accounts: str, service: str, takes_guests: bool, most: int) -> Callable[[], None]:
+        """Lets people sign in at `domain` (ANONYMOUS over WebSocket) and reach the domain `service`: accounts of the
+        domain `accounts` by ticket and, if it takes guests, everybody. most: sessions at a time. Gives what ends
+        that."""
+
+    def find(full: str) -> ISession | None:
+        """The session of a visit, by its full address."""
+
+    def sources(bare: str) -> frozenset[str]:
+        """The network addresses a visitor comes from, in the form in which they are counted."""
+
+    def ticket(jid: JID) -> Deferred[tuple[str, int]]:
+        """A ticket for an account, and when it expires (seconds since 1970). Fails: StanzaError not-allowed."""
+
+
 class IRouter(Interface):
     """Takes stanzas to where they are addressed."""
 
@@ -133,6 +151,8 @@ class IRouter(Interface):
         elsewhere (stanza, from, to), and what a session could not deliver any more (session, stanza)."""
 
     services = Attribute("IService by the domain it serves.")
+
+    visits = Attribute("The IVisits.")
 
     def serve(domain: str, service: IService) -> Callable[[], None]:
         """Gives all stanzas to a domain without accounts to a service; gives what takes that back."""

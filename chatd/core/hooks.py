@@ -4,6 +4,7 @@ Events, with what their hooks get and may return
     session.bound(session)                      a resource is bound, nothing received yet
     session.resumed(session)                    a stream took a session up again (XEP-0198)
     session.closed(session)                     gone for good; its presence has been withdrawn
+    visit.ended(session)                        a visit (chatd.server.visits) is over; it has left its rooms
     presence.initial(session)                   first available presence of a session (RFC 6121 4.2)
     presence.sent(session, stanza)              undirected presence, before it is broadcast; may return another
     presence.out(account, to)                   presence for one address, of any type; may raise

@@ -18,6 +18,7 @@ Each call returns the actions to carry out, in order:
                           Framer; when the handshake is done call n.tls_started(bindings)
     FindAccount(...)      look the account up, then call n.account(verifier, disabled) or n.refuse(condition)
     CheckPassword(...)    check it, then call n.password_checked(is_right, disabled) or n.refuse(condition)
+    Admit(...)            somebody visits (see `visits` below): find out who, then call n.admitted(jid) or n.refuse(...)
     AuthFailed(...)       an attempt failed: for back-off and the log
     Authenticated(jid)    raise the stanza limit; jid is bare
     Restart()             make a new Framer (TCP: the next header comes); WebSocket, BOSH: nothing to do
@@ -44,6 +45,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -54,6 +56,8 @@ from chatd.core.errors import StanzaError, StreamError
 from chatd.core.framing import StreamStart
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.sasl import CheckPassword, FindAccount
+from chatd.core.sasl_anonymous import MECHANISM as ANONYMOUS
+from chatd.core.sasl_anonymous import Admit, AnonymousExchange
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.core.stream_table import (
     TABLE,
@@ -73,7 +77,7 @@ from chatd.core.stream_table import (
 from chatd.core.stream_xml import Wire
 
 __all__ = [
-    "Action", "AuthFailed", "Authenticated", "Bind", "CheckPassword", "Close", "Deliver", "Enable",
+    "Action", "Admit", "AuthFailed", "Authenticated", "Bind", "CheckPassword", "Close", "Deliver", "Enable",
     "FindAccount", "Negotiation", "Restart", "Resume", "Send", "StartTLS", "Terms", "Wire"]
 
 HELD_MOST = 32
@@ -103,6 +107,9 @@ class Negotiation:
     type -> data of that TLS.
     state: one of STATES. jid: the account's bare JID once authenticated, the full JID once bound. lang: the
     client's xml:lang, None if it named none.
+
+    visit: the domain of Terms.visits that the stream is for, "" for one of accounts. Nothing but ANONYMOUS is offered
+    there, and only over WebSocket; who comes by it is known by `jid`, which need not be of that domain.
     """
 
     def __init__(self, terms: Terms, wire: Wire, is_secured: bool,
@@ -113,8 +120,9 @@ class Negotiation:
         self.jid: JID | None = None
         self.lang: str | None = None
         self.domain = ""
+        self.visit = ""
         self._bindings = bindings
-        self._exchange: sasl.Exchange | None = None
+        self._exchange: sasl.Exchange | AnonymousExchange | None = None
         self._failures = 0
         self._header_sent = False
         self._held: list[tuple[str, Stanza | StreamStart | None]] = []
@@ -159,6 +167,10 @@ class Negotiation:
         """Answer to FindAccount."""
         return self._verified(lambda exchange: exchange.account(verifier, disabled))
 
+    def admitted(self, jid: JID | None) -> list[Action]:
+        """Answer to Admit: who comes (a bare address), None for a pass that is not good."""
+        return self._verified(lambda exchange: exchange.admitted(jid))
+
     def password_checked(self, is_right: bool, disabled: bool = False) -> list[Action]:
         """Answer to CheckPassword."""
         return self._verified(lambda exchange: exchange.password_checked(is_right, disabled))
@@ -167,13 +179,13 @@ class Negotiation:
         """Answer to FindAccount or CheckPassword: not now (a condition of RFC 6120 6.5)."""
         return self._verified(lambda exchange: exchange.refuse(condition, reason))
 
-    def bound(self) -> list[Action]:
-        """Answer to Bind: done."""
+    def bound(self, jid: JID | None = None) -> list[Action]:
+        """Answer to Bind: done. jid: the full JID it became, where that is another (RFC 6120 7.6)."""
         if not self._awaits("binding"):
             return []
         request = self._answered()
-        assert self._full is not None
-        self.jid, self.state = self._full, "bound"
+        self.jid, self.state = jid or self._full, "bound"
+        assert self.jid is not None
         return [self._stanza(request.result(xml.bound(self.jid.full))), *self._release()]
 
     def bind_refused(self, error: StanzaError) -> list[Action]:
@@ -310,6 +322,7 @@ class Negotiation:
         if not _is_version_1(given.get("version")):
             raise StreamError("unsupported-version", "This server speaks XMPP 1.0.")
         self.domain = domain
+        self.visit = domain if self._may_visit(domain) else ""
         to = self.jid.bare if self.jid is not None else _bare(given.get("from"))
         opening = xml.header(self.wire, self.terms.token(), domain, to)
         self._header_sent = True
@@ -325,19 +338,30 @@ class Negotiation:
         except InvalidJID:
             raise StreamError("host-unknown", "The stream header's 'to' is no domain.") from None
         # Once authenticated the stream is the account's; before, it may be the server's own name as well.
-        known = self.terms.domains if self.jid is None else {self.jid.domain}
-        if jid.full != jid.domain or (jid.domain not in known and jid.domain != self.terms.host):
+        if self.visit:
+            is_known = jid.domain == self.visit
+        elif self.jid is not None:
+            is_known = jid.domain in (self.jid.domain, self.terms.host)
+        else:
+            is_known = jid.domain in self.terms.domains or jid.domain == self.terms.host or self._may_visit(jid.domain)
+        if jid.full != jid.domain or not is_known:
             raise StreamError("host-unknown", f"{jid.domain} is not served here.")
         return jid.domain
+
+    def _may_visit(self, domain: str) -> bool:
+        return self.wire is Wire.WEBSOCKET and domain in self.terms.visits
 
     def _features(self) -> tuple[list[bytes], str]:
         """What the header is answered with, and the state that begins."""
         if self.state == "connected":
             return [xml.STARTTLS], "unsecured"
         if self.state == "secured":
-            return [xml.mechanisms(self._mechanisms(), self._bindings)], "unauthenticated"
+            bindings = {} if self.visit else self._bindings
+            return [xml.mechanisms(self._mechanisms(), bindings)], "unauthenticated"
         assert self.jid is not None
         sm = [xml.SM] if self.terms.has_sm else []
+        if self.visit:
+            return [xml.BIND, xml.SESSION, *sm], "unbound"
         return [xml.BIND, xml.SESSION, *sm, self.terms.features(self.jid.domain)], "unbound"
 
     def _start_tls(self, stanza: Stanza) -> list[Action]:
@@ -351,6 +375,8 @@ class Negotiation:
     # SASL
 
     def _mechanisms(self) -> tuple[str, ...]:
+        if self.visit:
+            return (ANONYMOUS,)
         return sasl.mechanisms(self._bindings, self.terms.has_verifiers, self.terms.has_plain)
 
     def _refuse_unencrypted(self, stanza: Stanza) -> list[Action]:
@@ -364,6 +390,9 @@ class Negotiation:
         initial = sasl.decode(content) if content else None
         if content and initial is None:
             return self._sasl_failed("incorrect-encoding", "base64", mechanism)
+        if mechanism == ANONYMOUS:
+            self._exchange = AnonymousExchange(self.visit)
+            return self._sasl_step(self._exchange.start(initial))
         terms, domain = self.terms, self.domain
         # Addressed to the server's own name, the stream is for the accounts of every domain, and a user name
         # without domain is clear only if there is just one.
@@ -391,18 +420,18 @@ class Negotiation:
             raise StreamError("policy-violation", "This stream is authenticated already.")
         return self._sasl_failed("malformed-request", "no-exchange", "")
 
-    def _verified(self, answer: Callable[[sasl.Exchange], sasl.Step]) -> list[Action]:
+    def _verified(self, answer: Callable[[Any], sasl.Step]) -> list[Action]:
         if not self._awaits("verifying"):
             return []
         assert self._exchange is not None
         return [*self._sasl_step(answer(self._exchange)), *self._release()]
 
-    def _sasl_step(self, step: sasl.Step) -> list[Action]:
+    def _sasl_step(self, step: sasl.Step | Admit) -> list[Action]:
         assert self._exchange is not None
         if isinstance(step, sasl.Challenge):
             self.state = "authenticating"
             return [Send(xml.challenge(step.data))]
-        if isinstance(step, FindAccount | CheckPassword):
+        if isinstance(step, FindAccount | CheckPassword | Admit):
             self.state = "verifying"
             return [step]
         exchange, self._exchange = self._exchange, None

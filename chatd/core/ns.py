@@ -52,3 +52,6 @@ SID: Final = "urn:xmpp:sid:0"                            # 0359
 MUC: Final = "http://jabber.org/protocol/muc"            # 0045
 MUC_USER: Final = "http://jabber.org/protocol/muc#user"  # 0045
 MSGOFFLINE: Final = "msgoffline"                         # 0160
+
+# Our own: docs/protocol.md
+MEET: Final = "urn:chatd:meet:0"

@@ -6,7 +6,7 @@ runs it, and its text explains the actions.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import attrs
 
@@ -14,6 +14,7 @@ from chatd.core import sasl
 from chatd.core.errors import StreamError
 from chatd.core.jid import JID
 from chatd.core.sasl import CheckPassword, FindAccount
+from chatd.core.sasl_anonymous import Admit
 from chatd.core.stanza import Stanza
 
 
@@ -28,6 +29,7 @@ class Terms:
     ends can check. has_sm: stream management is offered. attempts: failed log-ins after which the stream is
     closed (RFC 6120 6.4.5).
     iterations: shown for unknown accounts; the count real verifiers are made with.
+    visits: the domains at which people come in by ANONYMOUS (chatd.server.visits); looked at anew each time.
     """
 
     host: str
@@ -40,6 +42,7 @@ class Terms:
     has_sm: bool = True
     attempts: int = 5
     iterations: int = sasl.ITERATIONS
+    visits: Container[str] = ()
 
 
 @attrs.frozen
@@ -114,7 +117,7 @@ class Close:
     error: StreamError | None
 
 
-Action = (Send | StartTLS | FindAccount | CheckPassword | AuthFailed | Authenticated | Restart | Bind
+Action = (Send | StartTLS | FindAccount | CheckPassword | Admit | AuthFailed | Authenticated | Restart | Bind
           | Resume | Enable | Deliver | Close)
 
 STATES = (

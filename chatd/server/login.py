@@ -162,6 +162,20 @@ class LogIn:
             self._streams.auth.check(action.local, action.domain, action.password).addCallbacks(
                 self._checked, self._not_looked_up)
 
+    def _admit(self, action: steps.Admit) -> None:
+        self._streams.router.visits.admit(action.domain, action.given).addCallbacks(self._admitted, self._not_admitted)
+
+    def _admitted(self, jid: JID | None) -> None:
+        assert self.negotiation is not None
+        self._go_on(self.negotiation.admitted, jid)
+
+    def _not_admitted(self, failure: Failure) -> None:
+        if not failure.check(StanzaError):
+            self._not_looked_up(failure)
+            return
+        assert self.negotiation is not None
+        self._go_on(self.negotiation.refuse, "temporary-auth-failure", "too-many-visits")
+
     def _may_try(self, local: str, domain: str) -> bool:
         if self._streams.must_wait(self._stream.source, f"{local}@{domain}") <= 0:
             return True
@@ -186,19 +200,39 @@ class LogIn:
         self._streams.log_in_failed(self._stream, action.jid, action.condition, action.reason, action.mechanism)
 
     def _authenticated(self, action: steps.Authenticated) -> None:
-        stream = self._stream
-        self._streams.log_in_succeeded(stream, action.jid)
+        stream, n = self._stream, self.negotiation
+        assert n is not None
+        if n.visit:
+            # No password was proved: nothing that is counted against guessing is forgotten, and 10 KiB are enough.
+            self._streams.counts.visits += 1
+        else:
+            self._streams.log_in_succeeded(stream, action.jid)
+            stream.admit()
         log.debug("{jid} logged in by {mechanism} over {wire} from {address}", jid=action.jid.bare,
                   mechanism=action.mechanism, wire=stream.wire.value, address=stream.address)
-        stream.admit()
 
     # Resource binding, RFC 6120 7
     def _bind(self, action: steps.Bind) -> None:
+        assert self.negotiation is not None
+        if self.negotiation.visit:
+            self._bind_visit(self.negotiation)
+            return
         account = self._streams.router.accounts.load(JID.parse(action.jid.bare))
         if isinstance(account, Deferred):
             account.addCallback(self._bind_to, action.jid).addErrback(self._not_bound)
         else:
             self._bind_to(account, action.jid)
+
+    def _bind_visit(self, n: Negotiation) -> None:
+        assert n.jid is not None
+        try:
+            session = self._streams.router.visits.begin(n.visit, JID.parse(n.jid.bare), self._stream)
+        except StanzaError as error:
+            self._go_on(n.bind_refused, error)
+            return
+        self._stream.session = session
+        self._go_on(n.bound, session.jid)
+        self._stream.settle()
 
     def _not_bound(self, failure: Failure) -> None:
         log.failure("no resource could be bound", failure=failure)
@@ -246,8 +280,9 @@ class LogIn:
 
     # Resumption, XEP-0198 5
     def _resume(self, action: steps.Resume) -> None:
-        assert self.jid is not None
-        self._streams.resumable.resume(self._stream, self.jid.bare, action.previd, action.h)
+        assert self.negotiation is not None and self.jid is not None
+        self._streams.resumable.resume(
+            self._stream, self.jid.bare, action.previd, action.h, bool(self.negotiation.visit))
 
     def not_resumed(self, h: int | None) -> None:
         """There is no such session; `h` is what it had handled, if that is known."""
@@ -270,7 +305,8 @@ class LogIn:
 
 _ACTIONS: Final = {
     steps.StartTLS: "_start_tls", steps.Restart: "_restart", steps.Close: "_close", steps.Deliver: "_deliver",
-    steps.Enable: "_enable", steps.FindAccount: "_find_account", steps.CheckPassword: "_check_password",
+    steps.Enable: "_enable", steps.Admit: "_admit",
+    steps.FindAccount: "_find_account", steps.CheckPassword: "_check_password",
     steps.AuthFailed: "_failed", steps.Authenticated: "_authenticated", steps.Bind: "_bind",
     steps.Resume: "_resume",
 }

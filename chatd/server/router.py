@@ -27,6 +27,7 @@ from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.interfaces import IRouter, IService
 from chatd.server.accounts import Account, Accounts
 from chatd.server.session import Session
+from chatd.server.visits import Visits
 
 __all__ = ["Router"]
 
@@ -52,6 +53,7 @@ class Router:
         self.accounts = Accounts(store, lambda account: self.hooks.tell("account.loaded", account))
         self.components = ComponentRouter()
         self.services: dict[str, IService] = {}
+        self.visits = Visits(self)
         self._kinds: dict[str, tuple[FromSession, FromElsewhere]] = {"iq": (self._own_iq, self._iq)}
         self._undelivered: dict[str, Callable[[Session, Stanza], None]] = {"iq": self._undelivered_iq}
 
@@ -164,6 +166,8 @@ class Router:
         to = JID.parse(stanza.attrs["to"])
         account = self.accounts.find(to.bare)
         session = account.sessions.get(to.resource) if account is not None else None
+        if session is None:
+            session = self.visits.find(to.full)
         if session is not None:
             session.deliver(stanza)
         elif to.domain not in self.domains:

@@ -68,6 +68,7 @@ class ResumableSessions:
         hooks.elements[f"{ns.SM} r"] = self._requested
         hooks.elements[f"{ns.SM} resume"] = self._reached
         hooks.on("session.closed", self._closed, 0)
+        hooks.on("visit.ended", self._closed, 0)
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -116,11 +117,12 @@ class ResumableSessions:
             stream.send(b"<a xmlns='%b' h='%d'/>" % (ns.SM.encode(), h))
 
     # -- resumption, XEP-0198 5
-    def resume(self, stream: ClientStream, account: str, previd: str, h: int) -> None:
+    def resume(self, stream: ClientStream, account: str, previd: str, h: int, visits: bool = False) -> None:
         """`stream`, authenticated as `account` (bare address), asks for that session; its LogIn is told what became of
-        it."""
+        it.  visits: it came in for a visit, and so may only have a visit's session."""
         session = self._sessions.get(previd)
-        if session is None or session.account.bare != account:
+        is_visit = session is not None and session.router is not self._router
+        if session is None or session.account.bare != account or is_visit is not visits:
             owner, known = self._ended.get(previd, ("", None))
             _log_in_of(stream).not_resumed(known if owner == account else None)
             return
@@ -147,7 +149,7 @@ class ResumableSessions:
             _log_in_of(stream).not_resumed(None)
             return
         if session.stream is not None:          # somebody else was faster; the last to come gets it
-            self.resume(stream, session.account.bare, smacks.id, asked.given)
+            self.resume(stream, session.account.bare, smacks.id, asked.given, session.router is not self._router)
             return
         try:
             again = smacks.resume(asked.given)

@@ -25,6 +25,7 @@ from chatd.core.hooks import Request
 from chatd.core.jid import JID
 from chatd.core.limits import Backoff
 from chatd.core.negotiation import Terms
+from chatd.core.sasl_anonymous import MECHANISM as ANONYMOUS
 from chatd.server.stream_management import ResumableSessions
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ class Counts:
     """What the metrics show; plain integers, because they stand in the path of every stanza.
 
     stanzas_in, stanzas_out: first-level elements received after log-in, and stanzas sent.  log_ins,
-    log_ins_failed: SASL exchanges.  resumed, resume_failed: XEP-0198.  refused: connections above the limit of
-    their address.
+    log_ins_failed: SASL exchanges.  visits: those by ANONYMOUS that succeeded.  resumed, resume_failed: XEP-0198.
+    refused: connections above the limit of their address.
     """
 
     stanzas_in: int = 0
     stanzas_out: int = 0
     log_ins: int = 0
     log_ins_failed: int = 0
+    visits: int = 0
     resumed: int = 0
     resume_failed: int = 0
     refused: int = 0
@@ -95,6 +97,7 @@ class ClientStreams:
                  token: Callable[[], str] = lambda: secrets.token_urlsafe(18)) -> None:
         self.router = router
         self.auth = auth
+        router.visits.secret = secret
         self.clock = clock
         self.seconds = clock.seconds
         self.token = token
@@ -129,7 +132,8 @@ class ClientStreams:
         self.terms = Terms(
             host=settings.server.host, domains=self.router.domains, secret=self.secret, token=self.token,
             features=features, has_verifiers=getattr(auth, "has_verifiers", True),
-            has_plain=getattr(auth, "has_plain", True), iterations=settings.auth.scram_iterations)
+            has_plain=getattr(auth, "has_plain", True), iterations=settings.auth.scram_iterations,
+            visits=self.router.visits.domains)
         self.terms_bosh = attrs.evolve(self.terms, has_sm=False)    # BOSH repeats what was lost by itself
 
     # -- life
@@ -221,9 +225,9 @@ class ClientStreams:
 
     def log_in_failed(self, stream: ClientStream, jid: JID | None, condition: str, reason: str,
                       mechanism: str) -> None:
-        """A SASL exchange failed; a wrong password, or a name that is none, counts."""
+        """A SASL exchange failed; a wrong password, or a name that is none, counts. A pass cannot be guessed."""
         self.counts.log_ins_failed += 1
-        if condition == "not-authorized":
+        if condition == "not-authorized" and mechanism != ANONYMOUS:
             now, source = self.seconds(), stream.source
             self._address_backoff.failed(source, now)
             if jid is not None:
