@@ -32,6 +32,7 @@ from chatd.bridge.speakers import LevelMeter
 from chatd.bridge.subscription import Subscription, rewrite
 
 if TYPE_CHECKING:
+    from chatd.bridge.sink import Sink
     from chatd.bridge.transport import Transport
 
 __all__ = ["HIGH", "LOW", "MEDIUM", "NONE", "Publication", "Size", "Subscription", "rewrite"]
@@ -61,7 +62,7 @@ class Publication:
         self.is_layered = False
         self.transport: Transport | None = None
         self.layers: list[Layer] = []
-        self.subscriptions: set[Subscription] = set()
+        self.subscriptions: set[Sink] = set()
         self.on_wanted: Callable[[Publication], None] | None = None
         self.level = LevelMeter()
         self.malformed = 0

@@ -9,7 +9,7 @@ that is not the ordinary case (a late packet, rewritten VP8 numbers, layers left
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from chatd.bridge import codecs, rtp
 from chatd.bridge.av1dd import Templates
@@ -23,6 +23,7 @@ from chatd.bridge.srtp import LARGEST_BYTES, protect
 
 if TYPE_CHECKING:
     from chatd.bridge.forward import Publication, Subscription
+    from chatd.bridge.sink import Sink
 
 # A keyframe costs as much as a second of video: asking more often than this only makes the stream worse.
 KEYFRAME_INTERVAL_S = 0.5
@@ -139,8 +140,8 @@ class Layer:
         self.rate = Rate()
         # Spatial layer -> its rate, for codecs that put several into one stream.
         self.rates: dict[int, Rate] = {}
-        self.subscriptions: list[Subscription] = []
-        self.waiting: set[Subscription] = set()
+        self.subscriptions: list[Sink] = []
+        self.waiting: set[Sink] = set()
         self.report: SenderReport | None = None
         self.report_at = 0.0
         self.last_at = -10.0
@@ -152,7 +153,7 @@ class Layer:
         self.passed_on: list[tuple[int, str]] = []
         self._templates = Templates()
         self._groups: list[tuple[Profile, list[Subscription], bool]] = []
-        self._careful: list[Subscription] = []
+        self._careful: list[Sink] = []
         self._keyframe_at = -10.0
         self._keyframe_wanted = False
 
@@ -285,10 +286,11 @@ class Layer:
         """To be called after a subscription came, went or changed what it needs."""
         groups: dict[tuple[int, bool], tuple[Profile, list[Subscription], bool]] = {}
         self._careful = []
-        for subscription in self.subscriptions:
-            if not subscription.is_plain:
-                self._careful.append(subscription)
+        for sink in self.subscriptions:
+            if not sink.is_plain:
+                self._careful.append(sink)
                 continue
+            subscription = cast("Subscription", sink)
             profile, segment = subscription.profile, subscription.segment
             is_moved = bool(segment.picture_delta or segment.tl0_delta)
             groups.setdefault((id(profile), is_moved), (profile, [], is_moved))[1].append(subscription)

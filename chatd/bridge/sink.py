@@ -1,0 +1,47 @@
+"""Whoever takes the packets of a publication: a `Subscription` on its way to a participant, or a recording's feed.
+
+A publication chooses layers for its sinks and a layer feeds those that are in its `subscriptions`. With `is_plain` the
+hot path writes to a participant's line itself (a Subscription only); everybody else gets each packet by `send`. So a
+recording costs the hot path nothing while nothing is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from chatd.bridge.incoming import Layer
+    from chatd.bridge.rtcp import SenderReport
+    from chatd.bridge.rtp import Packet
+
+
+class Sink(Protocol):
+    """`wanted`: the highest rank it can use; `layer`: what it gets, `awaited`: what it changes to at a keyframe."""
+
+    wanted: int
+    is_paused: bool
+    is_plain: bool
+    layer: Layer | None
+    awaited: Layer | None
+
+    def choose(self, live: Sequence[int], now: float) -> None:
+        """Aim at the best of these ranks."""
+
+    def switch(self, layer: Layer, packet: Packet, now: float) -> None:
+        """From this packet on (a keyframe's first) `layer` is sent."""
+
+    def send(self, packet: Packet, carried: list[tuple[str, bytes]] | None, send_time: bytes) -> None:
+        """A packet of the layer, perhaps a late one; `carried`: header extensions that are handed on."""
+
+    def leave_out(self, sequence: int, next_picture: bool) -> None:
+        """There is nothing behind this number."""
+
+    def leave(self, is_restart: bool = False) -> None:
+        """Take nothing more of the layer. `is_restart`: its numbers begin anew."""
+
+    def tell_report(self, report: SenderReport, now: float) -> None:
+        """The publisher's sender report for the layer."""
+
+    def close(self) -> None:
+        """The publication has ended."""
