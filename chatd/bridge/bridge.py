@@ -1,0 +1,99 @@
+"""One bridge process: settings, media port, rooms, and the clocks that keep them going.
+
+    bridge = await Bridge.start(settings)
+    bridge.rooms, bridge.port, bridge.settings, bridge.keys
+    await bridge.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import time
+from typing import TYPE_CHECKING
+
+from livekit.protocol import rtc as R
+
+from chatd.bridge import joining
+from chatd.bridge.port import Port
+from chatd.bridge.rooms import Rooms
+from chatd.bridge.settings import Settings
+
+if TYPE_CHECKING:
+    from chatd.bridge.participant import Participant
+
+TICK_S = 0.5
+# LiveKit's rhythm: a token of ten minutes every five.
+REFRESH_S, REFRESHED_TTL_S = 300.0, 600.0
+
+
+class Bridge:
+    """See the module. `connections`: WebSockets that are open; `is_draining`: nobody new is let in."""
+
+    def __init__(self, settings: Settings, port: Port) -> None:
+        self.settings = settings
+        self.keys = settings.keys
+        self.port = port
+        self.rooms = Rooms(settings.limits)
+        self.connections = 0
+        self.is_draining = False
+        self.sif_trailer = joining.random_trailer()
+        self.lag_s = 0.0
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @classmethod
+    async def start(cls, settings: Settings) -> Bridge:
+        """Open the media port. OSError if it cannot be had."""
+        port = await Port.open(settings.address, settings.port, settings.announce)
+        return cls(settings, port)
+
+    async def stop(self) -> None:
+        """Tell everybody to join anew, and end."""
+        self.is_draining = True
+        self._task.cancel()
+        self.rooms.close()
+        # The good-byes have to be written: sockets close when they are.
+        for _ in range(50):
+            if not self.connections:
+                break
+            await asyncio.sleep(0.02)
+        self.port.close()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK_S
+            await asyncio.sleep(TICK_S)
+            self.lag_s = max(0.0, loop.time() - due)
+            self.rooms.tick()
+
+    def ice_servers(self, identity: str) -> list[R.ICEServer]:
+        """The TURN server with credentials that coturn takes (its REST API: HMAC-SHA1 of "expiry:name")."""
+        turn = self.settings.turn
+        if turn is None:
+            return []
+        username = "%d:%s" % (time.time() + turn.ttl_s, identity)
+        digest = hmac.new(turn.secret.encode(), username.encode(), hashlib.sha1).digest()
+        return [R.ICEServer(urls=list(turn.urls), username=username, credential=base64.b64encode(digest).decode())]
+
+    def watch_token(self, participant: Participant) -> None:
+        """Give the participant fresh tokens while it is there."""
+        loop = asyncio.get_running_loop()
+
+        def refresh() -> None:
+            if not participant.is_closed:
+                participant.tell(refresh_token=participant.fresh_token(self.keys, REFRESHED_TTL_S))
+                loop.call_later(REFRESH_S, refresh)
+
+        loop.call_later(REFRESH_S, refresh)
+
+    def health(self) -> dict[str, object]:
+        """One report: see control.py."""
+        figures = self.port.figures()
+        dropped = {**dict(self.port.dropped), **dict(self.rooms.dropped)}
+        return {**self.rooms.counts(), "loop_lag_ms": round(self.lag_s * 1000, 1),
+                "packets_in": figures["received"], "packets_out": figures["forwarded"],
+                "refused": figures["refused"], "dropped": dropped, "connections": self.connections}
+

@@ -1,0 +1,107 @@
+"""The bridge's HTTP site, on loopback behind the daemon: LiveKit's signalling, and the server API.
+
+    /rtc/v1            WebSocket, one peer connection       /rtc/v1/validate   would it be accepted?
+    /rtc               WebSocket, two peer connections      /rtc/validate      the same
+    /twirp/…           roomservice.py
+
+A token is checked before the upgrade; refusals are plain HTTP. The browser shows a refusal only if `validate` repeats
+it with a CORS header.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from livekit.protocol import rtc as R
+
+from chatd.bridge import joining, tokens
+
+if TYPE_CHECKING:
+    from chatd.bridge.bridge import Bridge
+
+log = logging.getLogger(__name__)
+
+CORS = {"Access-Control-Allow-Origin": "*"}
+# A join request with an offer and metadata is in the URL.
+MOST_LINE = 65536
+UPGRADE_MESSAGE_BYTES = 1 << 20
+
+
+class Site:
+    """The handlers. `app` is to be run by `web.AppRunner(app, **RUNNER)`."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self.app = web.Application()
+        self.app.router.add_get("/rtc/v1", self._join)
+        self.app.router.add_get("/rtc", self._join)
+        self.app.router.add_get("/rtc/v1/validate", self._validate)
+        self.app.router.add_get("/rtc/validate", self._validate)
+        self.app.router.add_get("/", self._alive)
+
+    async def _alive(self, request: web.Request) -> web.Response:
+        return web.Response(text="OK")
+
+    def _check(self, request: web.Request) -> tuple[tokens.Grants, R.JoinRequest, bool] | web.Response:
+        """The client's grants and request, or why not."""
+        bridge = self._bridge
+        is_single = request.path.startswith("/rtc/v1")
+        header = request.headers.get("Authorization", "")
+        text = request.query.get("access_token", "") or header.removeprefix("Bearer ").strip()
+        try:
+            grants = tokens.verify(text, bridge.keys, time.time())
+            grants.check_join()
+            join = joining.read_join_request(request.query, is_single)
+        except tokens.TokenError as error:
+            bridge.rooms.count("token")
+            return _refuse(401, str(error))
+        except joining.BadJoin as error:
+            bridge.rooms.count("join request")
+            return _refuse(400, str(error))
+        refusal = joining.admission(bridge, grants, join)
+        if refusal is not None:
+            bridge.rooms.count("join refused")
+            return _refuse(*refusal)
+        return grants, join, is_single
+
+    async def _validate(self, request: web.Request) -> web.Response:
+        checked = self._check(request)
+        return checked if isinstance(checked, web.Response) else web.Response(text="success", headers=CORS)
+
+    async def _join(self, request: web.Request) -> web.StreamResponse:
+        checked = self._check(request)
+        if isinstance(checked, web.Response):
+            return checked
+        websocket = web.WebSocketResponse(
+            compress=False, autoping=True, max_msg_size=self._bridge.settings.limits.message_bytes)
+        if not websocket.can_prepare(request).ok:
+            return _refuse(400, "a WebSocket is expected")
+        await websocket.prepare(request)
+        self._bridge.connections += 1
+        try:
+            await joining.serve(self._bridge, websocket, *checked)
+        except ConnectionError:
+            # Gone while it was being answered.
+            pass
+        finally:
+            self._bridge.connections -= 1
+        return websocket
+
+
+def _refuse(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, headers=CORS)
+
+
+async def listen(bridge: Bridge) -> tuple[web.AppRunner, tuple[str, int]]:
+    """Serve on the settings' address; gives the runner (to be cleaned up) and where it listens. OSError: it cannot."""
+    runner = web.AppRunner(Site(bridge).app, access_log=None, handle_signals=False, max_line_size=MOST_LINE,
+                           max_field_size=MOST_LINE, shutdown_timeout=1.0)
+    await runner.setup()
+    host, number = bridge.settings.http
+    site = web.TCPSite(runner, host, number)
+    await site.start()
+    address = runner.addresses[0]
+    return runner, (address[0], address[1])

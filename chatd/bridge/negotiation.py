@@ -1,0 +1,350 @@
+"""Media sections of one participant: which of its tracks come in on which, and which tracks of others go out.
+
+`Negotiation` is what both modes of LiveKit's protocol share: the client's offer publishes. `Single` is the mode with
+one peer connection (/rtc/v1), where the client's offer also brings the sections to send on: the server never offers, it
+asks for offers (`media_sections_requirement`). The older mode is in `double.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from livekit.protocol import rtc as R
+
+from chatd.bridge import answer, sdp
+from chatd.bridge.quality import EXCELLENT
+from chatd.bridge.subscriptions import Entry
+from chatd.bridge.tracks import MIME_TYPES, Encoding, Track, codec_word
+
+if TYPE_CHECKING:
+    from chatd.bridge.participant import Participant
+    from chatd.bridge.port import Port
+    from chatd.bridge.transport import Transport
+
+log = logging.getLogger(__name__)
+
+# Changes within this time are one negotiation: a join in a room of N costs N of them.
+GATHER_S = 0.05
+# A client that did not answer a requirement for so long has lost it.
+PATIENCE_S = 10.0
+KINDS = ("audio", "video")
+
+
+class Connection:
+    """A transport and the numbers that its descriptions share."""
+
+    def __init__(self, port: Port) -> None:
+        self.transport: Transport = port.transport()
+        self.remote_ufrag = ""
+        self._extensions: dict[str, int] | None = None
+        self._session_id = secrets.randbelow(1 << 62)
+        self._version = 0
+
+    def heard(self, description: sdp.Offer, is_answer: bool = False) -> None:
+        """The client's description: start DTLS with the first; an offer with other ICE credentials than before asks
+        for new ones of ours, in an answer they are its answer to ours (RFC 8839 4.4.1.1.1).
+        """
+        transport = self.transport
+        if not self.remote_ufrag:
+            transport.start(description.ufrag, description.pwd, description.fingerprint, description.setup)
+        elif self.remote_ufrag != description.ufrag and not is_answer:
+            transport.restart_ice(description.ufrag, description.pwd)
+        if description.extensions != self._extensions:
+            transport.set_extensions(description.extensions)
+            self._extensions = dict(description.extensions)
+        self.remote_ufrag = description.ufrag
+
+    def local(self) -> answer.Local:
+        """Our side of the next description."""
+        self._version += 1
+        transport = self.transport
+        return answer.Local(transport.ufrag, transport.pwd, transport.fingerprint, transport.candidates(),
+                            self._session_id, self._version)
+
+
+class Negotiation:
+    """See the module. `is_lost`: its media have ended, or never began and cannot any more."""
+
+    is_single = True
+
+    def __init__(self, participant: Participant, port: Port) -> None:
+        self.participant = participant
+        self.port = port
+        self.is_lost = False
+        # Sections on which the client sends: mid -> what. None: it has nothing to do with a track of ours.
+        self._sending: dict[str, tuple[Track, Encoding] | None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- for the participant
+
+    def offered(self, description: R.SessionDescription) -> None:
+        """The client's offer; sdp.BadSdp if it cannot be used."""
+        raise NotImplementedError
+
+    def answered(self, description: R.SessionDescription) -> None:
+        """The client's answer; sdp.BadSdp if it cannot be used or nothing was offered."""
+        raise sdp.BadSdp("an answer to no offer")
+
+    def renegotiate(self) -> None:
+        """Wanted tracks have changed: negotiate soon."""
+        if self._timer is None and not self.participant.is_closed:
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._due)
+
+    def released(self, mid: str) -> None:
+        """A subscription's section is free; "" if it had none."""
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """The participant has joined without an offer."""
+
+    def resumed(self) -> None:
+        """The participant is back on a new WebSocket; it restarts ICE by itself."""
+
+    def track_added(self, track: Track) -> None:
+        """AddTrack was accepted; usually its section is in an offer to come."""
+
+    def send_data(self, label: str, data: bytes) -> bool:
+        """Send a message on a channel; False if that cannot be."""
+        raise NotImplementedError
+
+    def quality(self) -> int:
+        """quality.POOR, GOOD or EXCELLENT."""
+        return EXCELLENT
+
+    def tick(self, now: float) -> None:
+        """Twice a second."""
+
+    def close(self) -> None:
+        """The participant has left."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        self._timer = None
+        if not self.participant.is_closed:
+            self._negotiate()
+
+    def _negotiate(self) -> None:
+        raise NotImplementedError
+
+    # -- publishing, common to both modes
+
+    def _publish(self, offer: sdp.Offer, transport: Transport) -> tuple[dict[str, answer.Plan], list[Track]]:
+        """Plans for the sections that the client sends on; tracks that are new. Ends tracks whose section stopped."""
+        participant = self.participant
+        plans: dict[str, answer.Plan] = {}
+        fresh: list[Track] = []
+        sending = {s.mid: s for s in offer.sections if s.kind in KINDS and s.is_sending}
+        for mid, held in list(self._sending.items()):
+            section = sending.get(mid)
+            if section is None or held is not None and self._is_replaced(held, section):
+                del self._sending[mid]
+                if held is not None:
+                    self._ended(*held)
+        for mid, section in sending.items():
+            held = self._sending.get(mid)
+            if held is None:
+                # A section that was nobody's before is not taken for the next track that happens to come.
+                held = participant.claim(section.cid, section.kind, is_exact=mid in self._sending)
+            if held is None:
+                self._sending[mid] = None
+                continue
+            track, encoding = held
+            if track.sid not in participant.tracks:
+                # Ended by the server; the client has not stopped yet.
+                self._sending[mid] = None
+                continue
+            codec = self._incoming_codec(section, encoding)
+            if codec is None:
+                log.info("%s: no codec of %s is forwarded", participant.identity, track.sid)
+                participant.end_track(track)
+                continue
+            is_new = encoding.publication is None
+            publication = track.receive(encoding, section, codec)
+            transport.receive(publication, mid, section.rids, section.ssrcs, section.rtx_ssrcs)
+            self._sending[mid] = held
+            plans[mid] = answer.Receive(codec, track.info.stereo, not track.info.disable_dtx)
+            if is_new:
+                fresh.append(track)
+        return plans, fresh
+
+    def _is_replaced(self, held: tuple[Track, Encoding], section: sdp.Section) -> bool:
+        """Whether a client has put another track into the same section (Firefox and Safari may)."""
+        return section.cid != held[1].cid and any(
+            encoding.cid == section.cid and not encoding.mid
+            for track in self.participant.tracks.values() for encoding in track.encodings if section.cid)
+
+    def _ended(self, track: Track, encoding: Encoding) -> None:
+        if encoding is track.encodings[0]:
+            self.participant.unpublish(track)
+        else:
+            track.end_encoding(encoding)
+
+    @staticmethod
+    def _incoming_codec(section: sdp.Section, encoding: Encoding) -> sdp.Codec | None:
+        """What AddTrack names, if it is offered (and the same as before); else what the client would like best."""
+        if encoding.codec is not None:
+            for codec in section.codecs:
+                if codec.payload_type == encoding.codec.payload_type and codec.word == encoding.codec.word:
+                    return codec
+        if encoding.word:
+            for codec in section.codecs:
+                if codec.word == encoding.word:
+                    return codec
+        return next((codec for codec in section.codecs if codec_word(codec.name)), None)
+
+    # -- sending, common to both modes
+
+    @staticmethod
+    def _outgoing(track: Track, section: sdp.Section) -> tuple[Encoding, sdp.Codec] | None:
+        """The first codec of the track that this section takes."""
+        for encoding in track.encodings:
+            if encoding.publication is not None and encoding.codec is not None:
+                codec = sdp.choose_codec(section, MIME_TYPES[encoding.word], encoding.codec)
+                if codec is not None:
+                    return encoding, codec
+        return None
+
+    @staticmethod
+    def _plan(entry: Entry) -> answer.Send:
+        assert entry.media is not None and entry.codec is not None
+        track, media = entry.track, entry.media
+        return answer.Send(entry.codec, track.msid, track.sid, media.ssrc,
+                           None if entry.codec.rtx is None else media.rtx_ssrc, track.participant.identity,
+                           track.info.stereo)
+
+    def _tell_published(self, entries: Iterable[Entry]) -> None:
+        """Publishers learn that somebody receives their tracks."""
+        for entry in entries:
+            if not entry.track.is_heard:
+                entry.track.is_heard = True
+                entry.track.participant.tell(track_subscribed=R.TrackSubscribed(track_sid=entry.track.sid))
+
+
+class Single(Negotiation):
+    """One peer connection; see the module."""
+
+    def __init__(self, participant: Participant, port: Port) -> None:
+        super().__init__(participant, port)
+        self._connection = Connection(port)
+        self._transport = self._connection.transport
+        self._transport.on_state(self._changed)
+        self._transport.on_data(participant.data.received)
+        self._offer: sdp.Offer | None = None
+        # Sections whose track has gone and which have to be inactive in one answer before they are used again.
+        self._released: set[str] = set()
+        self._asked = [0, 0]
+        self._asked_at: float | None = None
+
+    def _changed(self, state: str) -> None:
+        if state == "connected":
+            self.participant.media_connected()
+        else:
+            self.is_lost = True
+            self.participant.media_lost(state)
+
+    def offered(self, description: R.SessionDescription) -> None:
+        """Answer it, with every wanted track for which it has a free section."""
+        participant = self.participant
+        offer = sdp.parse(description.sdp)
+        self._connection.heard(offer)
+        self._offer = offer
+        self._asked, self._asked_at = [0, 0], None
+        plans, fresh = self._publish(offer, self._transport)
+        bound = self._bind(offer)
+        for entry in bound:
+            plans[entry.mid] = self._plan(entry)
+        text = answer.write_answer(offer, self._connection.local(), plans)
+        participant.tell(answer=R.SessionDescription(
+            type="answer", sdp=text, id=description.id, mid_to_track_id={e.mid: e.track.sid for e in bound}))
+        self._tell_published(bound)
+        for track in fresh:
+            participant.publish(track)
+        if participant.subscriptions.unbound() and self._timer is None:
+            self._negotiate()
+
+    def _bind(self, offer: sdp.Offer) -> list[Entry]:
+        """Bind what is wanted to free sections; all bound entries."""
+        subscriptions = self.participant.subscriptions
+        sections = {s.mid: s for s in offer.sections if s.kind in KINDS}
+        for entry in subscriptions.entries.values():
+            if entry.mid and (entry.mid not in sections or not sections[entry.mid].is_receiving):
+                entry.unbind()
+        used = {entry.mid for entry in subscriptions.entries.values()} | self._released | set(self._sending)
+        self._released = set()
+        free = {kind: [s for s in sections.values() if s.kind == kind and s.mid not in used and s.is_receiving
+                       and not s.is_sending] for kind in KINDS}
+        for entry in subscriptions.unbound():
+            candidates = free[entry.track.kind]
+            for section in candidates:
+                found = self._outgoing(entry.track, section)
+                if found is not None:
+                    entry.bind(self._transport, section.mid, *found)
+                    candidates.remove(section)
+                    break
+            else:
+                if candidates:
+                    subscriptions.refuse(entry)
+        return [entry for entry in subscriptions.entries.values() if entry.mid]
+
+    def _negotiate(self) -> None:
+        """Ask for an offer, with as many sections as are missing and were not asked for yet."""
+        if self._offer is None:
+            # The first is on its way; whatever is wanted by then is bound by it.
+            return
+        unbound = self.participant.subscriptions.unbound()
+        if not unbound and not self._released:
+            return
+        used = {entry.mid for entry in self.participant.subscriptions.entries.values()} | set(self._sending)
+        missing = []
+        for n, kind in enumerate(KINDS):
+            lack = sum(1 for entry in unbound if entry.track.kind == kind)
+            free = sum(1 for s in self._offer.sections if s.kind == kind and s.is_receiving and not s.is_sending
+                       and s.mid not in used)
+            missing.append(max(0, lack - free - self._asked[n]))
+        if self._asked_at is not None and not any(missing):
+            return
+        self._asked = [before + more for before, more in zip(self._asked, missing, strict=True)]
+        self._asked_at = self.participant.room.rooms.now()
+        self.participant.tell(media_sections_requirement=R.MediaSectionsRequirement(
+            num_audios=missing[0], num_videos=missing[1]))
+
+    def released(self, mid: str) -> None:
+        """The section is answered inactive next time, and free after that."""
+        if mid:
+            self._released.add(mid)
+            self.renegotiate()
+
+    def track_added(self, track: Track) -> None:
+        """Its section may have been offered before it was asked for."""
+        if self._offer is not None and any(
+                self._sending.get(s.mid, track) is None and s.cid == track.cid for s in self._offer.sections):
+            self.participant.tell(media_sections_requirement=R.MediaSectionsRequirement())
+
+    def resumed(self) -> None:
+        """What was asked for may never have arrived; the client offers by itself."""
+        self._asked, self._asked_at = [0, 0], None
+
+    def send_data(self, label: str, data: bytes) -> bool:
+        """On the channel of this label that the client opened."""
+        return self._transport.send_data(label, data)
+
+    def quality(self) -> int:
+        """Of the one connection."""
+        return self._transport.quality()
+
+    def tick(self, now: float) -> None:
+        """A requirement that nobody answered is repeated."""
+        if self._asked_at is not None and now - self._asked_at > PATIENCE_S:
+            self.resumed()
+            self._negotiate()
+
+    def close(self) -> None:
+        """End the connection."""
+        super().close()
+        self._transport.close()
