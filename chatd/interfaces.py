@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chatd.core.errors import StanzaError, StreamError
     from chatd.core.jid import JID
     from chatd.core.media import Grants, MediaEvent, MediaParticipant, MediaRoom, MediaTrack, Recording
+    from chatd.core.meeting import MeetingRow, RecordingRow
     from chatd.core.muc import Affiliate, RoomRow
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
@@ -193,6 +194,7 @@ class IStore(Interface):
     roster = Attribute("The IRosterStore.")
     archive = Attribute("The IArchiveStore.")
     rooms = Attribute("The IRoomStore.")
+    meetings = Attribute("The IMeetingStore.")
     offline = Attribute("The IOfflineStore.")
     blocking = Attribute("The IBlockingStore.")
     private = Attribute("The IPrivateStore.")
@@ -332,6 +334,29 @@ class IRoomStore(Interface):
 
     def delete(room_id: int) -> Deferred[None]:
         """Deletes a room with its archive; what is interrupted is gone on with at the next start."""
+
+
+class IMeetingStore(Interface):
+    """Meetings and their recordings.  A meeting is gone with its room."""
+
+    def load() -> Deferred[list[MeetingRow]]:
+        """All meetings; `room` is the id of its RoomRow."""
+
+    def create(local: str, domain: str, secret: bytes, config: Mapping[str, Any], row: MeetingRow) -> Deferred[int]:
+        """Makes room, owner (row.creator) and meeting in one go; row.room does not count.  Fires with the room's id.
+        Fails: StoreError, also where the room exists."""
+
+    def save(room_id: int, values: Mapping[str, Any]) -> Deferred[None]:
+        """Sets some of used_ms, expires_ms, may, present; ValueError for others."""
+
+    def recordings() -> Deferred[list[RecordingRow]]:
+        """All recordings, oldest first."""
+
+    def keep_recording(row: RecordingRow) -> Deferred[None]:
+        """Adds a recording, or replaces the one of the same id."""
+
+    def delete_recording(id: str) -> Deferred[None]:
+        """Forgets one; none of that id is no error."""
 
 
 class IOfflineStore(Interface):

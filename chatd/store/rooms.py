@@ -35,17 +35,17 @@ class Rooms:
 
     def create(self, local: str, domain: str, secret: bytes, persistent: bool, now: float) -> Deferred[int]:
         """See IRoomStore."""
-        return self._database.write(_create, local, domain, secret, persistent, round(now * 1000))
+        return self._database.write(create_room, local, domain, secret, persistent, round(now * 1000))
 
     def save(self, room_id: int, values: Mapping[str, Any]) -> Deferred[None]:
         """See IRoomStore."""
         if not values.keys() <= COLUMNS:
             raise ValueError(f"no such columns: {values.keys() - COLUMNS}")
-        return self._database.write(_save, room_id, dict(values))
+        return self._database.write(save_room, room_id, dict(values))
 
     def set_affiliates(self, room_id: int, affiliates: list[Affiliate]) -> Deferred[None]:
         """See IRoomStore."""
-        return self._database.write(_set_affiliates, room_id, list(affiliates))
+        return self._database.write(set_affiliates, room_id, list(affiliates))
 
     def delete(self, room_id: int) -> Deferred[None]:
         """See IRoomStore."""
@@ -79,7 +79,8 @@ def _load(session: Session) -> list[RoomRow]:
         session.rollback()
 
 
-def _create(session: Session, local: str, domain: str, secret: bytes, persistent: bool, created_ms: int) -> int:
+def create_room(session: Session, local: str, domain: str, secret: bytes, persistent: bool, created_ms: int) -> int:
+    """A room; gives its id."""
     row = session.one(
         "INSERT INTO room (local, domain, created_ms, secret, persistent, config, subject, subject_nick, "
         "subject_ms, hats) VALUES (?, ?, ?, ?, ?, '{}', '', '', 0, '{}') RETURNING id",
@@ -90,7 +91,8 @@ def _create(session: Session, local: str, domain: str, secret: bytes, persistent
     return number
 
 
-def _save(session: Session, room: int, values: dict[str, Any]) -> None:
+def save_room(session: Session, room: int, values: dict[str, Any]) -> None:
+    """Sets columns of a room."""
     for name in ("config", "hats"):
         if name in values:
             values[name] = json.dumps(values[name])
@@ -100,7 +102,8 @@ def _save(session: Session, room: int, values: dict[str, Any]) -> None:
     session.run(f"UPDATE room SET {columns} WHERE id = ?", (*values.values(), room))
 
 
-def _set_affiliates(session: Session, room: int, affiliates: list[Affiliate]) -> None:
+def set_affiliates(session: Session, room: int, affiliates: list[Affiliate]) -> None:
+    """Keeps standings; empty ones go."""
     for one in affiliates:
         if one.is_empty:
             session.run("DELETE FROM room_affiliation WHERE room = ? AND jid = ?", (room, one.jid))

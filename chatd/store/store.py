@@ -21,6 +21,7 @@ from chatd.store.ids import Ids
 from chatd.store.last import Last
 from chatd.store.late_index import LateIndex, enter_rows
 from chatd.store.lazy import LazyWrites
+from chatd.store.meetings import Meetings
 from chatd.store.offline import Offline
 from chatd.store.private import Private
 from chatd.store.rooms import Rooms
@@ -123,6 +124,7 @@ class Store:
         self.offline = Offline(database, self._batches, gone)
         self.accounts = Accounts(database, self._lazily, self.archive, gone)
         self.rooms = Rooms(database, self.archive, gone)
+        self.meetings = Meetings(database)
         self.roster = Roster(database)
         self.blocking = Blocking(database)
         self.private = Private(database)
