@@ -47,7 +47,7 @@ class Stanza:
     stanza; after that it is shared and must be left alone (`readdressed` gives a changed copy).
     """
 
-    __slots__ = ("_bytes", "_element", "attrs", "children", "inner", "name", "ns")
+    __slots__ = ("_bytes", "_cut", "_element", "attrs", "children", "inner", "name", "ns")
 
     def __init__(self, name: str, attrs: dict[str, str], inner: bytes = b"", children: tuple[str, ...] = (),
                  ns_: str = ns.CLIENT) -> None:
@@ -57,6 +57,7 @@ class Stanza:
         self.children = children
         self.inner = inner
         self._bytes: bytes | None = None
+        self._cut: tuple[bytes, bytes] | None = None        # what comes before and after the `to` of a copy
         self._element: domish.Element | None = None
 
     @classmethod
@@ -137,13 +138,18 @@ class Stanza:
                 mine[key] = value
         return Stanza(self.name, mine, self.inner, self.children, self.ns)
 
-    def addressed(self, to: str) -> Stanza:
-        """A copy of this stanza, which has no `to`, for that address: serialised once for all of them."""
-        copy = Stanza(self.name, {"to": to, **self.attrs}, self.inner, self.children, self.ns)
+    def addressed(self, to: str, escaped: bytes | None = None) -> Stanza:
+        """A copy of this stanza, which has no `to`, for that address: serialised once for all of them.
+
+        escaped: the address as bytes of XML, where they are at hand (`attribute`).
+        """
+        return _Addressed(self, to, escaped if escaped is not None else attribute(to).encode())
+
+    def _cut_up(self) -> tuple[bytes, bytes]:
         plain = self.to_bytes()
-        cut = len(self.name) + 1
-        copy._bytes = b'%b to="%b"%b' % (plain[:cut], attribute(to).encode(), plain[cut:])
-        return copy
+        at = len(self.name) + 1
+        self._cut = cut = (plain[:at] + b' to="', b'"' + plain[at:])
+        return cut
 
     def with_children(self, inner: bytes, children: tuple[str, ...]) -> Stanza:
         """A copy with other content."""
@@ -201,6 +207,36 @@ class Stanza:
     def __repr__(self) -> str:
         """For logs: never the content."""
         return f"<{self.name} {self.attrs} {list(self.children)}>"
+
+
+class _Addressed(Stanza):
+    """One of many copies that differ in their `to`, and most of the time are only written and thrown away."""
+
+    __slots__ = ("_common", "_own", "_to", "_to_bytes")
+
+    def __init__(self, common: Stanza, to: str, escaped: bytes) -> None:
+        self.name = common.name
+        self.ns = common.ns
+        self.children = common.children
+        self.inner = common.inner
+        self._common = common
+        self._to = to
+        self._to_bytes = escaped
+        self._own: dict[str, str] | None = None
+        self._cut = None
+        self._element = None
+
+    @property
+    def attrs(self) -> dict[str, str]:          # type: ignore[override]
+        """See Stanza."""
+        if self._own is None:
+            self._own = {"to": self._to, **self._common.attrs}
+        return self._own
+
+    def to_bytes(self) -> bytes:
+        """See Stanza.  Not kept: thousands of copies may wait for an acknowledgement."""
+        before, after = self._common._cut or self._common._cut_up()
+        return before + self._to_bytes + after
 
 
 def parse_element(xml: bytes) -> domish.Element:

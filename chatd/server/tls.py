@@ -338,8 +338,8 @@ class SocketTLS(_Base):
         if not data or not self.connected or self._writeDisconnected:
             return
         self._tempDataBuffer.append(data)
-        self._tempDataLen += len(data)
-        if self.producer is not None:
+        self._tempDataLen = waiting = self._tempDataLen + len(data)
+        if waiting + len(self.dataBuffer) > self.bufferSize:
             self._maybePauseProducer()
         if not self._queued:
             self.startWriting()
@@ -378,7 +378,7 @@ class SocketTLS(_Base):
         False: nothing was taken from the buffers, doWrite must see to it.
         """
         if (
-            not 0 < self._tempDataLen <= RECORD or self.dataBuffer or self.producer is not None
+            not 0 < self._tempDataLen <= RECORD or self.dataBuffer or self._expects_word
             or self.disconnecting or self._writeDisconnecting or self._read_wants_write or self._tls is None
         ):
             return False
@@ -397,6 +397,11 @@ class SocketTLS(_Base):
             return True
         self.dataBuffer, self.offset = data, sent  # the peer asked for small records (RFC 6066 4)
         return False
+
+    @property
+    def _expects_word(self) -> bool:
+        """A producer is to be told when all has been sent."""
+        return self.producer is not None and (self.producerPaused or not self.streamingProducer)
 
     def _wait_writable(self) -> None:
         if self._aborting:

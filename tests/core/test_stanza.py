@@ -52,6 +52,20 @@ def test_addressed_copies_share_the_bytes() -> None:
     assert str(copy.element.show) == "away"
 
 
+def test_addressed_copies_are_stanzas_of_their_own() -> None:
+    """They can be framed for WebSocket, changed into others and answered; what one is made into no other sees."""
+    stanza = Stanza("message", {"from": "room@c.d/<nick>", "id": "1"}, b"<body>x</body>", ("jabber:client body",))
+    one, other = (stanza.addressed(f"{name}@example.com") for name in ("bob", "eve"))
+    assert one.to_bytes_ns() == (b'<message xmlns="jabber:client" to="bob@example.com" from="room@c.d/&lt;nick&gt;" '
+                                 b'id="1"><body>x</body></message>')
+    assert list(one.attrs) == ["to", "from", "id"]
+    assert one.readdressed(to="x@y").to_bytes().startswith(b'<message to="x@y" from=')
+    assert one.result().attrs["to"] == "room@c.d/<nick>"
+    assert (one.type, one.id, one.payload, one.name, one.ns) == (None, "1", "jabber:client body", "message", ns.CLIENT)
+    assert other.attrs["to"] == "eve@example.com" and "to" not in stanza.attrs
+    assert stanza.addressed("ignored", b"a&amp;b").to_bytes().startswith(b'<message to="a&amp;b" from=')
+
+
 def test_element_is_parsed_in_its_namespace() -> None:
     """Children without a namespace are in the stanza's."""
     element = message(type="chat").element

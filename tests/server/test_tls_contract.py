@@ -73,7 +73,8 @@ def test_names_of_twisteds_connections():
     for owner, names in {
         abstract.FileDescriptor: (
             "_maybePauseProducer", "_postLoseConnection", "_closeWriteConnection", "_writeDisconnected",
-            "_writeDisconnecting", "dataBuffer", "offset", "SEND_LIMIT",
+            "_writeDisconnecting", "dataBuffer", "offset", "SEND_LIMIT", "bufferSize",
+            "producer", "producerPaused", "streamingProducer",
         ),
         tcp.Connection: ("_closeSocket", "_aborting", "TLS"),
         tcp.Port: ("_getLogPrefix", "doRead"),

@@ -263,6 +263,27 @@ async def test_a_slow_reader_bounds_memory_and_gets_everything(contexts):
         assert await served.lost == "ConnectionDone"
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_producer_that_is_not_paused_does_not_make_writing_dear(contexts):
+    """Every stream of a client is a producer; what it writes must not take the long way for that."""
+    @implementer(interfaces.IHandshakeListener)
+    class Telling(Served):
+        def handshakeCompleted(self):
+            self.transport.registerProducer(self, True)
+            self.transport.doWrite = lambda: self.events.append("the long way")
+            self.transport.write(b"hello")
+
+        def stopProducing(self):
+            self.events.append("stopped")
+
+    with listening(Telling, contexts) as port:
+        s = await in_thread(tls, port.number)
+        assert await in_thread(s.recv, 100) == b"hello"
+        s.close()
+        await port.built[0].lost
+        assert port.built[0].events[0] == "stopped", port.built[0].events
+
+
 @pytest.mark.parametrize("secure", [True, False])
 @pytest_twisted.ensureDeferred
 async def test_a_peer_that_takes_nothing_is_cut(contexts, secure):
