@@ -19,6 +19,8 @@ MOST_LINE = 4096
 # Of one section. Chromium's longest has some 130 lines.
 MOST_LINES = 600
 MOST_SSRCS = 64
+# Characters of a section that is remembered; Chromium's are up to 5000.
+MOST_CACHED = 8192
 # Simulcast streams of one section; LiveKit's rids are q, h, f.
 MOST_RIDS = 3
 
@@ -171,9 +173,13 @@ def fingerprint_in(found: Attributes) -> str:
     return f"{algorithm.lower()} {octets.upper()}" if usable else ""
 
 
-@lru_cache(maxsize=512)
 def read_section(block: str) -> Section:
-    """One section, without "m=" of its first line. Most sections of an offer are those of the offer before."""
+    """One section, without "m=" of its first line. BadSdp: it cannot be read. The result may be shared."""
+    # Most sections of an offer are those of the client's offer before. What is larger than any client's is not kept.
+    return _read_cached(block) if len(block) <= MOST_CACHED else _read(block)
+
+
+def _read(block: str) -> Section:
     lines = block.split("\n")
     media = _MEDIA.match(lines[0])
     if media is None:
@@ -204,6 +210,9 @@ def read_section(block: str) -> Section:
         section, is_rejected=is_rejected or not is_known, codecs=codecs, rids=rids, offered_rids=offered_rids,
         has_simulcast="simulcast" in found, ssrcs=ssrcs, rtx_ssrcs=rtx_ssrcs, stream=stream, cid=cid.strip(),
         extensions=extensions, extension_directions=directions)
+
+
+_read_cached = lru_cache(maxsize=2048)(_read)
 
 
 def _payload_values(found: Attributes, name: str) -> dict[int, list[str]]:
