@@ -366,3 +366,24 @@ class IceUrls:
             if match is None or not 0 < int(match[3] or 1) <= 65535 or (match[1].startswith("stun") and match[4]):
                 raise Wrong(f"{shown(url)} is neither a STUN nor a TURN address", right)
         return found
+
+
+@frozen
+class Keys:
+    """Names and secrets of programs that may ask something of the daemon: { webmail = "at least 32 characters" }."""
+
+    least: int = 32
+
+    def read(self, value: object, base: Path) -> dict[str, str]:
+        """Return the secrets by name; none of them is ever in what is said to be wrong."""
+        right = f'a table such as {{ webmail = "at least {self.least} random characters" }}'
+        if not isinstance(value, dict):
+            raise Wrong("this is not a table of names and secrets", right)
+        for name, secret in value.items():
+            if re.fullmatch("[A-Za-z0-9_-]{1,32}", name) is None:
+                raise Wrong(f"{shown(name)} is not a name of letters, digits, - and _", right)
+            if not isinstance(secret, str) or not secret.isprintable() or len(secret) < self.least:
+                raise Wrong(f"the secret of {name} is not a text of {self.least} characters or more", right)
+        if len(set(value.values())) != len(value):
+            raise Wrong("two names have the same secret", right)
+        return dict(value)

@@ -11,6 +11,7 @@ from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from twisted.internet.defer import Deferred
 
@@ -551,3 +552,19 @@ class IMediaEngine(Interface):
         An engine tells an event at least once and tries again for a while when the daemon was away; each is passed on
         once. What was missed is found out by list_rooms and list_participants.
         """
+
+
+class IMeetings(Interface):
+    """Meetings, as the web knows them; the words of what is told are those of docs/protocol.md."""
+
+    def create(account: JID, name: str = "", password: str = "", lobby: bool = False, e2ee: bool = False,
+               expires_ms: int = 0) -> Deferred[dict[str, Any]]:
+        """Makes a meeting for an account of ours; fires with what `info` gives.  Fails: StanzaError item-not-found (no
+        such account), resource-constraint, not-acceptable."""
+
+    def info(id: str) -> dict[str, Any] | None:
+        """What somebody with the link may know before joining; None where there is no such meeting."""
+
+    def recording(id: str, given: str) -> tuple[Path, str] | None:
+        """Path and file name of a recording, for who has a pass; None where it is not good, or there is none.
+        given: the pass, of the address that the room gave a moderator."""

@@ -19,9 +19,11 @@ from chatd.config_types import (
     Addresses,
     Choice,
     FilePath,
+    Flag,
     IceUrls,
     IPAddress,
     IPAddresses,
+    Keys,
     Kind,
     Name,
     Networks,
@@ -148,6 +150,16 @@ class Http:
 
 
 @frozen(kw_only=True)
+class Api:
+    """[api]: what the Webmail's server may ask over HTTP, below /api/v1."""
+
+    keys: Mapping[str, str] = setting(
+        attrs.Factory(dict), Keys(), "A secret for each program that may ask; without any, nobody may.", live=True,
+        secret=True,
+    )
+
+
+@frozen(kw_only=True)
 class Log:
     """[log]: what is written down; never a password, a token or a message."""
 
@@ -188,6 +200,9 @@ class Media:
         (), IPAddresses(), "Embedded: the addresses people reach it at; by default this machine's own."
     )
     processes: int = setting(1, Whole(1, 64), "Embedded: bridge processes, one a processor core.")
+    spare: bool = setting(
+        True, Flag(), "Embedded: one more process waits, all loaded, for one that fails; it takes some 70 MB."
+    )
     recordings: Path | None = setting(
         None, FilePath("/var/lib/chatd/recordings"), "Embedded: the folder recordings are written to."
     )
@@ -225,6 +240,7 @@ class Settings:
     limits: Limits = Limits()
     auth: Auth = Auth()
     http: Http = Http()
+    api: Api = Api()
     log: Log = Log()
     archive: Archive = Archive()
     media: Media = Media()
@@ -252,6 +268,7 @@ TABLES: dict[str, type] = {
     "limits": Limits,
     "auth": Auth,
     "http": Http,
+    "api": Api,
     "log": Log,
     "archive": Archive,
     "media": Media,

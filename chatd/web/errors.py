@@ -10,8 +10,10 @@ from twisted.web.resource import Resource
 
 TEXTS: dict[int, tuple[str, str]] = {
     400: ("Bad request", "The request could not be understood."),
+    401: ("Not allowed", "The request does not prove who sent it."),
     403: ("Not allowed", "You may not see this page from where you are."),
     404: ("Page not found", "There is nothing at this address."),
+    409: ("Not possible now", "This cannot be done at the moment."),
     405: ("Not possible here", "This address does not answer that kind of request."),
     413: ("Too large", "What was sent is larger than this server accepts."),
     500: ("Something went wrong", "The server could not do this. The reason is in its log."),

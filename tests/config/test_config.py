@@ -236,6 +236,16 @@ class Wrong(Files):
             found = self.mistakes(SMALLEST + f'[http]\norigins = ["{origin}"]\n')
             self.assertEqual(set(found), {"http.origins"}, origin)
 
+    def test_keys_of_the_api(self) -> None:
+        good = "k" * 32
+        self.assertEqual(self.load(SMALLEST + f'[api]\nkeys = {{ webmail = "{good}" }}\n').api.keys, {"webmail": good})
+        self.assertNotIn(good, repr(self.load(SMALLEST + f'[api.keys]\nwebmail = "{good}"\n')))
+        for keys in ('"' + good + '"', '{ webmail = "' + good[1:] + '" }', "{ webmail = 1 }", f'{{ "a b" = "{good}" }}',
+                     f'{{ a = "{good}", b = "{good}" }}'):
+            found = self.mistakes(SMALLEST + f"[api]\nkeys = {keys}\n")
+            self.assertEqual(set(found), {"api.keys"})
+            self.assertNotIn(good[1:], found["api.keys"])
+
     def test_an_engine_lacks_what_it_needs(self) -> None:
         found = self.mistakes(SMALLEST + '[media]\nengine = "livekit"\n')
         self.assertEqual(set(found), {"media.url", "media.api_key", "media.api_secret"})
@@ -350,5 +360,5 @@ class Documents(SynchronousTestCase):
             self.assertEqual(list(items), [field.name for field in attrs.fields(cls)], name)
             for field in attrs.fields(cls):
                 if isinstance(field.default, int):
-                    self.assertIn(f"default {field.default}", items[field.name])
+                    self.assertIn(f"default {str(field.default).lower()}", items[field.name])
                 self.assertEqual(items[field.name].endswith("; live"), field.metadata["live"], f"{name}.{field.name}")

@@ -1,0 +1,174 @@
+"""Meetings over HTTP: ``/api/v1/meetings`` to make one and to look at one, ``/meet/ID`` for the page.
+
+Making one is for the Webmail's server (`chatd.web.signed`); looking at one needs its id, which is the secret that the
+link is. docs/protocol.md has the words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from chatd.core.errors import StanzaError
+from chatd.core.jid import JID, InvalidJID
+from chatd.core.stamp import InvalidStamp, parse_stamp
+from chatd.interfaces import IMeetings
+from chatd.web.errors import ErrorPage, error_body
+from chatd.web.signed import Signatures, Unsigned
+from chatd.web.static import AssetResource, StaticFiles
+
+__all__ = ["MEETINGS_PATH", "PAGE_PATH", "MeetingPage", "MeetingsResource"]
+
+MEETINGS_PATH: Final = "/api/v1/meetings"
+PAGE_PATH: Final = "/meet"
+_BODY_MOST: Final = 16_384
+_STATUS: Final = {"item-not-found": 404, "not-allowed": 403, "resource-constraint": 409, "not-acceptable": 400,
+                  "internal-server-error": 500}
+_KINDS: Final[Mapping[str, type]] = {
+    "account": str, "name": str, "password": str, "lobby": bool, "e2ee": bool, "expires": str}
+
+log = Logger()
+
+
+class MeetingsResource(Resource):
+    """/api/v1/meetings, and a meeting's id below it."""
+
+    def __init__(self, meetings: IMeetings, signatures: Signatures) -> None:
+        super().__init__()
+        self._meetings = meetings
+        self._signatures = signatures
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """The meeting of this id."""
+        if request.postpath:
+            return ErrorPage(404)
+        info = self._meetings.info(path.decode("latin-1"))
+        return _Info(info) if info is not None else ErrorPage(404, "There is no such meeting, or not any more.")
+
+    def render_POST(self, request: Any) -> Any:
+        """Makes a meeting for an account."""
+        if not self._signatures.may_anybody:
+            return error_body(request, 404)
+        body = request.content.read(_BODY_MOST + 1)
+        if len(body) > _BODY_MOST:
+            return error_body(request, 413)
+        try:
+            asker = self._signatures.check(request, body)
+        except Unsigned as wrong:
+            log.warn("a request for a meeting from {address} was refused: {reason}",
+                     address=getattr(request.getClientAddress(), "host", "?"), reason=str(wrong))
+            return error_body(request, 401, str(wrong))
+        try:
+            values = _values(body)
+        except ValueError as wrong:
+            return error_body(request, 400, str(wrong))
+        log.info("{asker} makes a meeting for {account}", asker=asker, account=values["account"].bare)
+        gone: list[bool] = []
+        request.notifyFinish().addErrback(lambda _: gone.append(True))
+
+        async def make() -> None:
+            answer = await self._make(request, values)
+            if not gone:
+                request.write(answer)
+                request.finish()
+
+        Deferred.fromCoroutine(make()).addErrback(
+            lambda failure: log.failure("an answer could not be sent", failure=failure))
+        return NOT_DONE_YET
+
+    async def _make(self, request: Request, values: dict[str, Any]) -> bytes:
+        try:
+            info = await self._meetings.create(**values)
+        except StanzaError as error:
+            return error_body(request, _STATUS.get(error.condition, 400), error.text or "")
+        except Exception:
+            log.failure("a meeting could not be made")
+            return error_body(request, 500)
+        request.setResponseCode(201)
+        request.setHeader(b"Location", str(info["link"]).encode())
+        return _json(request, info)
+
+
+class _Info(Resource):
+    """What one should know before joining."""
+
+    isLeaf = True
+
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._info = info
+
+    def render_GET(self, request: Request) -> bytes:
+        """Answers with it."""
+        request.setHeader(b"Cache-Control", b"no-store")
+        return _json(request, self._info)
+
+
+class MeetingPage(Resource):
+    """/meet/ID: the same page for every meeting; it finds out by itself which one."""
+
+    def __init__(self, files: StaticFiles, name: str = "meet/index.html") -> None:
+        """files: the build; name: the page in it."""
+        super().__init__()
+        self._files = files
+        self._name = name
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """The page, or one of its files, which lie beside it in the build."""
+        rest = [segment.decode("utf-8", "replace") for segment in request.postpath or ()]
+        folder = self._name.rpartition("/")[0]
+        wanted = "/".join((folder, path.decode("utf-8", "replace"), *rest))
+        asset = self._files.assets.get(wanted)
+        if asset is None and not rest and path:
+            asset = self._files.assets.get(self._name)
+        if asset is None:
+            return ErrorPage(404)
+        request.prepath = [*(request.prepath or []), *(request.postpath or [])]
+        request.postpath = []
+        return AssetResource(asset)
+
+    def render(self, request: Request) -> bytes:
+        """/meet without a meeting."""
+        return error_body(request, 404)
+
+
+def _values(body: bytes) -> dict[str, Any]:
+    """The arguments of IMeetings.create; ValueError with a sentence for what is wrong."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("The body is not JSON.") from None
+    if not isinstance(found, dict):
+        raise ValueError("The body is a JSON object.")
+    for name, value in found.items():
+        if name not in _KINDS:
+            raise ValueError("The body has " + ", ".join(_KINDS) + " and nothing else.")
+        if not isinstance(value, _KINDS[name]):
+            raise ValueError(f"{name} is to be a {'text' if _KINDS[name] is str else 'truth value'}.")
+    try:
+        account = JID.parse(found.pop("account", ""))
+    except InvalidJID:
+        raise ValueError("account is an address such as john@example.com.") from None
+    if not account.local or account.resource:
+        raise ValueError("account is an address such as john@example.com.")
+    values: dict[str, Any] = {"account": account, **found}
+    if "expires" in values:
+        try:
+            values["expires_ms"] = parse_stamp(values.pop("expires"))
+        except InvalidStamp:
+            raise ValueError("expires is a time such as 2026-12-24T00:00:00Z.") from None
+    return values
+
+
+def _json(request: Request, value: Mapping[str, Any]) -> bytes:
+    body = json.dumps(value, ensure_ascii=False).encode() + b"\n"
+    request.setHeader(b"Content-Type", b"application/json")
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    return body
+
