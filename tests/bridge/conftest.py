@@ -1,0 +1,68 @@
+"""What tests of the bridge with real clients need: a bridge process, Chromium, participants (tests/bridge/clients/).
+
+    def test_x(people):
+        ann, ben, cat = people.page("ann"), people.page("ben"), people.sdk("cat")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.bridge.clients.bridge_process import BridgeProcess
+from tests.bridge.clients.page import Chromium, Page
+from tests.bridge.clients.sdk import Sdk
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    browser = Chromium()
+    yield browser
+    browser.stop()
+
+
+@pytest.fixture(scope="module")
+def bridge() -> Iterator[BridgeProcess]:
+    """One process for the tests of a file; it has to survive them all, without an error in its log."""
+    process = BridgeProcess()
+    yield process
+    assert process.process.poll() is None, process.log[-20:]
+    assert process.stop() == 0, process.log[-20:]
+    assert not [text for text in process.complaints() if not text.startswith("warning")], process.complaints()
+
+
+class People:
+    """Participants that leave when the test ends. Every test has a room of its own."""
+
+    def __init__(self, bridge: BridgeProcess, room: str, chromium: Callable[[], Chromium]) -> None:
+        self.bridge, self.room = bridge, room
+        self._chromium = chromium
+        self._all: list[Sdk | Page] = []
+
+    def sdk(self, identity: str, **options: Any) -> Sdk:
+        """See sdk.py's Sdk."""
+        made = Sdk(self.bridge, identity, options.pop("room", self.room), **options)
+        self._all.append(made)
+        return made
+
+    def page(self, identity: str, options: dict[str, Any] | None = None, **more: Any) -> Page:
+        """See page.py's Chromium.page."""
+        made = self._chromium().page(self.bridge, identity, options, room=more.pop("room", self.room), **more)
+        self._all.append(made)
+        return made
+
+    def go(self) -> None:
+        for one in self._all:
+            if isinstance(one, Sdk):
+                one.leave()
+            else:
+                one.close()
+
+
+@pytest.fixture
+def people(bridge: BridgeProcess, request: pytest.FixtureRequest) -> Iterator[People]:
+    everybody = People(bridge, request.node.name, lambda: request.getfixturevalue("chromium"))
+    yield everybody
+    everybody.go()

@@ -1,0 +1,42 @@
+"""A call between unchanged clients: livekit-client in Chromium and the Python SDK, through `python -m chatd.bridge`."""
+
+from __future__ import annotations
+
+
+def test_three_sdk_participants_hear_and_see_each_other(people):
+    everybody = [people.sdk(name) for name in ("ann", "ben", "cat")]
+    for one in everybody:
+        one.publish("camera", width=320, height=180)
+        one.publish("microphone")
+    for one in everybody:
+        for other in everybody:
+            if one is not other:
+                assert one.until_seen(other.identity + "/camera", 20)["gap_s"] < 1.5
+                assert one.until_seen(other.identity + "/microphone", 100)["level"] > 0.1
+    tracks = everybody[0].state()["others"]["ben"]["tracks"]
+    assert tracks["camera"]["mime_type"] == "video/VP8" and tracks["microphone"]["mime_type"] == "audio/opus"
+
+
+def test_two_browsers_and_an_sdk_participant(people):
+    cat = people.sdk("cat")
+    cat.publish("camera", width=640, height=360)
+    cat.publish("microphone")
+    pages = [people.page("ann"), people.page("ben")]
+    for page in pages:
+        page.publish("camera")
+        page.publish("microphone")
+    for page in pages:
+        for who in {"ann", "ben", "cat"} - {page.identity}:
+            width = 640 if who == "cat" else 1280
+            flow = page.until_decoded(who + "/camera", 40, width=width)
+            assert flow["freezeCount"] == 0 and flow["packetsLost"] == 0 and flow["jitter"] < 0.1
+            sound = page.until_decoded(who + "/microphone", 300)
+            # Silence is not sent (DTX) and made up by the receiver; that is no fault.
+            assert sound["concealedSamples"] - sound["silentConcealedSamples"] < 0.2 * sound["totalSamplesReceived"]
+        assert page.warnings() == []
+    for who in ("ann", "ben"):
+        cat.until_seen(who + "/camera", 20, size=(1280, 720))
+        cat.until_seen(who + "/microphone", 100)
+    # Simulcast: three layers are sent, one is received.
+    layers = {layer["rid"] for layer in pages[0].outgoing() if layer["kind"] == "video"}
+    assert layers == {"q", "h", "f"}
