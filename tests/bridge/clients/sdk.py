@@ -20,15 +20,15 @@ from tests.bridge.clients.line_process import Failed, LineProcess
 
 
 class Sdk(LineProcess):
-    """See the module. `joins=False`: only the process; `join()` later."""
+    """See the module. `joins=False`: only the process; `join()` later. `prefix`: a command that runs another."""
 
     def __init__(self, bridge: BridgeProcess, identity: str, room: str = "room", *, token: str = "", url: str = "",
                  joins: bool = True, auto_subscribe: bool = True, single: bool = True, dynacast: bool = False,
-                 key: str = "", **grants: Any) -> None:
+                 key: str = "", prefix: tuple[str, ...] = (), **grants: Any) -> None:
         self.identity = identity
         self._join = {"url": url or bridge.url, "token": token or bridge.token(identity, room, **grants),
                       "auto_subscribe": auto_subscribe, "single": single, "dynacast": dynacast, "key": key}
-        super().__init__([sys.executable, "-m", "tests.bridge.clients.sdk_participant"], name=identity, folder=ROOT)
+        super().__init__([*prefix, sys.executable, "-m", "tests.bridge.clients.sdk_participant"], name=identity, folder=ROOT)
         if joins:
             self.join()
 
