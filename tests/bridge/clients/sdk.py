@@ -28,7 +28,8 @@ class Sdk(LineProcess):
         self.identity = identity
         self._join = {"url": url or bridge.url, "token": token or bridge.token(identity, room, **grants),
                       "auto_subscribe": auto_subscribe, "single": single, "dynacast": dynacast, "key": key}
-        super().__init__([*prefix, sys.executable, "-m", "tests.bridge.clients.sdk_participant"], name=identity, folder=ROOT)
+        super().__init__([*prefix, sys.executable, "-m", "tests.bridge.clients.sdk_participant"], name=identity,
+                         folder=ROOT)
         if joins:
             self.join()
 
