@@ -5,7 +5,7 @@ UDP out.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from chatd.bridge.port import Port
@@ -34,13 +34,14 @@ class TcpPath(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepted: a check has to come soon, and there may be only so many of whom nothing is known."""
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
-        peer = transport.get_extra_info("peername") or ("", 0)
+        # uvloop's transport is one in all but its class.
+        wire = cast(asyncio.Transport, transport)
+        self._wire = wire
+        peer = wire.get_extra_info("peername") or ("", 0)
         self.host, self.port = peer[0], peer[1]
         if len(self._unknown) >= MOST_UNKNOWN:
             self._owner.count("tcp connections")
-            transport.abort()
+            wire.abort()
             return
         self._unknown.add(self)
         self._timer = asyncio.get_running_loop().call_later(FIRST_CHECK_S, self._too_late)
