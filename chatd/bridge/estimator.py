@@ -35,7 +35,9 @@ class Estimator:
         bitrate = max(LOWEST_BPS, bitrate)
         before, self._remb = self._remb, bitrate
         if before is None:
-            is_full = bitrate < 0.9 * sent
+            # A receiver's first estimate is what arrived in its first seconds, when less was sent: measured, 0.83 of
+            # what is sent by then on an idle line. Only far below it is a limit; what stagnates is found next time.
+            is_full = bitrate < 0.5 * sent
             self._base, self._base_at = bitrate, now
         else:
             is_full = bitrate < 0.97 * before and bitrate < 1.1 * (sent + padding)

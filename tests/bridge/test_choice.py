@@ -104,15 +104,25 @@ def test_heavy_loss_is_a_limit_and_light_loss_is_not() -> None:
     assert line.available(11) == pytest.approx(750_000)
     line.reported(0.5, 1_000_000, 11.1)
     assert line.available(11.1) == pytest.approx(750_000), "reports of one congestion count once"
+
+
+def test_the_first_estimate_is_of_the_past() -> None:
     line = Estimator()
-    line.remb(800_000, 1_000_000, 0)
-    assert line.available(0) == 800_000
+    line.remb(382_000, 457_000, 5)
+    assert line.available(5) is None
+    line.remb(412_000, 457_000, 6)
+    assert line.available(6) is None, "it grows: it lags behind"
+    line.remb(408_000, 457_000, 7)
+    assert line.available(7) == 408_000, "it does not"
+    line = Estimator()
+    line.remb(400_000, 1_000_000, 0)
+    assert line.available(0) == 400_000
 
 
 def probe(takes: float, until: float) -> tuple[list[float], float]:
     """When probes began on a line that `takes` so much, and when its limit was lifted."""
     line, prober, found, was = Estimator(), Prober(), [], 0.0
-    line.remb(200_000, 300_000, 0)
+    line.remb(200_000, 500_000, 0)
     now = 0.0
     while now < until:
         padding = prober.rate(600_000, 150_000, line, now)
