@@ -18,6 +18,8 @@ def text_of(words: str, result: Any) -> str:
     """Return the text for the result of a command, ending in a line feed; "" for nothing to say."""
     if words == "user list":
         return users_text(result)
+    if words == "status":
+        return status_text(result)
     if words == "help":
         width = max(map(len, result), default=0)
         return "".join(f"{name:<{width}}  {says}\n" for name, says in result.items())
@@ -60,6 +62,27 @@ def facts_text(result: Any) -> str:
     if isinstance(result, Sequence) and not isinstance(result, str):
         return "".join(f"{line}\n" for line in result)
     return f"{result}\n"
+
+
+def status_text(result: Mapping[str, Any]) -> str:
+    """Return what the daemon is doing, its media engine line by line."""
+    media = result.get("media")
+    if not isinstance(media, Mapping):
+        return facts_text(result)
+    facts: dict[str, Any] = {name: value for name, value in result.items() if name != "media"}
+    facts["media"] = " ".join(str(media[name]) for name in ("engine", "url") if name in media)
+    for process in media.get("processes", ()):
+        facts[f"  bridge_{process['process']}"] = bridge_text(process)
+    return facts_text(facts)
+
+
+def bridge_text(process: Mapping[str, Any]) -> str:
+    """Return how one bridge process is."""
+    if not process["up"]:
+        return f"down: it {process['trouble']}" if process["trouble"] else "being started"
+    minutes, seconds = divmod(process["up_s"], 60)
+    counts = ", ".join(f"{name} {process[name]}" for name in ("rooms", "participants", "tracks", "restarts"))
+    return f"{process['media']}, up {minutes} min {seconds} s, {counts}"
 
 
 def users_text(rows: Sequence[Mapping[str, Any]]) -> str:

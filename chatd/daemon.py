@@ -28,6 +28,7 @@ from chatd.config import ConfigError, changes, live, load
 from chatd.config_types import Address
 from chatd.figures import Figures, make_registry
 from chatd.log import Observer
+from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
 from chatd.server.bosh import BoshResource
 from chatd.server.c2s import C2SFactory
@@ -42,6 +43,7 @@ from chatd.server.websocket import WebSocketResource
 from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
+from chatd.web.headers import SecurityHeaders
 from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
 from chatd.xep.api import Api, Module
 
@@ -102,6 +104,10 @@ class Daemon(MultiService):
         auth = Authentication({domain.name: checker for domain in settings.domains})
         secret = site_secret(settings.server.state_dir)
         self.streams = ClientStreams(self.router, settings, auth, self.reactor, secret)
+        self.origins = Origins.of(settings.http.origins, settings.http.public_url)
+        self.media = make_media(settings, secret, lambda request: not self.origins.refused(request), self.reactor,
+                                time.time)
+        self.media.setServiceParent(self)  # begins at once; nobody waits for it
         self.modules = Modules(self.commands)
         self.modules.start(classes, settings.modules, self._api)
         self._register_commands()
@@ -130,13 +136,14 @@ class Daemon(MultiService):
 
     async def stop(self) -> None:
         """See stopService; works however far the start had come."""
-        await super().stopService()
+        services = super().stopService()
         for port in self.ports:
             await port.stopListening()
         if hasattr(self, "streams"):
             await self.streams.shutdown()
         if hasattr(self, "modules"):
             self.modules.stop()
+        await services
         if hasattr(self, "store"):
             await self.store.close()
 
@@ -158,20 +165,28 @@ class Daemon(MultiService):
             clock=self.reactor,
             now=time.time,
             modules=modules,
+            media=self.media.engine,
         )
 
     def _listen(self) -> None:
         """Open every address; the control socket last, because who reaches it may rely on the rest."""
         certificates, listen = self.certificates, self.settings.listen
         starttls = C2SFactory(self.streams, certificates.contexts(C2S, strict=False))
-        figures = make_registry(Figures(self.streams, self.router.accounts))
+        figures = make_registry(Figures(self.streams, self.router.accounts), *self.media.collectors())
         checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
-        origins = Origins.of(self.settings.http.origins, self.settings.http.public_url)
+        media = self.media.mounts()
         mounts = {
-            WEBSOCKET_PATH: WebSocketResource(self.streams, origins),
-            BOSH_PATH: BoshResource(self.streams, origins),
+            WEBSOCKET_PATH: WebSocketResource(self.streams, self.origins),
+            BOSH_PATH: BoshResource(self.streams, self.origins),
+            **media,
         }
-        site = make_site(self.settings, STATIC_DIR, mounts, reactor=self.reactor, checks=checks)
+        engine = self.media.engine
+        elsewhere = (engine.url,) if engine is not None and engine.name == "livekit" else ()
+        headers = SecurityHeaders(connect=elsewhere)
+        site = make_site(
+            self.settings, STATIC_DIR, mounts, reactor=self.reactor, checks=checks, headers=headers,
+            long_lines=tuple(media),
+        )
         for addresses, factory, context in (
             (listen.c2s, starttls, None),
             (listen.c2s_tls, C2SFactory(self.streams), certificates.contexts(C2S)),
@@ -236,6 +251,7 @@ class Daemon(MultiService):
         changed = changes(self.settings, found)
         self.settings = settings
         self.streams.reload(settings)
+        self.media.reload(settings)
         for api in self.modules.apis:
             api.settings = settings
         for port in self.ports:
@@ -257,6 +273,7 @@ class Daemon(MultiService):
             "accounts_online": len(online),
             "sessions": sum(len(account.sessions) for account in online),
             "connections": len(self.streams.open),
+            "media": self.media.status(),
         }
 
     def listening(self) -> list[str]:

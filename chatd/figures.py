@@ -50,9 +50,9 @@ class Figures(Collector):
             yield CounterMetricFamily(f"chatd_{name}", says, getattr(self.streams.counts, name))
 
 
-def make_registry(figures: Figures) -> CollectorRegistry:
+def make_registry(*figures: Collector) -> CollectorRegistry:
     """Return the registry of this daemon: its figures, and those of the process and of Python."""
     registry = CollectorRegistry(auto_describe=False)
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, figures):
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, *figures):
         registry.register(collector)
     return registry

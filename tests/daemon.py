@@ -50,7 +50,8 @@ def free_ports(count: int) -> list[int]:
 
 
 class Daemon:
-    """One chatd.  `ports` by the names in PORTS; `extra` is TOML put behind what is written here."""
+    """One chatd.  `ports` by the names in PORTS; `extra` is TOML put behind what is written here.  There are no bridge
+    processes unless `extra` has a table [media]."""
 
     def __init__(self, folder: Path, extra: str = "", store_url: str = "") -> None:
         self.folder = folder
@@ -62,10 +63,11 @@ class Daemon:
         listen = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in self.ports.items())
         domains = "\n".join(f'[[domain]]\nname = "{name}"\ncertificate = "certificate.pem"\nkey = "key.pem"\n'
                             for name in (DOMAIN, OTHER))
+        media = "" if "[media]" in extra else '[media]\nengine = "off"\n'
         store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
         self.config.write_text(
             f'[server]\nhost = "{HOST}"\nstate_dir = "state"\n{domains}\n[listen]\n{listen}\n{store}\n'
-            f"[auth]\nscram_iterations = 4096\n{extra}\n")
+            f"[auth]\nscram_iterations = 4096\n{extra}\n{media}")
         self.process: subprocess.Popen[bytes] | None = None
 
     # -- life

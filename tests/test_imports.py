@@ -21,6 +21,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "core": ("chatd.core",),
     "store": ("chatd.store", "chatd.core", "chatd.interfaces", *VALUES),
     "xep": ("chatd.xep", "chatd.core", "chatd.interfaces"),
+    # The bridge's supervisor joins what concerns media, as chatd.daemon joins the rest.
+    "media": (
+        "chatd.media", "chatd.meet.engine", "chatd.web", "chatd.config", "chatd.core", "chatd.interfaces", *VALUES
+    ),
     "meet": ("chatd.meet", "chatd.xep.api", "chatd.core", "chatd.interfaces"),
     "server": ("chatd.server", "chatd.core", "chatd.interfaces", "chatd.compat", *VALUES),
     "web": ("chatd.web", "chatd.core", "chatd.interfaces", *VALUES),

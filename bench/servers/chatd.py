@@ -40,6 +40,9 @@ level = "warn"
 
 [archive]
 default = "{archive}"
+
+[media]
+engine = "off"
 """
 
 

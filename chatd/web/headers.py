@@ -28,11 +28,13 @@ class SecurityHeaders:
     """What to send, worked out once from the settings.
 
     `frame_ancestors`: sites that may show the panel in a frame ("https://mail.example.com"); none by default.
+    `connect`: addresses that scripts may connect to besides this server's own ("wss://livekit.example.com").
     `hsts_s`: seconds a browser remembers to come back by HTTPS only; 0 sends no such header.
     """
 
     frame_ancestors: tuple[str, ...] = attrs.field(default=())
     hsts_s: int = attrs.field(default=31_536_000)
+    connect: tuple[str, ...] = attrs.field(default=())
     policy: bytes = attrs.field(init=False)
     """The Content-Security-Policy value."""
 
@@ -52,7 +54,7 @@ class SecurityHeaders:
                 "img-src 'self' data: blob:",
                 "font-src 'self'",
                 "media-src 'self' data: blob:",
-                "connect-src 'self'",
+                " ".join(("connect-src 'self'", *_both_schemes(self.connect))),
                 "worker-src 'self'",
                 "manifest-src 'self'",
                 "frame-src 'self'",
@@ -75,6 +77,12 @@ class SecurityHeaders:
             set_header(b"X-Frame-Options", b"DENY")
         if self.hsts_s and request.isSecure() and _may_be_remembered(request.getRequestHostname()):
             set_header(b"Strict-Transport-Security", b"max-age=%d" % self.hsts_s)
+
+
+def _both_schemes(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the origins of ws(s) addresses, and those of http(s) beside them: a client asks there what went wrong."""
+    origins = ["/".join(address.split("/")[:3]) for address in addresses]
+    return tuple(found for origin in origins for found in (origin, origin.replace("ws", "http", 1)))
 
 
 def _may_be_remembered(host: bytes) -> bool:

@@ -26,6 +26,9 @@ from chatd.web.errors import error_body
 if TYPE_CHECKING:
     from chatd.web.site import PanelSite
 
+LONG_HEAD = 65_536
+"""Bytes of a request line below a path of `long_lines`: LiveKit's clients put a token and an offer into it."""
+
 
 @implementer(IResource)
 class _InWords:
@@ -131,12 +134,14 @@ class PanelRequest(server.Request):
 class PanelChannel(HTTPChannel):
     """HTTP/1.1 with a time limit for the whole of a request, so that nobody can send one byte a minute."""
 
+    MAX_LENGTH = 16_384
     totalHeadersSize = 16_384
     maxHeaders = 100
     abortTimeout = 5
 
     factory: PanelSite
     _deadline: IDelayedCall | None = None
+    _is_lengthened = False
 
     def connectionMade(self) -> None:
         """Start with the first request's time."""
@@ -148,10 +153,37 @@ class PanelChannel(HTTPChannel):
         if self._deadline is None and not self._handlingRequest:
             self._start_deadline()
         super().dataReceived(data)
+        if self._is_lengthened:
+            self._is_lengthened = False
+            super().dataReceived(b"")
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of the head; where much may stand, all lines of it may be long."""
+        if self._receivedHeaderSize == 0 and self._may_be_long(line):
+            self._lengthen()
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Go on with a long request line where one is allowed; otherwise the connection ends."""
+        if self._receivedHeaderSize == 0 and self.MAX_LENGTH < LONG_HEAD and self._may_be_long(line):
+            self._lengthen()
+            self._buffer = line  # goes on in dataReceived
+            self._is_lengthened = True
+        else:
+            super().lineLengthExceeded(line)
+
+    def _may_be_long(self, line: bytes) -> bool:
+        return line.startswith(self.factory.long_lines)
+
+    def _lengthen(self) -> None:
+        self.MAX_LENGTH = LONG_HEAD
+        self.totalHeadersSize = LONG_HEAD + PanelChannel.totalHeadersSize
 
     def allContentReceived(self) -> None:
         """The request is complete in time."""
         self._stop_deadline()
+        self.MAX_LENGTH = PanelChannel.MAX_LENGTH
+        self.totalHeadersSize = PanelChannel.totalHeadersSize
         super().allContentReceived()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -7,7 +7,7 @@ XEP-0156 · ``/healthz`` · ``/metrics`` · and what other rooms mount, such as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,12 +129,15 @@ class PanelSite(server.Site):
         proxies: TrustedProxies,
         headers: SecurityHeaders,
         limits: WebLimits,
+        long_lines: Sequence[str] = (),
     ) -> None:
-        """`resource` is the root; the others are as their classes say."""
+        """`resource` is the root; `long_lines`: see make_site; the others are as their classes say."""
         super().__init__(resource, timeout=limits.idle_s, reactor=reactor, parsePOSTFormSubmission=False)
         self.proxies = proxies
         self.headers = headers
         self.limits = limits
+        # How a request line for one of these begins: with the path itself or something below it.
+        self.long_lines = tuple(f"GET {path}{end}".encode("ascii") for path in long_lines for end in "?/ ")
 
     def startFactory(self) -> None:
         """Twisted would write an access log in its own form, query strings included; ours is `log`."""
@@ -179,6 +182,7 @@ def make_site(
     registry: CollectorRegistry | None = None,
     headers: SecurityHeaders | None = None,
     limits: WebLimits | None = None,
+    long_lines: Sequence[str] = (),
 ) -> PanelSite:
     """Build the site that the TLS and the plain listener serve.
 
@@ -186,7 +190,8 @@ def make_site(
     of other rooms by path; host-meta lists the WebSocket and BOSH only if they are among them. `checks`: for
     /healthz.
     `registry`: adds /metrics for this machine only. `reactor`: for time limits. `headers`, `limits`: instead
-    of the defaults. Raises ValueError for paths mounted twice and unreadable proxies.
+    of the defaults. `long_lines`: paths whose requests may have heads of LONG_HEAD bytes. Raises ValueError for
+    paths mounted twice and unreadable proxies.
     """
     root = Root(static_dir)
     public_url = settings.http.public_url or ""
@@ -206,6 +211,7 @@ def make_site(
         proxies=TrustedProxies.of(settings.http.trusted_proxies),
         headers=headers or SecurityHeaders(),
         limits=limits or WebLimits(),
+        long_lines=long_lines,
     )
 
 

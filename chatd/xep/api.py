@@ -24,7 +24,7 @@ from chatd.core.hooks import ANSWERED, Hooks, IqHook, Message, Request
 from chatd.core.stanza import Stanza
 
 if TYPE_CHECKING:
-    from chatd.interfaces import IRouter, IService, ISession
+    from chatd.interfaces import IMediaEngine, IRouter, IService, ISession
 
 __all__ = ["ANSWERED", "Api", "Command", "Message", "Module", "Option", "Request", "features_of"]
 
@@ -102,7 +102,8 @@ class Module:
 
 @attrs.define
 class Api:
-    """One module's view of the daemon.  `options`: its checked settings; `now` gives seconds since 1970."""
+    """One module's view of the daemon.  `options`: its checked settings; `now` gives seconds since 1970; `media`: the
+    engine of meetings, None without one."""
 
     module: Module
     hooks: Hooks
@@ -113,6 +114,7 @@ class Api:
     clock: Any
     now: Callable[[], float]
     modules: Mapping[str, Module] = attrs.field(factory=dict)
+    media: IMediaEngine | None = None
     commands: list[Command] = attrs.field(factory=list)
     _undo: list[Callable[[], None]] = attrs.field(factory=list)
 
