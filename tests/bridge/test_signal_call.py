@@ -22,20 +22,21 @@ def test_two_browsers_and_an_sdk_participant(people):
     cat.publish("camera", width=640, height=360)
     cat.publish("microphone")
     pages = [people.page("ann"), people.page("ben")]
+    pages[0].publish("camera", width=1280, height=720)
+    pages[1].publish("camera")
     for page in pages:
-        page.publish("camera")
         page.publish("microphone")
     for page in pages:
         for who in {"ann", "ben", "cat"} - {page.identity}:
-            width = 640 if who == "cat" else 1280
+            width = 1280 if who == "ann" else 640
             flow = page.until_decoded(who + "/camera", 40, width=width)
             assert flow["freezeCount"] == 0 and flow["packetsLost"] == 0 and flow["jitter"] < 0.1
             sound = page.until_decoded(who + "/microphone", 300)
             # Silence is not sent (DTX) and made up by the receiver; that is no fault.
             assert sound["concealedSamples"] - sound["silentConcealedSamples"] < 0.2 * sound["totalSamplesReceived"]
         assert page.warnings() == []
-    for who in ("ann", "ben"):
-        cat.until_seen(who + "/camera", 20, size=(1280, 720))
+    for who, size in (("ann", (1280, 720)), ("ben", (640, 360))):
+        cat.until_seen(who + "/camera", 20, size=size)
         cat.until_seen(who + "/microphone", 100)
     # Simulcast: three layers are sent, one is received.
     layers = {layer["rid"] for layer in pages[0].outgoing() if layer["kind"] == "video"}

@@ -2,7 +2,8 @@
 
     chromium = Chromium()                               # one browser for a whole session of tests
     ann = chromium.page(bridge, "ann", {"adaptiveStream": True, "dynacast": True})   # joins; RoomOptions
-    ann.publish("camera", width=1280, height=720)       # or "microphone", "canvas" (a screen), "tone" (its sound)
+    ann.publish("camera", width=1280, height=720)       # 3 layers; default 640x360: 2, for a test of many pages
+    ann.publish("microphone")                           # also "canvas" (a screen) and "tone" (a screen's sound)
     flow = ann.until_decoded("ben/camera", frames=30)   # what has changed in getStats meanwhile, and the last values
     assert flow["freezeCount"] == 0 and ann.incoming()["ben/camera"]["frameWidth"] == 640
     ann.eval("room.localParticipant.setCameraEnabled(false)")   # also: LK, publication(who, source), tile(who)
