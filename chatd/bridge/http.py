@@ -2,7 +2,7 @@
 
     /rtc/v1            WebSocket, one peer connection       /rtc/v1/validate   would it be accepted?
     /rtc               WebSocket, two peer connections      /rtc/validate      the same
-    /twirp/…           roomservice.py
+    /twirp/…           the server API: twirp.py, roomservice.py
 
 A token is checked before the upgrade; refusals are plain HTTP. The browser shows a refusal only if `validate` repeats
 it with a CORS header.
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from livekit.protocol import rtc as R
 
-from chatd.bridge import joining, tokens
+from chatd.bridge import joining, roomservice, tokens
+from chatd.bridge.twirp import Twirp
 
 if TYPE_CHECKING:
     from chatd.bridge.bridge import Bridge
@@ -41,6 +42,9 @@ class Site:
         self.app.router.add_get("/rtc/v1/validate", self._validate)
         self.app.router.add_get("/rtc/validate", self._validate)
         self.app.router.add_get("/", self._alive)
+        self.twirp = Twirp(bridge.keys, count=bridge.rooms.count)
+        self.twirp.add(roomservice.DESCRIPTOR, roomservice.RoomService(bridge.rooms))
+        self.twirp.add_to(self.app)
 
     async def _alive(self, request: web.Request) -> web.Response:
         return web.Response(text="OK")
@@ -57,7 +61,7 @@ class Site:
             join = joining.read_join_request(request.query, is_single)
         except tokens.TokenError as error:
             bridge.rooms.count("token")
-            return _refuse(401, str(error))
+            return _refuse(error.status, str(error))
         except joining.BadJoin as error:
             bridge.rooms.count("join request")
             return _refuse(400, str(error))
