@@ -139,6 +139,9 @@ class Daemon(MultiService):
         services = super().stopService()
         for port in self.ports:
             await port.stopListening()
+        if self._is_up:
+            self.router.hooks.tell("server.stopping")
+            await self.store.barrier()          # what was said of it is handed out before the streams end
         if hasattr(self, "streams"):
             await self.streams.shutdown()
         if hasattr(self, "modules"):

@@ -47,6 +47,7 @@ class ArchiveQuery:
     """One page of one archive. All bounds apply together.
 
     with_jid: only messages with this address; a bare JID matches all its resources, a full JID only itself.
+    with_resource: only messages with this resource, of whatever address (in a room's archive: a nickname).
     start_ms, end_ms: inclusive bounds of the time of arrival, milliseconds since 1970 (UTC).
     before_id, after_id: exclusive bounds by id; ItemNotFound if unknown.
     ids: only these messages; ItemNotFound if one of them is unknown.
@@ -67,6 +68,7 @@ class ArchiveQuery:
     before: int | str | None = None
     after: int | None = None
     flip: bool = False
+    with_resource: str | None = None
 
 
 @attrs.frozen

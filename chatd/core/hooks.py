@@ -20,6 +20,7 @@ Events, with what their hooks get and may return
     disco.items(request, node) -> items         (jid, name, node) triples, likewise
     account.loaded(account)                     its state was read from the store
     account.deleted(account)                    it is no more
+    server.stopping()                           streams are about to end; what is sent now still reaches clients
 """
 
 from __future__ import annotations

@@ -65,12 +65,18 @@ class RoomRow:
     created_ms: int = 0
 
 
-def default_role(affiliation: str, moderated: bool) -> str:
-    """The role somebody of this affiliation has on entering (XEP-0045 5.1.2); "none" for an outcast."""
+def default_role(affiliation: str, moderated: bool, kept: str = "") -> str:
+    """The role somebody of this affiliation has on entering (XEP-0045 5.1.2); "none" for an outcast.
+
+    kept: the role kept from an earlier visit (5.1), "" for none.  Voice that was taken stays taken, voice that was
+    given counts where it has to be given.
+    """
     if affiliation == "outcast":
         return "none"
     if affiliation in ("owner", "admin"):
         return "moderator"
+    if kept:
+        return kept
     if affiliation == "member" or not moderated:
         return "participant"
     return "visitor"
@@ -79,8 +85,8 @@ def default_role(affiliation: str, moderated: bool) -> str:
 def may_change_affiliation(actor: str, target: str, wanted: str) -> tuple[bool, str]:
     """May somebody of affiliation `actor` make `wanted` of a `target` (XEP-0045 5.2.1, 9, 10)?
 
-    The words: "owner", "admin" (allowed as such), "rank" (the target or what is wanted is out of reach),
-    "affiliation" (the actor is neither owner nor admin).
+    The words: "owner", "admin" (allowed as such), "rank" (nobody bans who stands as high as himself), "list" (the
+    lists of admins and owners are the owners'), "affiliation" (the actor is neither owner nor admin).
     """
     if actor == "owner":
         return True, "owner"
@@ -88,7 +94,7 @@ def may_change_affiliation(actor: str, target: str, wanted: str) -> tuple[bool, 
         return False, "affiliation"
     reach = affiliation_rank["admin"]
     if affiliation_rank[target] >= reach or affiliation_rank[wanted] >= reach:
-        return False, "rank"
+        return False, "rank" if wanted == "outcast" else "list"
     return True, "admin"
 
 
@@ -96,8 +102,9 @@ def may_change_role(actor_role: str, actor: str, target_role: str, target: str, 
     """May an occupant (role, affiliation) give another one (role, affiliation) the role `wanted`?
 
     XEP-0045 5.1.1, 8.2-8.4, 9.6-9.7: moderators kick, give and take voice; admins and owners also make moderators
-    and unmake them; nobody touches an affiliation above his own, and owners and admins stay moderators.  The words:
-    "moderator", "admin" (allowed as such), "role", "rank", "affiliation" (why not).
+    and unmake them; nobody touches an affiliation above his own, nobody takes voice from a member as a mere member
+    himself (8.4), and owners and admins stay moderators.  The words: "moderator", "admin" (allowed as such), "role",
+    "rank", "affiliation" (why not).
     """
     if actor_role != "moderator":
         return False, "role"
@@ -110,4 +117,6 @@ def may_change_role(actor_role: str, actor: str, target_role: str, target: str, 
         return False, "rank"
     if "moderator" in (target_role, wanted):
         return (True, "admin") if is_admin else (False, "affiliation")
+    if wanted == "visitor" and not is_admin and target == actor == "member":
+        return False, "rank"
     return True, "moderator"

@@ -5,6 +5,7 @@ A room's config is a dictionary by `Field.key`; what is not in it has the defaul
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -13,20 +14,28 @@ from twisted.words.xish import domish
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
+from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import attribute, text
 
-__all__ = ["DEFAULTS", "FIELDS", "FORM_TYPE", "HISTORY_MOST", "Field", "features", "field_xml", "form_values",
-           "form_xml", "parse_config"]
+__all__ = ["DEFAULTS", "FIELDS", "FORM_TYPE", "HISTORY_MOST", "PEOPLE", "Field", "features", "field_xml",
+           "form_values", "form_xml", "is_logged", "is_open_archive",
+           "parse_config", "parse_people", "parse_words", "says_yes", "words_of"]
 
 FORM_TYPE: Final = "http://jabber.org/protocol/muc#roomconfig"
 HISTORY_MOST: Final = 100
 """Messages a room shows on entering, at most; its archive has the others."""
 _TEXT_MOST: Final = 1024
+_PEOPLE_MOST: Final = 500
+#: RFC 5646 2.1, as far as it can be told without the registry.
+_LANGUAGE: Final = r"([A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,7})?"
 
 
 @attrs.frozen
 class Field:
-    """One setting.  kind: the field type of XEP-0004.  choices: (value, label), of lists.  least, most: of numbers."""
+    """One setting.  kind: the field type of XEP-0004.  choices: (value, label), of lists.  least, most: of numbers.
+
+    form: what a text has to look like as a whole, a regular expression.
+    """
 
     key: str
     var: str
@@ -36,6 +45,12 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
     least: int | None = None
     most: int | None = None
+    form: str = ".*"
+
+    @property
+    def name(self) -> str:
+        """The short name, for chatctl: the end of `var`."""
+        return self.var.partition("#")[2].removeprefix("roomconfig_")
 
     def parse(self, values: list[str]) -> Any:
         """The value that a form's field says; raises StanzaError not-acceptable, which names the field."""
@@ -46,19 +61,23 @@ class Field:
             if not set(values) <= set(known):
                 raise self._wrong("is a choice of " + ", ".join(known))
             return [value for value in known if value in values]
-        value = "\n".join(values) if self.kind == "text-multi" else (values[0].strip() if values else "")
+        value = values[0] if values else ""
+        if self.kind != "text-private":
+            value = " ".join(value.split())
         if self.most is not None:
             return self._number(value)
         if self.choices and value not in [known for known, _ in self.choices]:
             raise self._wrong("is one of " + ", ".join(known for known, _ in self.choices))
         if len(value) > _TEXT_MOST:
             raise self._wrong(f"has at most {_TEXT_MOST} characters")
+        if not re.fullmatch(self.form, value, re.DOTALL):
+            raise self._wrong("does not look like one")
         return value
 
     def _boolean(self, values: list[str]) -> bool:
         if values and values[0].strip() in ("1", "true"):
             return True
-        if not values or values[0].strip() in ("0", "false"):
+        if not values or values[0].strip() in ("", "0", "false"):
             return False
         raise self._wrong("is true or false")
 
@@ -91,7 +110,7 @@ _USERS: Final = (("10", "10"), ("20", "20"), ("30", "30"), ("50", "50"), ("100",
 FIELDS: Final = (
     Field("name", "muc#roomconfig_roomname", "text-single", "Name of the room", ""),
     Field("description", "muc#roomconfig_roomdesc", "text-single", "What the room is for", ""),
-    Field("language", "muc#roomconfig_lang", "text-single", "Language spoken", ""),
+    Field("language", "muc#roomconfig_lang", "text-single", "Language spoken", "", form=_LANGUAGE),
     Field("persistent", "muc#roomconfig_persistentroom", "boolean", "Stays when everybody has left", True),
     Field("public", "muc#roomconfig_publicroom", "boolean", "Is in the public list of rooms", True),
     Field("members_only", "muc#roomconfig_membersonly", "boolean", "Only members may enter", False),
@@ -102,6 +121,8 @@ FIELDS: Final = (
     Field("whois", "muc#roomconfig_whois", "list-single", "Who sees the real addresses", "moderators",
           (("moderators", "Moderators only"), ("anyone", "Everybody"))),
     Field("invites", "muc#roomconfig_allowinvites", "boolean", "Occupants may invite others", True),
+    Field("member_invites", "x-muc#roomconfig_memberinvites", "boolean",
+          "Members may invite new members to a members-only room", False),
     Field("change_subject", "muc#roomconfig_changesubject", "boolean", "Occupants may change the subject", False),
     Field("private", "muc#roomconfig_allowpm", "list-single", "Who may send private messages", "anyone",
           (("anyone", "Everybody"), ("participants", "Participants and moderators"), ("moderators", "Moderators"),
@@ -109,12 +130,19 @@ FIELDS: Final = (
     Field("broadcast", "muc#roomconfig_presencebroadcast", "list-multi", "Whose presence is shown",
           ["moderator", "participant", "visitor"], _ROLES),
     Field("member_list", "muc#roomconfig_getmemberlist", "list-multi", "Who may read the lists of members",
-          ["moderator", "participant"], _ROLES),
+          ["moderator", "participant", "visitor"], _ROLES),
+    Field("lock_nicks", "x-muc#roomconfig_locknicks", "boolean",
+          "Who has registered a nickname has to use it", False),
     Field("history", "muc#maxhistoryfetch", "text-single", "Messages shown on entering", 20, (), 0, HISTORY_MOST),
     Field("archive", "muc#roomconfig_enablearchiving", "boolean", "Messages are kept in the room's archive", True),
+    Field("logging", "muc#roomconfig_enablelogging", "boolean",
+          "Who may enter may read the archive without entering", True),
 )
+#: Owners and admins are no settings, but a form may hold the whole list of either (XEP-0045 10.2).
+PEOPLE: Final = {"owner": ("muc#roomconfig_roomowners", "Owners"), "admin": ("muc#roomconfig_roomadmins", "Admins")}
 DEFAULTS: Final[dict[str, Any]] = {field.key: field.default for field in FIELDS}
 _BY_VAR: Final = {field.var: field for field in FIELDS}
+_BY_NAME: Final = {field.name: field for field in FIELDS}
 
 #: key, feature when it is so, feature when not (XEP-0045 15.4)
 _FEATURES: Final = (
@@ -126,6 +154,16 @@ _FEATURES: Final = (
 )
 
 
+def is_open_archive(config: Mapping[str, Any]) -> bool:
+    """May everybody read what is kept of a room of this complete config?"""
+    return bool(config["logging"] and not config["members_only"] and not config["protected"])
+
+
+def is_logged(config: Mapping[str, Any]) -> bool:
+    """Is what is said in a room of this complete config kept for everybody (XEP-0045 7.2.12)?"""
+    return bool(config["archive"]) and is_open_archive(config)
+
+
 def features(config: Mapping[str, Any]) -> list[str]:
     """What a room with this complete config says of itself in disco#info."""
     found = [yes if config[key] else no for key, yes, no in _FEATURES]
@@ -134,18 +172,19 @@ def features(config: Mapping[str, Any]) -> list[str]:
 
 
 def field_xml(var: str, values: Iterable[str], kind: str = "", label: str = "",
-              choices: Iterable[tuple[str, str]] = ()) -> str:
+              choices: Iterable[tuple[str, str]] = (), is_required: bool = False) -> str:
     """One <field/> of a data form."""
     head = f'<field var="{attribute(var)}"' + (f' type="{kind}"' if kind else "") + (
         f' label="{attribute(label)}"' if label else "")
     body = "".join(f"<value>{text(value)}</value>" for value in values)
     options = "".join(f'<option label="{attribute(name)}"><value>{text(value)}</value></option>'
                       for value, name in choices)
-    return f"{head}>{body}{options}</field>"
+    required = "<required/>" if is_required else ""
+    return f"{head}>{required}{body}{options}</field>"
 
 
-def form_xml(config: Mapping[str, Any], title: str) -> str:
-    """The form of all settings with their present values."""
+def form_xml(config: Mapping[str, Any], title: str, people: Mapping[str, Iterable[str]] | None = None) -> str:
+    """The form of all settings with their present values; people: addresses by "owner" and "admin"."""
     parts = [f'<x xmlns="{ns.DATA}" type="form"><title>{text(title)}</title>',
              field_xml("FORM_TYPE", [FORM_TYPE], "hidden")]
     for field in FIELDS:
@@ -154,6 +193,9 @@ def form_xml(config: Mapping[str, Any], title: str) -> str:
         if field.kind == "list-single" and words[0] not in [value for value, _ in choices]:
             choices = ((words[0], words[0]), *choices)
         parts.append(field_xml(field.var, words, field.kind, field.label, choices))
+    for affiliation, addresses in (people or {}).items():
+        var, label = PEOPLE[affiliation]
+        parts.append(field_xml(var, addresses, "jid-multi", label))
     parts.append("</x>")
     return "".join(parts)
 
@@ -169,6 +211,11 @@ def form_values(form: domish.Element, form_type: str) -> dict[str, list[str]]:
     return found
 
 
+def says_yes(values: Mapping[str, list[str]], var: str) -> bool:
+    """Is this field of a submitted form, a boolean, true?"""
+    return bool(values.get(var)) and values[var][0].strip() in ("1", "true")
+
+
 def parse_config(form: domish.Element, config: Mapping[str, Any]) -> dict[str, Any]:
     """The complete config after this submitted form; fields it leaves out stay (XEP-0045 10.2).
 
@@ -180,6 +227,59 @@ def parse_config(form: domish.Element, config: Mapping[str, Any]) -> dict[str, A
         field = _BY_VAR.get(var)
         if field is not None:
             new[field.key] = field.parse(values)
-    if new["protected"] and not new["password"]:
-        raise StanzaError("not-acceptable", text="A room that asks for a password needs one.")
+    _check(new)
     return new
+
+
+def parse_words(values: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The complete config after these changes, by the fields' short names, as a sysadmin types them.
+
+    Lists have commas between their words.  Raises StanzaError as `parse_config` does, and item-not-found for a name
+    that is none.
+    """
+    new = dict(config)
+    for name, value in values.items():
+        field = _BY_NAME.get(name)
+        if field is None:
+            raise StanzaError("item-not-found", text=f"There is no setting {name}; there are {', '.join(_BY_NAME)}.")
+        word = str(value).lower() if isinstance(value, bool) else str(value)
+        words = [one.strip() for one in word.split(",") if one.strip()] if field.kind == "list-multi" else [word]
+        new[field.key] = field.parse(words)
+    _check(new)
+    return new
+
+
+def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A complete config by the fields' short names, for a sysadmin; without the password."""
+    found = {field.name: config[field.key] for field in FIELDS}
+    found["roomsecret"] = "set" if config["password"] else ""
+    return found
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    """Raises StanzaError not-acceptable for settings that do not fit together."""
+    if config["protected"] and not config["password"]:
+        raise StanzaError("not-acceptable", text="A room that asks for a password needs one.")
+
+
+def parse_people(form: domish.Element) -> dict[str, list[str]]:
+    """The lists of owners and admins that this submitted form has, as bare addresses by affiliation.
+
+    Raises StanzaError jid-malformed for what is no address of a person, not-acceptable for too many.
+    """
+    values = form_values(form, FORM_TYPE)
+    found: dict[str, list[str]] = {}
+    for affiliation, (var, _) in PEOPLE.items():
+        if var not in values:
+            continue
+        lines = [line.strip() for value in values[var] for line in value.split("\n")]
+        try:
+            people = [JID.parse(line) for line in lines if line]
+        except InvalidJID:
+            people = [JID.of("", "invalid")]
+        if not all(jid.local for jid in people):
+            raise StanzaError("jid-malformed", text=f"The list {var} is of addresses of people.")
+        found[affiliation] = list(dict.fromkeys(jid.bare for jid in people))
+        if len(found[affiliation]) > _PEOPLE_MOST:
+            raise StanzaError("not-acceptable", text=f"The list {var} has at most {_PEOPLE_MOST} addresses.")
+    return found

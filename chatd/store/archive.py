@@ -140,6 +140,9 @@ def _filters(session: Session, account: int, query: ArchiveQuery) -> tuple[str, 
         if resource:
             where.append("with_resource = ?")
             values.append(resource)
+    if query.with_resource is not None:
+        where.append("with_resource = ?")
+        values.append(query.with_resource)
     # One bound each way: with several SQLite would seek by one of them and filter by the others.
     low = [] if query.start_ms is None else [first_id_of(query.start_ms)]
     high = [] if query.end_ms is None else [last_id_of(query.end_ms)]
@@ -179,7 +182,7 @@ def _page(session: Session, account: int, query: ArchiveQuery) -> ArchivePage:
 
 def _page_of(session: Session, account: int, query: ArchiveQuery) -> ArchivePage:
     where, values = _filters(session, account, query)
-    has_resource = query.with_jid is not None and "/" in query.with_jid
+    has_resource = query.with_resource is not None or (query.with_jid is not None and "/" in query.with_jid)
     keys = "archive_rows" if has_resource else "archive_keys"
     if query.max <= 0:
         _require(session, account, {id for id in (query.before, query.after) if isinstance(id, int)})

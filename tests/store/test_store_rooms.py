@@ -15,7 +15,8 @@ async def test_a_room_comes_back_as_it_was_kept(lasting):
     store = await lasting.open()
     room = await store.rooms.create("attic", "conference.example.org", b"\1key", True, 5.0)
     await store.rooms.save(room, {"config": {"name": "Attic"}, "subject": "Dust", "subject_nick": "jo",
-                                  "subject_ms": 7, "subject_mark": "id", "vcard": b"<vCard/>", "hats": {"u": ["t", []]}})
+                                  "subject_ms": 7, "subject_mark": "id", "vcard": b"<vCard/>",
+                                  "hats": {"u": ["t", []]}})
     await store.rooms.set_affiliates(room, [Affiliate("jo@example.org", "owner", "jo"),
                                             Affiliate("al@example.org", "outcast", reason="noise")])
     await store.rooms.set_affiliates(room, [Affiliate("al@example.org"), Affiliate("bo@example.org", pending=True),
@@ -45,10 +46,15 @@ async def test_a_room_has_an_archive(lasting):
     assert not await store.archive.replace(-room, 12345, b"<gone/>")
     page = await store.archive.query(-room, ArchiveQuery())
     assert [row.stanza for row in page.rows] == [b"<message/>", b"<gone/>", b"<message/>"]
+    store.archive.append(-room, store.new_id(3500), "al@example.org", "al", b"<message/>", 3500)
+    for wanted, count in ({"with_resource": "jo"}, 3), ({"with_resource": "al"}, 1), ({"with_resource": "bo"}, 0), (
+            {"with_jid": "al@example.org"}, 1), ({"with_jid": "al@example.org", "with_resource": "jo"}, 0):
+        page = await store.archive.query(-room, ArchiveQuery(**wanted))
+        assert (len(page.rows), page.count) == (count, count), wanted
     assert await store.archive.expire(1500) == 1
     store = await lasting.reopen()
     assert store.new_id(1) > ids[2], "ids rise over restarts, those of rooms too"
-    assert (await store.archive.query(-room, ArchiveQuery())).count == 2
+    assert (await store.archive.query(-room, ArchiveQuery())).count == 3
     await store.rooms.delete(room)
     assert await store.rooms.load() == []
     assert (await store.archive.query(-room, ArchiveQuery())).count == 0

@@ -14,7 +14,7 @@ async def test_make_a_room() -> None:
     world = await rooms()
     a, b = await world.client("a@example.com/1"), await world.client("b@example.net/1")
     got = await enter(a, "ann")
-    assert codes(got[0]) == ["110", "201"] and standing(got[0]) == ("owner", "moderator")
+    assert codes(got[0]) == ["110", "170", "201"] and standing(got[0]) == ("owner", "moderator")
     assert got[0].attrs["from"] == f"{ROOM}/ann" and [s.name for s in got] == ["presence", "message"]
     assert got[1].payload == f"{ns.CLIENT} subject"
     [refused] = await enter(b, "bob")
@@ -40,7 +40,7 @@ async def test_a_room_that_was_not_set_up_goes_with_its_maker() -> None:
     await enter(a, "ann")
     await a.send_xml(f"<presence to='{ROOM}/ann' type='unavailable'/>")
     assert await world.store.rooms.load() == []
-    assert codes((await enter(a, "ann"))[0]) == ["110", "201"]
+    assert codes((await enter(a, "ann"))[0]) == ["110", "170", "201"]
     await world.close()
 
 
@@ -151,7 +151,10 @@ async def test_presence_in_the_room() -> None:
     assert seen.inner.count(b"<occupant-id") == 1 and b'id="x"' not in seen.inner
     c = await world.client("c@example.com/1")
     await c.send_xml(f"<presence to='{ROOM}/cat'/>")
-    assert codes(c.take()[0]) == ["110", "333"]
+    [told] = c.take()
+    assert told.type == "unavailable" and codes(told) == ["110", "307", "333"] and b"<reason>" in told.inner
+    await c.send_xml("<presence to='nowhere@conference.example.com/cat'/>")
+    assert codes(c.take()[0]) == ["110", "307", "333"], "also of a room that ended meanwhile"
     await world.close()
 
 
@@ -173,7 +176,7 @@ async def test_a_room_stays_or_not() -> None:
     world.start(Muc)
     await world.settle()
     got = await enter(a, "ann")
-    assert standing(got[0]) == ("owner", "moderator") and codes(got[0]) == ["110"]
+    assert standing(got[0]) == ("owner", "moderator") and codes(got[0]) == ["110"], "members only: not for all to read"
     assert bodies(got) == ["before"] and b">Dust<" in got[-1].inner
     b = await world.client("b@example.com/1")
     assert condition((await enter(b, "bob"))[0]) == "registration-required"

@@ -63,9 +63,12 @@ async def test_affiliations() -> None:
     """Members, admins, owners: who may make whom, what the role becomes, and the last owner stays."""
     world, a, b, c = await three()
     await admin(a, "<item jid='b@example.com' affiliation='admin'/>")
-    assert standing(b.take("presence")[-1]) == ("admin", "moderator")
-    assert condition(await admin(b, "<item jid='a@example.com' affiliation='none'/>")) == "not-allowed"
-    assert condition(await admin(b, "<item jid='c@example.com' affiliation='admin'/>")) == "not-allowed"
+    first, *others = b.take("presence")
+    assert standing(first) == ("admin", "moderator")
+    assert [item(one)["jid"] for one in others] == ["a@example.com/1", "c@example.com/1"], "moderators see addresses"
+    assert condition(await admin(b, "<item jid='a@example.com' affiliation='none'/>")) == "forbidden"
+    assert condition(await admin(b, "<item jid='a@example.com' affiliation='outcast'/>")) == "not-allowed"
+    assert condition(await admin(b, "<item jid='c@example.com' affiliation='admin'/>")) == "forbidden"
     assert (await admin(b, "<item jid='c@example.com' affiliation='member'/>")).type == "result"
     assert standing(c.take("presence")[-1]) == ("member", "participant")
     assert condition(await admin(c, "<item jid='d@example.com' affiliation='member'/>")) == "forbidden"
@@ -102,7 +105,7 @@ async def test_moderators() -> None:
     """Given and taken by admins; not taken from an admin; a moderator does not kick who stands above."""
     world, a, b, c = await three()
     await admin(a, "<item nick='bob' role='moderator'/>")
-    assert standing(b.take("presence")[-1]) == ("none", "moderator")
+    assert standing(b.take("presence")[0]) == ("none", "moderator")
     assert condition(await admin(b, "<item nick='ann' role='none'/>")) == "not-allowed"
     assert condition(await admin(b, "<item nick='cat' role='moderator'/>")) == "not-allowed"
     assert (await admin(b, "<item nick='cat' role='none'/>")).type == "result"
@@ -205,7 +208,8 @@ async def test_ask_to_become_a_member() -> None:
     grant = ("<field var='muc#jid'><value>d@example.net</value></field>"
              "<field var='muc#register_allow'><value>1</value></field>")
     await a.send_xml(f"<message to='{ROOM}'>{form.format(grant)}</message>")
-    assert len(d.take("message")) == 1, "an invitation says that it is granted"
+    told, invited = d.take("message")
+    assert codes(told) == ["101"] and item(told)["affiliation"] == "member" and b"<invite" in invited.inner
     assert standing((await enter(d, "dan"))[1]) == ("member", "participant")
     await world.close()
 

@@ -1,15 +1,26 @@
-"""The archive of a room, XEP-0313: for everybody who may enter it."""
+"""The archive of a room, XEP-0313: for those in it and its members, and for everybody who may enter if it is open."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
 from twisted.internet.task import deferLater
 
 from chatd.core import ns
-from chatd.core.archive import FORM, ItemNotFound, fin_bytes, metadata_bytes, parse_query, result_bytes
+from chatd.core.archive import (
+    FORM,
+    ArchiveQuery,
+    ItemNotFound,
+    fin_bytes,
+    metadata_bytes,
+    parse_query,
+    result_bytes,
+)
 from chatd.core.errors import StanzaError
+from chatd.core.muc_config import is_open_archive
 from chatd.core.stanza import Stanza
+from chatd.xep.muc.addresses import readable
 from chatd.xep.muc.room import Seat
 
 if TYPE_CHECKING:
@@ -18,15 +29,28 @@ if TYPE_CHECKING:
 __all__ = ["archive_form", "archive_metadata", "query_archive"]
 
 _ROWS_A_TURN: Final = 50
+_AT_ONCE: Final = 8         # pages that one client is sent at a time: it has asked for them of as many rooms, perhaps
 
 
 def _check(ask: Ask) -> None:
-    """Raises StanzaError for whoever may not read: XEP-0313 3.1, as if to enter the room."""
+    """Raises StanzaError forbidden for whoever might not enter now (XEP-0313 6.1.3), and for others where the archive
+    is for those inside.
+
+    Of a room with a password its owners know it; the others prove that by being inside.
+    """
     room, bare = ask.room, ask.from_.bare
-    if ask.occupant is not None or room.is_at_least(bare, "member"):
+    if ask.occupant is not None or room.is_at_least(bare, "owner"):
         return
-    if room.locked or room.affiliation(bare) == "outcast" or room.config["members_only"] or room.config["protected"]:
+    if room.is_at_least(bare, "member") and not room.config["protected"]:
+        return
+    if room.affiliation(bare) == "outcast" or not is_open_archive(room.config):
         raise StanzaError("forbidden", text="This archive is for those who are in the room.")
+
+
+def _sees_all(ask: Ask) -> bool:
+    """May who asks see all real addresses?"""
+    is_moderator = ask.occupant is not None and ask.occupant.role == "moderator"
+    return is_moderator or ask.room.is_at_least(ask.from_.bare, "admin")
 
 
 def archive_form(ask: Ask) -> bytes:
@@ -41,11 +65,42 @@ async def archive_metadata(ask: Ask) -> bytes:
     return metadata_bytes(await ask.room.service.store.archive.metadata(-ask.room.id))
 
 
+def _with(ask: Ask, query: ArchiveQuery) -> ArchiveQuery:
+    """Whose messages: by nickname (room@service/nickname), by a real address only for who may know it.
+
+    Raises StanzaError forbidden for anybody else.
+    """
+    wanted = query.with_jid
+    if wanted is None:
+        return query
+    bare, _, nick = wanted.partition("/")
+    if bare == ask.room.bare:
+        return attrs.evolve(query, with_jid=None, with_resource=nick or None)
+    if not _sees_all(ask) and bare != ask.from_.bare:
+        raise StanzaError("forbidden", text="Who is who in this room is not for you to know.")
+    return attrs.evolve(query, with_jid=bare)
+
+
 async def query_archive(ask: Ask) -> bytes:
-    """Sends one page, then the end."""
+    """Sends one page, then the end; StanzaError resource-constraint for one client's too many at a time."""
     _check(ask)
+    asking, full = ask.room.service.asking, ask.from_.full
+    if asking.get(full, 0) >= _AT_ONCE:
+        raise StanzaError("resource-constraint", "wait", text="One page of the archive after the other, please.")
+    asking[full] = asking.get(full, 0) + 1
+    try:
+        return await _send_page(ask)
+    finally:
+        asking[full] -= 1
+        if not asking[full]:
+            del asking[full]
+
+
+async def _send_page(ask: Ask) -> bytes:
     room, service = ask.room, ask.room.service
     query_id, query = parse_query(ask.child)
+    query = _with(ask, query)
+    sees_all, sees_open = _sees_all(ask), room.config["whois"] == "anyone"
     try:
         page = service.bounded(await service.store.archive.query(-room.id, query), query)
     except ItemNotFound:
@@ -55,6 +110,7 @@ async def query_archive(ask: Ask) -> bytes:
     for number, row in enumerate(page.in_order(query), 1):
         if seat.session is not None and seat.session.is_closed:
             break
+        row = attrs.evolve(row, stanza=readable(row.stanza, sees_all, sees_open))
         service.hand(seat, Stanza("message", dict(attributes), result_bytes(row, query_id), (f"{ns.MAM} result",)))
         if not number % _ROWS_A_TURN:
             await deferLater(service.clock, 0, lambda: None)

@@ -52,7 +52,8 @@ async def command(ask: Ask) -> bytes:
     if not node.startswith(_PREFIX) or word not in _FIELDS:
         raise StanzaError("item-not-found", text="There is no such command.")
     room = ask.room
-    if not room.is_at_least(ask.from_.bare, "admin"):
+    is_reader = word == "list" and ask.occupant is not None         # it is in the presence of those who wear them, too
+    if not is_reader and not room.is_at_least(ask.from_.bare, "admin"):
         raise StanzaError("forbidden", text="Only admins give hats.")
     if ask.child.getAttribute("action") == "cancel":
         return _answer(node, "canceled", "")
@@ -112,9 +113,9 @@ def _create(hats: Hats, uri: str, title: str, hue: str) -> set[str]:
 
 def _form(hats: Hats, word: str) -> str:
     fields = field_xml("FORM_TYPE", [_FORM], "hidden")
-    for var, kind, label, _ in _FIELDS[word]:
+    for var, kind, label, is_required in _FIELDS[word]:
         choices = [(uri, hat["title"]) for uri, hat in hats.items()] if kind == "list-single" else ()
-        fields += field_xml(var, [], kind, label, choices)
+        fields += field_xml(var, [], kind, label, choices, is_required)
     return f'<x xmlns="{ns.DATA}" type="form">{fields}</x>'
 
 

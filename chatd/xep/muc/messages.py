@@ -16,36 +16,41 @@ from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.marks import BODY, CONTENT, NO_PERMANENT_STORE, NO_STORE, STORE, marks_of
 from chatd.core.stanza import Stanza, attribute
-from chatd.core.stanza_id import STANZA_ID, without_stanza_id
+from chatd.core.stanza_id import STANZA_ID
+from chatd.xep.muc.addresses import with_address
+from chatd.xep.muc.forgery import FORGED, honest
+from chatd.xep.muc.ghosts import take_error
 from chatd.xep.muc.history import belongs
 from chatd.xep.muc.invite import take_invitation
+from chatd.xep.muc.private import take_private
+from chatd.xep.muc.rate import charge, message_price
 from chatd.xep.muc.retraction import RETRACT, retract_own
 from chatd.xep.muc.room import OCCUPANT_ID, Occupant, Room, Seat
 from chatd.xep.muc.subject import change_subject, is_subject
-from chatd.xep.muc.voice import take_voice_form
+from chatd.xep.muc.voice import take_form
 
 __all__ = ["speak", "take_message"]
 
 _USER_X: Final = f"{ns.MUC_USER} x"
 _MARK: Final = f"{OCCUPANT_ID} occupant-id"
-_FORGED: Final = frozenset({_USER_X, _MARK, STANZA_ID, f"{ns.DELAY} delay"})
 
 
 def take_message(room: Room, stanza: Stanza, from_: JID, to: JID) -> Deferred[Any] | None:
     """A message to a room or to somebody in it; raises StanzaError."""
     kind = stanza.attrs.get("type")
-    if kind == "error":
-        return None
     occupant = room.seats.get(from_.full)
+    if kind == "error":
+        return take_error(room, occupant, stanza, from_, to) if occupant is not None else None
     if to.resource:
-        _private(room, _occupant(occupant), stanza, to.resource)
+        take_private(room, _occupant(occupant), stanza, to.resource)
         return None
     if kind == "groupchat":
         return _groupchat(room, _occupant(occupant), stanza)
     if _USER_X in stanza.children:
         return take_invitation(room, occupant, stanza, from_)
     if f"{ns.DATA} x" in stanza.children:
-        return take_voice_form(room, _occupant(occupant), stanza)
+        return take_form(room, occupant, stanza, from_)
+    _occupant(occupant)
     raise StanzaError("bad-request", "modify", text="A message to everybody in a room has the type groupchat.")
 
 
@@ -56,36 +61,37 @@ def _occupant(occupant: Occupant | None) -> Occupant:
 
 
 def _groupchat(room: Room, occupant: Occupant, stanza: Stanza) -> Deferred[Any] | None:
+    charge(room, occupant.jid, message_price(room, len(stanza.inner)))
     if is_subject(stanza):
         return Deferred.fromCoroutine(_subject(room, occupant, stanza))
     if occupant.role == "visitor":
         raise StanzaError("forbidden", text="You have no voice in this room; ask a moderator for it.")
     if RETRACT in stanza.children:
         return Deferred.fromCoroutine(_retract(room, occupant, stanza))
-    speak(room, occupant.address, occupant.mark, stanza)
+    speak(room, occupant, stanza)
     return None
 
 
 async def _subject(room: Room, occupant: Occupant, stanza: Stanza) -> None:
     await change_subject(room, occupant, stanza)
-    speak(room, occupant.address, occupant.mark, stanza, keep=True)
+    speak(room, occupant, stanza, keep=True)
 
 
 async def _retract(room: Room, occupant: Occupant, stanza: Stanza) -> None:
-    await retract_own(room, occupant, stanza)
-    speak(room, occupant.address, occupant.mark, stanza, keep=True)
+    speak(room, occupant, await retract_own(room, occupant, stanza), keep=True)
 
 
-def speak(room: Room, sender: str, mark: bytes, stanza: Stanza, keep: bool = False) -> int:
-    """Gives everybody this message from `sender`; mark: its occupant-id, or nothing.  Returns its id.
+def speak(room: Room, occupant: Occupant | None, stanza: Stanza, keep: bool = False) -> int:
+    """Gives everybody this message of an occupant's client, or of the room itself; its id.
 
     keep: it is archived whatever is in it.
     """
     service = room.service
     children = stanza.children
-    if not _FORGED.isdisjoint(children):
-        stanza = honest(stanza, room.bare)
+    if not FORGED.isdisjoint(children):
+        stanza = honest(stanza, room.bare, occupant is not None and room.affiliation(occupant.jid) == "owner")
         children = stanza.children
+    sender, mark = (occupant.address, occupant.mark) if occupant is not None else (room.bare, b"")
     attributes = {"from": sender, "type": "groupchat"}
     for name in ("id", "xml:lang"):
         if name in stanza.attrs:
@@ -98,7 +104,11 @@ def speak(room: Room, sender: str, mark: bytes, stanza: Stanza, keep: bool = Fal
     marks = marks_of(children)
     is_kept = keep or (bool(marks & (BODY | CONTENT | STORE)) and not marks & (NO_STORE | NO_PERMANENT_STORE))
     if is_kept and room.config["archive"]:
-        service.append(-room.id, row_id, room.bare, sender[len(room.bare) + 1:], said.to_bytes_ns(), stamp_ms)
+        if occupant is not None:
+            row = with_address(room, occupant, stanza.attrs["from"], said.to_bytes_ns())
+            service.append(-room.id, row_id, occupant.jid, occupant.nick, row, stamp_ms)
+        else:
+            service.append(-room.id, row_id, room.bare, "", said.to_bytes_ns(), stamp_ms)
     if is_kept and room.history is not None and belongs(told):
         room.history.append((row_id, stamp_ms, told))
     seats = [seat for one in room.occupants.values() for seat in one.seats.values()]
@@ -118,36 +128,3 @@ def _hand_out(error: Exception | None, room: Room, seats: list[Seat], told: Stan
             session.deliver(addressed(seat.full))
         else:
             room.service.hand(seat, addressed(seat.full))
-
-
-def honest(stanza: Stanza, room_bare: str) -> Stanza:
-    """A message without what only the room may say of it."""
-    if STANZA_ID in stanza.children:
-        stanza = without_stanza_id(stanza, room_bare)
-    return stanza.without(ns.MUC_USER, "x").without(OCCUPANT_ID, "occupant-id").without(ns.DELAY, "delay")
-
-
-_PRIVATE_ROLES: Final = {
-    "anyone": ("visitor", "participant", "moderator"),
-    "participants": ("participant", "moderator"),
-    "moderators": ("moderator",),
-    "none": (),
-}
-
-
-def _private(room: Room, occupant: Occupant, stanza: Stanza, nick: str) -> None:
-    if stanza.attrs.get("type") == "groupchat":
-        raise StanzaError("bad-request", "modify", text="A message to one occupant is not of the type groupchat.")
-    target = room.occupants.get(nick)
-    if target is None:
-        raise StanzaError("item-not-found", text="Nobody in this room has that nickname.")
-    if occupant.role not in _PRIVATE_ROLES[room.config["private"]] and target.role != "moderator":
-        raise StanzaError("forbidden", text="Private messages are not allowed to you in this room.")
-    if not _FORGED.isdisjoint(stanza.children):
-        stanza = honest(stanza, room.bare)
-    told = stanza.readdressed(from_=occupant.address, to=None).added(
-        f'<x xmlns="{ns.MUC_USER}"/>'.encode() + occupant.mark, _USER_X)
-    # One of the target's clients gets it the ordinary way, past its archive and block list; the others see it too.
-    first, *others = reversed(target.seats.values())
-    room.service.router.route(told.addressed(first.full), JID.parse(occupant.address), JID.parse(first.full))
-    room.send([(seat, told.addressed(seat.full)) for seat in others])

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import hmac
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -23,9 +23,10 @@ from chatd.core.stanza import Stanza, attribute, text
 from chatd.interfaces import ISession
 
 if TYPE_CHECKING:
+    from chatd.xep.muc.history import History
     from chatd.xep.muc.service import Conference
 
-__all__ = ["OCCUPANT_ID", "Occupant", "Room", "Seat", "item_xml", "user_xml"]
+__all__ = ["OCCUPANT_ID", "Occupant", "Room", "Seat", "item_xml", "mark_xml", "user_xml"]
 
 OCCUPANT_ID: Final = "urn:xmpp:occupant-id:0"
 _ID_NAME: Final = f"{OCCUPANT_ID} occupant-id"
@@ -45,7 +46,9 @@ class Seat:
 class Occupant:
     """Who is in a room: `address` is room@service/nick, `jid` the real bare address.
 
-    mark: the occupant-id element (XEP-0421).  asked: iqs passed on for this occupant, by the id they were given.
+    mark: the occupant-id element (XEP-0421).  asked: iqs passed on for this occupant, by the id they were
+    given: the client that asked, its id, the bare address that is to answer.
+    asked_voice: when voice was last asked for, seconds since 1970.
     """
 
     nick: str
@@ -54,7 +57,13 @@ class Occupant:
     role: str
     mark: bytes
     seats: dict[str, Seat] = attrs.field(factory=dict)
-    asked: OrderedDict[str, tuple[str, str]] = attrs.field(factory=OrderedDict)
+    asked: OrderedDict[str, tuple[str, str, str]] = attrs.field(factory=OrderedDict)
+    asked_voice: float = 0.0
+
+    @property
+    def code(self) -> str:
+        """The occupant id itself."""
+        return self.mark.decode().split('"')[-2]
 
     @property
     def shown(self) -> Stanza:
@@ -65,7 +74,9 @@ class Occupant:
 class Room:
     """One room.  queue: stanzas that wait until what is being worked off has come back from the store, or None.
 
-    locked: made but not configured yet (XEP-0045 10.1.1).  history: (id, stamp_ms, stanza), None: not read yet.
+    locked: made but not configured yet (XEP-0045 10.1.1).  history: what was said last, None: not read yet.
+    reserved: kept nicknames, see nick.py; None: to be made anew.  invited: who invited whom, bare addresses.
+    spent: what people have made the room do, see rate.py.
     """
 
     def __init__(self, service: Conference, row: RoomRow, locked: bool = False) -> None:
@@ -76,21 +87,32 @@ class Room:
         self.secret = row.secret
         self.config: dict[str, Any] = {**DEFAULTS, **row.config, "persistent": row.persistent}
         self.subject, self.subject_nick, self.subject_ms = row.subject, row.subject_nick, row.subject_ms
+        self.subject_mark = row.subject_mark
+        self.created_ms = row.created_ms
         self.hats = row.hats
         self.vcard = row.vcard
+        self.photo_sha1: str | None = None      # of the picture in it; None: not looked at yet
         self.affiliates = {one.jid: one for one in row.affiliates}
+        self.banned_domains = {one.jid for one in row.affiliates if "@" not in one.jid}
+        self.reserved: dict[str, str] | None = None
         self.locked = locked
+        self.invited: OrderedDict[str, str] = OrderedDict()
+        self.spent: dict[str, tuple[float, float]] = {}
         self.occupants: dict[str, Occupant] = {}
         self.seats: dict[str, Occupant] = {}
-        self.history: deque[tuple[int, int, Stanza]] | None = None
-        self.queue: deque[tuple[Stanza, JID, JID]] | None = None
+        self.history: History | None = None
+        self.queue: deque[Callable[[], bool]] | None = None
         self.is_gone = False
 
     # -- standings
     def affiliation(self, bare: str) -> str:
-        """The lasting standing of a bare address."""
+        """The lasting standing of a bare address; without one of its own, that of its domain (XEP-0045 9.2)."""
         found = self.affiliates.get(bare)
-        return found.affiliation if found is not None else "none"
+        if found is not None and found.affiliation != "none":
+            return found.affiliation
+        if self.banned_domains and bare.partition("@")[2] in self.banned_domains:
+            return "outcast"
+        return "none"
 
     def is_at_least(self, bare: str, affiliation: str) -> bool:
         """Is the standing of this address that or higher?"""
@@ -107,19 +129,27 @@ class Room:
                 self.affiliates.pop(one.jid, None)
             else:
                 self.affiliates[one.jid] = one
+        self.banned_domains = {jid for jid in self.affiliates if "@" not in jid}
+        self.reserved = None
 
     def mark_of(self, bare: str) -> bytes:
-        """The occupant-id element of a person here: cannot be guessed, and is another one in every room (0421 4)."""
-        digest = hmac.digest(self.secret, bare.encode(), hashlib.sha256)
-        code = base64.urlsafe_b64encode(digest)[:32].decode()
-        return f'<occupant-id xmlns="{OCCUPANT_ID}" id="{code}"/>'.encode()
+        """The occupant-id element of a person here: cannot be guessed, and is another one in every room (0421 4).
+
+        Whoever gets the address of an account that was deleted is another person.
+        """
+        account = self.service.router.accounts.find(bare)
+        who = bare if account is None else f"{bare} {account.id}"
+        digest = hmac.digest(self.secret, who.encode(), hashlib.sha256)
+        return mark_xml(base64.urlsafe_b64encode(digest)[:32].decode())
 
     def sees_addresses(self, occupant: Occupant) -> bool:
         """May this occupant see the others' real addresses?"""
         return bool(self.config["whois"] == "anyone") or occupant.role == "moderator"
 
     def find_by_jid(self, bare: str) -> list[Occupant]:
-        """All occupants that are this person."""
+        """All occupants that are this person, or of this domain."""
+        if "@" not in bare:
+            return [one for one in self.occupants.values() if one.jid.partition("@")[2] == bare]
         return [one for one in self.occupants.values() if one.jid == bare]
 
     # -- sending
@@ -163,8 +193,11 @@ class Room:
         return Stanza("presence", attributes, inner, (*children, _USER_NAME, _ID_NAME))
 
     def show(self, occupant: Occupant, codes: Iterable[int] = (), joined: Seat | None = None,
-             joined_codes: Iterable[int] = (), reason: str = "", actor: str = "") -> None:
-        """Tells everybody what an occupant is now.  joined: the seat just taken, which gets further codes."""
+             joined_codes: Iterable[int] = (), joined_id: str | None = None, reason: str = "", actor: str = "") -> None:
+        """Tells everybody what an occupant is now.
+
+        joined: the seat just taken, which gets further codes and the id it asked with.
+        """
         affiliation = self.affiliation(occupant.jid)
         real = next(reversed(occupant.seats))
         made: dict[tuple[bool, bool, bool], Stanza] = {}
@@ -180,6 +213,8 @@ class Room:
                 item = item_xml(affiliation, occupant.role, real if key[0] else "", reason=reason, actor=actor)
                 told = [*codes, *(joined_codes if key[2] else ()), *((110,) if is_self else ())]
                 stanza = made[key] = self.presence(occupant, item, told, shown=occupant.shown)
+                if key[2] and joined_id is not None:
+                    stanza.attrs["id"] = joined_id
             if seat is not joined:
                 deliveries.append((seat, stanza.addressed(seat.full)))
             else:
@@ -235,6 +270,11 @@ class Room:
         inner = "".join(f'<hat uri="{attribute(uri)}" title="{attribute(hat["title"])}"'
                         + (f' hue="{attribute(hat["hue"])}"' if hat.get("hue") else "") + "/>" for uri, hat in worn)
         return f'<hats xmlns="urn:xmpp:hats:0">{inner}</hats>'.encode()
+
+
+def mark_xml(code: str) -> bytes:
+    """The occupant-id element of this id."""
+    return f'<occupant-id xmlns="{OCCUPANT_ID}" id="{code}"/>'.encode()
 
 
 def user_xml(inner: str, codes: Iterable[int] = ()) -> str:

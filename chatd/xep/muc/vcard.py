@@ -1,42 +1,40 @@
-"""A room's vCard, for its picture: XEP-0054 asked of the room, the hash in the room's own presence (XEP-0153)."""
+"""A room's vCard, for its picture: XEP-0486.  XEP-0054 is asked of the room, the hash is in its presence (XEP-0153)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from typing import TYPE_CHECKING
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.stanza import Stanza, parse_element
 from chatd.xep.muc.room import Room
+from chatd.xep.vcard import photo_sha1 as sha1_of
 
 if TYPE_CHECKING:
     from chatd.xep.muc.service import Ask
 
 __all__ = ["get_vcard", "photo_sha1", "room_presence", "set_vcard"]
 
+_UPDATE_X = f"{ns.VCARD_UPDATE} x"
 
-def photo_sha1(vcard: bytes | None) -> str:
-    """Hexadecimal SHA-1 of the picture, "" without one."""
-    for photo in parse_element(vcard).elements() if vcard else ():
-        for part in photo.elements() if photo.name == "PHOTO" else ():
-            if part.name == "BINVAL":
-                try:
-                    return hashlib.sha1(base64.b64decode(str(part)), usedforsecurity=False).hexdigest()
-                except (ValueError, binascii.Error):
-                    return ""
-    return ""
+
+def photo_sha1(room: Room) -> str:
+    """Hexadecimal SHA-1 of the room's picture, "" without one."""
+    if room.photo_sha1 is None:
+        room.photo_sha1 = sha1_of(parse_element(room.vcard)) if room.vcard else ""
+    return room.photo_sha1
 
 
 def room_presence(room: Room) -> Stanza | None:
     """What the room itself shows: the hash of its picture, None without one."""
-    sha1 = photo_sha1(room.vcard)
-    if not sha1:
-        return None
-    inner = f'<x xmlns="{ns.VCARD_UPDATE}"><photo>{sha1}</photo></x>'
-    return Stanza("presence", {"from": room.bare}, inner.encode(), (f"{ns.VCARD_UPDATE} x",))
+    sha1 = photo_sha1(room)
+    return _presence(room, sha1) if sha1 else None
+
+
+def _presence(room: Room, sha1: str) -> Stanza:
+    photo = f"<photo>{sha1}</photo>" if sha1 else "<photo/>"
+    inner = f'<x xmlns="{ns.VCARD_UPDATE}">{photo}</x>'
+    return Stanza("presence", {"from": room.bare}, inner.encode(), (_UPDATE_X,))
 
 
 def get_vcard(ask: Ask) -> bytes:
@@ -45,16 +43,22 @@ def get_vcard(ask: Ask) -> bytes:
 
 
 async def set_vcard(ask: Ask) -> bytes:
-    """Owners set it; raises StanzaError forbidden, or policy-violation where it is too large."""
+    """Owners set it, or take it away with an empty one.
+
+    Raises StanzaError forbidden, not-acceptable where it is too large, bad-request for a picture that is no base64.
+    """
     room = ask.room
     if not room.is_at_least(ask.from_.bare, "owner"):
         raise StanzaError("forbidden", text="Only owners may change the picture of this room.")
-    vcard = ask.child.toXml().encode()
-    if len(vcard) > room.service.limits.vcard_bytes:
-        raise StanzaError("policy-violation", "modify", text="This picture is too large.")
+    vcard: bytes | None = ask.child.toXml().encode() if any(ask.child.elements()) else None
+    if vcard is not None and len(vcard) > room.service.limits.vcard_bytes:
+        most = room.service.limits.vcard_bytes
+        raise StanzaError("not-acceptable", text=f"A vCard has at most {most} bytes (limits.vcard_bytes).")
+    sha1 = sha1_of(ask.child)
     await room.service.store.rooms.save(room.id, {"vcard": vcard})
-    room.vcard = vcard
+    had = photo_sha1(room)
+    room.vcard, room.photo_sha1 = vcard, sha1
     room.tell(104)
-    room.announce(room_presence(room) or Stanza("presence", {"from": room.bare}, (
-        f'<x xmlns="{ns.VCARD_UPDATE}"><photo/></x>').encode(), (f"{ns.VCARD_UPDATE} x",)))
+    if sha1 != had:
+        room.announce(_presence(room, sha1))
     return b""
