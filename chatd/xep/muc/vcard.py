@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["get_vcard", "photo_sha1", "room_presence", "set_vcard"]
 
-_UPDATE_X = f"{ns.VCARD_UPDATE} x"
+needs = ("vcard",)
+
+_UPDATE_X: Final = f"{ns.VCARD_UPDATE} x"
 
 
 def photo_sha1(room: Room) -> str:
