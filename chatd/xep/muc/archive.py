@@ -49,8 +49,9 @@ def _check(ask: Ask) -> None:
 
 def _sees_all(ask: Ask) -> bool:
     """May who asks see all real addresses?"""
+    bare = ask.from_.bare
     is_moderator = ask.occupant is not None and ask.occupant.role == "moderator"
-    return is_moderator or ask.room.is_at_least(ask.from_.bare, "admin")
+    return ask.room.tells_addresses_to(bare) and (is_moderator or ask.room.is_at_least(bare, "admin"))
 
 
 def archive_form(ask: Ask) -> bytes:
@@ -100,7 +101,11 @@ async def _send_page(ask: Ask) -> bytes:
     room, service = ask.room, ask.room.service
     query_id, query = parse_query(ask.child)
     query = _with(ask, query)
-    sees_all, sees_open = _sees_all(ask), room.config["whois"] == "anyone"
+    since_ms = room.shown_since_ms(ask.from_.bare)
+    if since_ms:
+        query = attrs.evolve(query, start_ms=max(query.start_ms or 0, since_ms))
+    sees_all, sees_open = _sees_all(ask), (
+        room.config["whois"] == "anyone" and room.tells_addresses_to(ask.from_.bare))
     try:
         page = service.bounded(await service.store.archive.query(-room.id, query), query)
     except ItemNotFound:

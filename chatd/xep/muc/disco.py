@@ -55,7 +55,7 @@ def _no_node(stanza: Stanza) -> None:
 def service_info(service: Conference, stanza: Stanza) -> bytes:
     """A domain of rooms."""
     _no_node(stanza)
-    return _query(ns.DISCO_INFO, "", _identity(service.title) + _features(list(_SERVICE)))
+    return _query(ns.DISCO_INFO, "", _identity(service.title) + _features([*_SERVICE, *service.features]))
 
 
 def service_items(service: Conference, stanza: Stanza) -> bytes:
@@ -82,7 +82,7 @@ def room_info(ask: Ask) -> bytes:
     if node:
         raise StanzaError("item-not-found", text="There is no such node.")
     config = room.config
-    names = [*_ROOM, *features(config), *(ARCHIVE_FEATURES if config["archive"] else ())]
+    names = [*_ROOM, *room.features, *features(config), *(ARCHIVE_FEATURES if config["archive"] else ())]
     return _query(ns.DISCO_INFO, "", _identity(config["name"] or room.jid.local) + _features(names) + _form(ask))
 
 

@@ -70,7 +70,8 @@ async def load_history(room: Room) -> None:
 def past(room: Room, stanza: Stanza, now_ms: int) -> list[Stanza]:
     """What this entering presence wants to see and may, oldest first, each with its delay."""
     limits = _limits(stanza)
-    since_ms = limits.get("since", 0)
+    bare = stanza.attrs["from"].partition("/")[0]
+    since_ms = max(limits.get("since", 0), room.shown_since_ms(bare))
     if "seconds" in limits:
         since_ms = max(since_ms, now_ms - limits["seconds"] * 1000)
     count = min(limits.get("maxstanzas", HISTORY_MOST), room.config["history"])

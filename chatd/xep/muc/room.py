@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
@@ -144,7 +144,20 @@ class Room:
 
     def sees_addresses(self, occupant: Occupant) -> bool:
         """May this occupant see the others' real addresses?"""
-        return bool(self.config["whois"] == "anyone") or occupant.role == "moderator"
+        may = bool(self.config["whois"] == "anyone") or occupant.role == "moderator"
+        return may and self.tells_addresses_to(occupant.jid)
+
+    # -- what other kinds of rooms have otherwise (chatd.xep.meet)
+    features: ClassVar[tuple[str, ...]] = ()
+    """What disco says besides of a room and its service."""
+
+    def shown_since_ms(self, bare: str) -> int:
+        """From when on this person is shown what was said; 0: from the beginning."""
+        return 0
+
+    def tells_addresses_to(self, bare: str) -> bool:
+        """Is this somebody who may know real addresses, if his role lets him?"""
+        return True
 
     def find_by_jid(self, bare: str) -> list[Occupant]:
         """All occupants that are this person, or of this domain."""

@@ -92,8 +92,10 @@ class Conference:
     """The rooms of one domain.
 
     may_create(from): None, or the StanzaError that refuses a new room.  bounded(page, query): an archive's page
-    without what would be too much to send at once.
+    without what would be too much to send at once.  features: what disco says of the service besides.
     """
+
+    features: tuple[str, ...] = ()
 
     def __init__(self, domain: str, api: Api, may_create: Callable[[JID], StanzaError | None],
                  bounded: Callable[[ArchivePage, ArchiveQuery], ArchivePage]) -> None:
