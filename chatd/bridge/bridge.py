@@ -20,6 +20,7 @@ from chatd.bridge import joining
 from chatd.bridge.port import Port
 from chatd.bridge.rooms import Rooms
 from chatd.bridge.settings import Settings
+from chatd.bridge.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from chatd.bridge.participant import Participant
@@ -30,13 +31,20 @@ REFRESH_S, REFRESHED_TTL_S = 300.0, 600.0
 
 
 class Bridge:
-    """See the module. `connections`: WebSockets that are open; `is_draining`: nobody new is let in."""
+    """See the module. `connections`: WebSockets that are open; `is_draining`: nobody new is let in; `webhooks`: None
+    if nobody wants them.
+    """
 
     def __init__(self, settings: Settings, port: Port) -> None:
         self.settings = settings
         self.keys = settings.keys
         self.port = port
         self.rooms = Rooms(settings.limits)
+        self.webhooks: Webhooks | None = None
+        if settings.webhooks is not None:
+            key = settings.webhooks.key
+            self.webhooks = Webhooks(settings.webhooks.urls, key, settings.keys[key])
+            self.webhooks.listen(self.rooms)
         self.connections = 0
         self.is_draining = False
         self.sif_trailer = joining.random_trailer()
@@ -60,6 +68,8 @@ class Bridge:
                 break
             await asyncio.sleep(0.02)
         self.port.close()
+        if self.webhooks is not None:
+            await self.webhooks.close()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
