@@ -116,6 +116,8 @@ class Participant:
 
     def send(self, message: Message) -> None:
         """The same, for a message that goes to several."""
+        if log.isEnabledFor(logging.DEBUG) and message.name not in ("pong", "pong_resp"):
+            log.debug("%s < %s %s", self.identity, message.name, str(getattr(message.response, message.name))[:300])
         if len(self.outbox) >= MOST_WAITING:
             # It does not read: what comes is useless to it without what is missing.
             self.outbox.clear()

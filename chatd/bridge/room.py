@@ -173,7 +173,9 @@ class Room:
         self.happened("track_unpublished", track.participant, track)
         for participant in list(self.participants.values()):
             participant.subscriptions.drop(track)
-        self.announce(track.participant)
+        if not track.participant.is_closed:
+            # Whoever leaves is announced once, when all its tracks have ended.
+            self.announce(track.participant)
 
     # -- clock
 

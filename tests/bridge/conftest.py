@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.bridge.clients.bridge_process import BridgeProcess
+from tests.bridge.clients.cuttable import Cuttable
 from tests.bridge.clients.page import Chromium, Page
 from tests.bridge.clients.sdk import Sdk
 
@@ -40,6 +41,7 @@ class People:
         self.bridge, self.room = bridge, room
         self._chromium = chromium
         self._all: list[Sdk | Page] = []
+        self._wires: list[Cuttable] = []
 
     def sdk(self, identity: str, **options: Any) -> Sdk:
         """See sdk.py's Sdk."""
@@ -53,12 +55,20 @@ class People:
         self._all.append(made)
         return made
 
+    def wire(self) -> Cuttable:
+        """A relay in front of the bridge's signalling; see cuttable.py."""
+        made = Cuttable(self.bridge.http)
+        self._wires.append(made)
+        return made
+
     def go(self) -> None:
         for one in self._all:
             if isinstance(one, Sdk):
                 one.leave()
             else:
                 one.close()
+        for wire in self._wires:
+            wire.close()
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class BridgeProcess(LineProcess):
 
     def __init__(self, **settings: Any) -> None:
         address = own_address()
-        self.settings = {"address": address, "announce": [address], "keys": {KEY: SECRET}, "log_level": "debug",
+        self.settings = {"address": address, "announce": [address], "keys": {KEY: SECRET}, "log_level": "info",
                          **settings}
         super().__init__([sys.executable, "-m", "chatd.bridge"], name="bridge", folder=ROOT,
                          environment={**os.environ, "PYTHONASYNCIODEBUG": ""})
