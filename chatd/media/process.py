@@ -191,5 +191,5 @@ class BridgeProcess(ProcessProtocol):
         if self.signal is not None:
             return f"was killed by signal {self.signal}"
         if self.exit_code:
-            return f"ended with {self.last_words}" if self.last_words else f"ended with exit code {self.exit_code}"
+            return f"ended: {self.last_words}" if self.last_words else f"ended with exit code {self.exit_code}"
         return "ended"
