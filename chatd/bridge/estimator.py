@@ -12,21 +12,24 @@ from __future__ import annotations
 LOWEST_BPS = 30_000.0
 LIFE_S = 60.0
 STAGNATION_S = 0.8
+REPORT_S = 1.2
 
 
 class Estimator:
     """One subscriber's line. Times are seconds of one steady clock, rates bits a second.
 
-    `congested_at`: when it was last seen to be full; `loss`: smoothed, 0…1.
+    `congested_at`: when it was last seen to be full; `proven`: what got through at least, or was its limit then;
+    `loss`: smoothed, 0…1.
     """
 
-    __slots__ = ("_remb", "_base", "_base_at", "_limit", "congested_at", "loss", "round_trip_s")
+    __slots__ = ("_remb", "_base", "_base_at", "_limit", "congested_at", "loss", "proven", "round_trip_s")
 
     def __init__(self) -> None:
         self._remb: float | None = None
         self._base = self._base_at = 0.0
         self._limit: float | None = None
         self.congested_at = -LIFE_S
+        self.proven = LOWEST_BPS
         self.loss = 0.0
         self.round_trip_s = 0.1
 
@@ -56,17 +59,19 @@ class Estimator:
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
         """A receiver report: `fraction_lost` 0…1 of what was sent at the rate `sent`."""
         self.loss = 0.7 * self.loss + 0.3 * fraction_lost
-        if fraction_lost > 0.1 and sent and now - self.congested_at >= 0.3:
+        # A report is of the second before it: what was lost before the last cut does not cut once more.
+        if fraction_lost > 0.1 and sent and now - self.congested_at >= REPORT_S + self.round_trip_s:
             self._full(min(self._limit or sent, sent) * (1 - 0.5 * fraction_lost), now)
 
     def _full(self, limit: float, now: float) -> None:
-        self._limit = max(LOWEST_BPS, limit)
+        self._limit = self.proven = max(LOWEST_BPS, limit)
         self.congested_at = now
 
     def got_through(self, rate: float) -> None:
         """So much was sent for a while, and the line did not fill."""
-        if self._limit is not None and rate > self._limit:
-            self._limit = rate
+        if self._limit is not None:
+            self.proven = max(self.proven, rate)
+            self._limit = max(self._limit, rate)
 
     def available(self, now: float) -> float | None:
         """Bits a second that the line takes; None while nothing is known to limit it."""
@@ -78,19 +83,30 @@ class Estimator:
 class Prober:
     """Whether to send padding now, to see if more fits: after a calm time, for a while, less often after each
     failure.
+
+    It feels its way: the first probe goes little above the limit, each that gets through makes the next one larger. So
+    a narrow line is never flooded, and a wide one is found in a few seconds. What got through is on trial for a
+    while: a line that fills again soon was too narrow after all, and counts as a failure.
     """
 
-    __slots__ = ("_started", "_next", "_pause", "_goal")
+    __slots__ = ("_started", "_next", "_pause", "_goal", "_factor", "_tried")
 
     FIRST_PAUSE_S = 3.0
-    LONGEST_PAUSE_S = 30.0
+    SHORT_PAUSE_S = 0.6
+    LONGEST_PAUSE_S = 60.0
     LENGTH_S = 1.4
+    TRIAL_S = 15.0
+    FIRST_FACTOR = 1.4
+    CAREFUL_FACTOR = 1.25
+    LARGEST_FACTOR = 4.0
 
     def __init__(self) -> None:
         self._started = 0.0
         self._next = 0.0
         self._pause = self.FIRST_PAUSE_S
         self._goal = 0.0
+        self._factor = self.FIRST_FACTOR
+        self._tried = 0.0
 
     def rate(self, goal: float, sending: float, line: Estimator, now: float) -> float:
         """Bits a second of padding to be sent now, 0 if none.
@@ -98,21 +114,20 @@ class Prober:
         `goal`: total rate that the next better choice of layers needs, 0 if nothing more is wanted; `sending`:
         without padding. A probe that ends without congestion lifts the line's limit.
         """
+        self._judge(line, now)
         available = line.available(now)
         if available is None or goal <= 0 or available >= goal:
             self._started = 0.0
             return 0.0
         if self._started:
             if line.congested_at >= self._started or line.loss > 0.08:
-                self._pause = min(self.LONGEST_PAUSE_S, self._pause * 1.6)
-                self._started = 0.0
-                self._next = now + self._pause
+                self._failed(now)
                 return 0.0
             passed = now - self._started
             if passed >= self.LENGTH_S:
-                self._pause = self.FIRST_PAUSE_S
-                self._started = 0.0
-                self._next = now + self._pause
+                self._started, self._tried = 0.0, now
+                self._factor = min(self.LARGEST_FACTOR, self._factor * 1.6)
+                self._next = now + (self.SHORT_PAUSE_S if self._goal < goal else self._pause)
                 line.got_through(self._goal)
                 return 0.0
             # Half of the way first: a line that cannot take more is not flooded by the whole of it at once.
@@ -121,5 +136,20 @@ class Prober:
         if self._next < line.congested_at + self._pause:
             self._next = line.congested_at + self._pause
         if now >= self._next:
-            self._started, self._goal = now, goal
+            # What the receiver believes beyond that is tried first: it is a guess from what little it got.
+            self._started, self._goal = now, min(goal, max(available, line.proven * self._factor))
         return 0.0
+
+    def _judge(self, line: Estimator, now: float) -> None:
+        if not self._tried:
+            return
+        if line.congested_at > self._tried:
+            self._failed(now)
+        elif now - self._tried >= self.TRIAL_S:
+            self._pause, self._tried = self.FIRST_PAUSE_S, 0.0
+
+    def _failed(self, now: float) -> None:
+        self._started = self._tried = 0.0
+        self._factor = self.CAREFUL_FACTOR
+        self._pause = min(self.LONGEST_PAUSE_S, self._pause * 1.6)
+        self._next = now + self._pause
