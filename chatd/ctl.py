@@ -23,6 +23,7 @@ import chatd
 from chatd import ctl_output
 from chatd.config import PLACES, ConfigError, find, load
 from chatd.control_client import NotRunning, Refused, ask
+from chatd.ctl_rooms import NotASetting, add_room_commands
 from chatd.settings import Settings
 
 DONE, REFUSED, WRONG_USE, NOT_RUNNING = range(4)
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.rest = rest
     try:
         return int(arguments.do(arguments))
-    except WrongUse as error:
+    except (WrongUse, NotASetting) as error:
         return _fail(arguments, WRONG_USE, "bad-request", str(error))
     except ConfigError as error:
         return _fail(arguments, WRONG_USE, "bad-configuration", str(error))
@@ -73,6 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"chatctl {chatd.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _user_commands(commands)
+    add_room_commands(commands, _do, confirm, read_password)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.set_defaults(do=check_installation)
@@ -155,14 +157,20 @@ def read_password(jid: str) -> str:
 
 
 def delete_user(arguments: argparse.Namespace) -> int:
-    """`user delete`: asks first when a person sits there, and needs --yes otherwise."""
-    if not arguments.yes:
-        if not sys.stdin.isatty():
-            raise WrongUse("deleting needs --yes when no terminal is there to ask")
-        print(f"This deletes {arguments.jid} with contacts, messages and history.")
-        if input("Type the address to confirm: ").strip() != arguments.jid:
-            raise WrongUse("nothing was deleted")
+    """`user delete`."""
+    confirm(arguments, f"{arguments.jid} with contacts, messages and history", arguments.jid)
     return with_jid(arguments)
+
+
+def confirm(arguments: argparse.Namespace, what: str, address: str) -> None:
+    """Ask first when a person sits there, and need --yes otherwise. Raises WrongUse where it is not meant."""
+    if arguments.yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUse("deleting needs --yes when no terminal is there to ask")
+    print(f"This deletes {what}.")
+    if input("Type the address to confirm: ").strip() != address:
+        raise WrongUse("nothing was deleted")
 
 
 def list_users(arguments: argparse.Namespace) -> int:

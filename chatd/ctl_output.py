@@ -23,6 +23,8 @@ def text_of(words: str, result: Any) -> str:
     if words == "help":
         width = max(map(len, result), default=0)
         return "".join(f"{name:<{width}}  {says}\n" for name, says in result.items())
+    if words in TABLES and not isinstance(result, Mapping):
+        return rows_text(TABLES[words], result)
     if words in SENTENCES:
         return SENTENCES[words].format_map(result) + "\n"
     return facts_text(result)
@@ -34,7 +36,18 @@ SENTENCES = {
     "user disable": "{jid} is disabled; sessions ended: {sessions_ended}.",
     "user enable": "{jid} can log in again.",
     "user delete": "{jid} is deleted; sessions ended: {sessions_ended}.",
+    "room create": "{room} is ready; its owner is {owner}.",
+    "room destroy": "{room} is gone; occupants put out: {occupants}.",
+    "room affiliation": "{jid} is {affiliation} in {room}.",
+    "room kick": "{nick} ({jid}) is out of {room}.",
 }
+
+TABLES: Mapping[str, Sequence[str]] = {
+    "room list": ("room", "occupants", "kind", "name"),
+    "room occupants": ("nick", "role", "affiliation", "clients"),
+    "room affiliation": ("jid", "affiliation", "pending", "nick", "reason"),
+}
+"""What is shown of each row of an answer that is a list."""
 
 
 def shown(name: str, value: Any) -> str:
@@ -46,8 +59,13 @@ def shown(name: str, value: Any) -> str:
     if name in TIMES:
         return f"{datetime.fromtimestamp(value).astimezone():%Y-%m-%d %H:%M}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "-"
-    return str(value)
+        return ", ".join(plain(one) for one in value) or "-"
+    return plain(value)
+
+
+def plain(value: Any) -> str:
+    """Return a value as text that does nothing to a terminal: names and reasons are written by strangers."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value))
 
 
 def facts_text(result: Any) -> str:
@@ -93,10 +111,23 @@ def users_text(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         last = shown("last_login", row["last_login"])
         table.append((row["jid"], str(row["sessions"]), last, "disabled" if row["disabled"] else ""))
-    widths = [max(len(line[column]) for line in table) for column in range(4)]
+    return table_text(table)
+
+
+def rows_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a list of rows as a table with these columns, each row a line."""
+    if not rows:
+        return "There are none.\n"
+    lines = [[shown(column, row[column]) for column in columns] for row in rows]
+    return table_text([[column.upper() for column in columns], *lines])
+
+
+def table_text(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells with the cells below each other."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
-        for line in table
+        for line in lines
     )
 
 

@@ -24,13 +24,13 @@ def key_of(nick: str) -> str:
 
 
 def check_nick(room: Room, nick: str, bare: str) -> None:
-    """Raises StanzaError: conflict for a nickname that belongs to somebody else, not-acceptable for one too long, or
-    that nobody sees."""
+    """Raises StanzaError: conflict for a nickname that belongs to somebody else, not-acceptable for one too long,
+    jid-malformed for one that nobody sees (17.1)."""
     if len(nick) > _MOST:
         raise StanzaError("not-acceptable", text=f"A nickname has at most {_MOST} characters.")
     key = key_of(nick)
     if not key:
-        raise StanzaError("not-acceptable", text="A nickname has something to be seen.")
+        raise StanzaError("jid-malformed", "modify", text="A nickname has something to be seen.")
     if any(one.jid != bare and key_of(one.nick) == key for one in room.occupants.values()):
         raise StanzaError("conflict", text="Somebody in the room has this nickname.")
     if reserved_by(room, nick) not in (None, bare):
