@@ -129,6 +129,9 @@ class Signal:
         try:
             while True:
                 while outbox:
+                    if self._participant.signal is not self:
+                        # A newer one speaks for it: what waits is not for this socket.
+                        return
                     message = outbox[0]
                     if self._is_text:
                         await self._websocket.send_str(message.text)
