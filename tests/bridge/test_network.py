@@ -12,6 +12,7 @@ from tests.bridge.clients.bridge_process import BridgeProcess
 from tests.bridge.clients.page import Chromium
 from tests.bridge.peer import own_address
 from tests.bridge.places import Place
+from tests.coturn import SECRET, Coturn
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,7 @@ def test_another_address_costs_a_moment_and_nobody_leaves(people, away, far, bri
     assert not [e for e in ann.events()[began:] if e["event"] in ("ParticipantDisconnected", "TrackUnsubscribed")]
 
 
+@pytest.mark.long
 def test_the_sdk_survives_another_address_too(people, away, bridge):
     ann, ben = people.page("ann"), people.sdk("ben")
     ann.publish("camera", width=640, height=360)
@@ -137,6 +139,7 @@ def test_the_sdk_survives_another_address_too(people, away, bridge):
     assert cat.state()["own"]["sid"] == sid
 
 
+@pytest.mark.long
 def test_a_line_that_is_dead_for_ten_seconds_comes_back(people, away, far, bridge):
     ann, ben = people.page("ann"), people.sdk("ben")
     ann.publish("camera", width=640, height=360)
@@ -150,3 +153,27 @@ def test_a_line_that_is_dead_for_ten_seconds_comes_back(people, away, far, bridg
     cat.until_decoded("ann/camera", 40, timeout_s=40)
     ann.until_decoded("cat/camera", 40, timeout_s=40)
     ben.until_seen("cat/camera", 20)
+
+
+def test_where_nothing_but_the_turn_server_is_reached_media_go_through_it(people, away, far, tmp_path):
+    coturn = Coturn(tmp_path)
+    bridge = BridgeProcess(http=[own_address(), 0], turn={"urls": coturn.urls, "secret": SECRET, "ttl_s": 600})
+    people.bridge = bridge
+    try:
+        away.block("udp")
+        away.block("tcp", bridge.media[1])
+        ann, ben = people.page("ann"), people.sdk("ben")
+        ann.publish("camera", width=640, height=360)
+        cat = far.page(bridge, "cat", room=people.room)
+        cat.publish("camera", width=640, height=360)
+        assert cat.until_decoded("ann/camera", 60, timeout_s=60)["freezeCount"] == 0
+        (path,) = cat.paths()
+        assert (path["local"]["candidateType"], path["local"]["relayProtocol"]) == ("relay", "tcp")
+        ann.until_decoded("cat/camera", 40)
+        ben.until_seen("cat/camera", 20)
+        assert coturn.allocations()
+    finally:
+        people.go()
+        status = bridge.stop()
+        coturn.stop()
+    assert status == 0
