@@ -23,6 +23,7 @@ import chatd
 from chatd import ctl_output
 from chatd.config import PLACES, ConfigError, find, load
 from chatd.control_client import NotRunning, Refused, ask
+from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_rooms import NotASetting, add_room_commands
 from chatd.settings import Settings
 
@@ -75,6 +76,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _user_commands(commands)
     add_room_commands(commands, _do, confirm, read_password)
+    add_meeting_commands(commands, _do, confirm)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.set_defaults(do=check_installation)

@@ -10,7 +10,7 @@ from chatd.checks import Finding, Grade
 
 MARKS = {Grade.OK: "ok", Grade.NOTE: "note", Grade.WARNING: "WARNING", Grade.ERROR: "ERROR"}
 COLOURS = {Grade.OK: "32", Grade.NOTE: "36", Grade.WARNING: "33", Grade.ERROR: "31"}
-TIMES = ("created", "last_login", "started")
+TIMES = ("created", "last_login", "started", "used", "expires")
 """Keys whose numbers are seconds since 1970."""
 
 
@@ -40,9 +40,12 @@ SENTENCES = {
     "room destroy": "{room} is gone; occupants put out: {occupants}.",
     "room affiliation": "{jid} is {affiliation} in {room}.",
     "room kick": "{nick} ({jid}) is out of {room}.",
+    "meeting end": "{id} has ended; people put out: {occupants}.",
+    "meeting delete": "{id} is gone; recordings deleted: {recordings}.",
 }
 
 TABLES: Mapping[str, Sequence[str]] = {
+    "meeting list": ("id", "name", "creator", "occupants", "recording", "used"),
     "room list": ("room", "occupants", "kind", "name"),
     "room occupants": ("nick", "role", "affiliation", "clients"),
     "room affiliation": ("jid", "affiliation", "pending", "nick", "reason"),

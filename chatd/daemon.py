@@ -19,6 +19,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, Logger
 from twisted.python.failure import Failure
+from twisted.web.resource import IResource
 
 from chatd import notify
 from chatd.auth.internal import InternalChecker, make_verifiers
@@ -27,6 +28,7 @@ from chatd.commands import UserCommands
 from chatd.config import ConfigError, changes, live, load
 from chatd.config_types import Address
 from chatd.figures import Figures, make_registry
+from chatd.interfaces import IMeetings
 from chatd.log import Observer
 from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
@@ -44,7 +46,11 @@ from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
 from chatd.web.headers import SecurityHeaders
+from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
+from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
+from chatd.web.signed import Signatures
 from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
+from chatd.web.static import StaticFiles
 from chatd.xep.api import Api, Module
 
 log = Logger()
@@ -178,11 +184,14 @@ class Daemon(MultiService):
         figures = make_registry(Figures(self.streams, self.router.accounts), *self.media.collectors())
         checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
         media = self.media.mounts()
-        mounts = {
+        mounts: dict[str, IResource] = {
             WEBSOCKET_PATH: WebSocketResource(self.streams, self.origins),
             BOSH_PATH: BoshResource(self.streams, self.origins),
             **media,
         }
+        meet = self.modules.by_name.get("meet")
+        if meet is not None:
+            mounts |= self._meetings(IMeetings(meet))
         engine = self.media.engine
         elsewhere = (engine.url,) if engine is not None and engine.name == "livekit" else ()
         headers = SecurityHeaders(connect=elsewhere)
@@ -204,6 +213,15 @@ class Daemon(MultiService):
             self._open(address, metrics, None)
         path = str(self.settings.control_socket)
         self.ports.append(self.reactor.listenUNIX(path, ControlFactory(self.commands), mode=0o600, wantPID=True))
+
+    def _meetings(self, meetings: Any) -> dict[str, IResource]:
+        """Return what meetings have on the web site, by path."""
+        signatures = Signatures(lambda: self.settings.api.keys, time.time)
+        return {
+            MEETINGS_PATH: MeetingsResource(meetings, signatures),
+            PAGE_PATH: MeetingPage(StaticFiles(STATIC_DIR)),
+            RECORDINGS_PATH: RecordingsResource(meetings),
+        }
 
     def _open(self, address: Address, factory: Any, context: Any) -> None:
         times = Times(handshake_s=self.settings.limits.handshake_s)

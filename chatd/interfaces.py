@@ -137,6 +137,12 @@ class IVisits(Interface):
     def ticket(jid: JID) -> Deferred[tuple[str, int]]:
         """A ticket for an account, and when it expires (seconds since 1970). Fails: StanzaError not-allowed."""
 
+    def give(kind: str, subject: str, seconds: int) -> str:
+        """A pass of another kind (chatd.core.passes), good for so long."""
+
+    def taken(kind: str, given: str) -> str | None:
+        """The subject of such a pass, None where it is not good."""
+
 
 class IRouter(Interface):
     """Takes stanzas to where they are addressed."""

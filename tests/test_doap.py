@@ -15,6 +15,7 @@ RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
 ELSEWHERE = (
     ("0124", "1.11.2", "chatd/server/bosh.py"),
     ("0156", "1.4.0", "chatd/web/hostmeta.py"),
+    ("0175", "1.2", "chatd/core/sasl_anonymous.py"),
     ("0198", "1.6.3", "chatd/core/smacks.py"),
     ("0206", "1.4", "chatd/server/bosh.py"),
     ("0368", "1.1.0", "chatd/server/certificates.py"),

@@ -163,10 +163,12 @@ JOIN = ("tap",)
 
 
 def needs_of(path: Path) -> set[str]:
-    """Return the modules that a module in xep/ declares to need."""
+    """Return the modules that a module in xep/ declares to need; a file of a package needs what its module does."""
+    is_alone = path.parent.name == "xep"
     return {
         constant.value
-        for node in ast.walk(ast.parse(path.read_bytes()))
+        for file in ([path] if is_alone else path.parent.glob("*.py"))
+        for node in ast.walk(ast.parse(file.read_bytes()))
         if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "needs" for target in node.targets)
         for constant in ast.walk(node.value)
         if isinstance(constant, ast.Constant) and isinstance(constant.value, str)

@@ -126,6 +126,15 @@ class Visits:
         expires = int(self._router.now()) + TICKET_S
         return make_pass(self.secret, "ticket", jid.bare, expires, _fingerprint(row)), expires
 
+    def give(self, kind: str, subject: str, seconds: int) -> str:
+        """See IVisits."""
+        return make_pass(self.secret, kind, subject, int(self._router.now()) + seconds)
+
+    def taken(self, kind: str, given: str) -> str | None:
+        """See IVisits."""
+        found = read_pass(given, kind)
+        return found.subject if found is not None and found.is_good(self.secret, self._router.now()) else None
+
     # -- what the log-in asks for
     def admit(self, domain: str, given: str) -> Deferred[JID | None]:
         """Who comes to `domain` with this pass; None where it is not good. Fails with StanzaError

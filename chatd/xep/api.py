@@ -116,7 +116,7 @@ class Api:
     modules: Mapping[str, Module] = attrs.field(factory=dict)
     media: IMediaEngine | None = None
     commands: list[Command] = attrs.field(factory=list)
-    _undo: list[Callable[[], None]] = attrs.field(factory=list)
+    _undo: list[Callable[[], object]] = attrs.field(factory=list)
 
     # -- hooking
     def iq(self, kind: str, payload: str, hook: IqHook, target: str = "account", own: bool = True) -> None:
@@ -173,6 +173,14 @@ class Api:
     def serve(self, domain: str, service: IService) -> None:
         """Gives all stanzas to `domain`, which has no accounts, to `service`."""
         self._undo.append(self.router.serve(domain, service))
+
+    def visit(self, domain: str, accounts: str, service: str, takes_guests: bool, most: int) -> None:
+        """Lets people sign in at `domain` for nothing but `service`: see `IVisits.open`."""
+        self._undo.append(self.router.visits.open(domain, accounts, service, takes_guests, most))
+
+    def undo(self, end: Callable[[], object]) -> None:
+        """Calls `end` when the module stops, for what was begun elsewhere."""
+        self._undo.append(end)
 
     # -- doing
     def send(self, stanza: Stanza) -> None:

@@ -92,7 +92,9 @@ class World:
         self.settings = SimpleNamespace(
             limits=SimpleNamespace(**{
                 "roster_items": 20, "vcard_bytes": 4096, "private_bytes": 4096, "offline_messages": 5, **limits}),
-            archive=SimpleNamespace(default="always", retention_days=0), server=SimpleNamespace(host="example.com"))
+            archive=SimpleNamespace(default="always", retention_days=0), server=SimpleNamespace(host="example.com"),
+            http=SimpleNamespace(public_url="https://chat.example.com"))
+        self.media: Any = None
         self.router = Router(["example.com", "example.net"], store, reactor, time.time)
         self.modules: dict[str, Module] = {}
         self.apis: dict[str, Api] = {}
@@ -111,7 +113,7 @@ class World:
         module = kind()
         values = {option.name: option.default for option in kind.options} | options
         api = Api(module, self.router.hooks, self.router, self.store, values, self.settings, reactor, time.time,
-                  self.modules)
+                  self.modules, self.media)
         self.modules[module.name] = module
         self.apis[module.name] = api
         module.start(api)

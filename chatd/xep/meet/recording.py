@@ -1,0 +1,315 @@
+"""Recordings: started and stopped by moderators, made by the media engine, found again in the room and by its pass.
+
+The engine says how a recording goes (`event`); what it says is kept, shown to everybody in the meeting, and announced
+in the room's chat when the file is there.  Files live for a number of days, and all together within a quota.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.core import ns
+from chatd.core.errors import StanzaError
+from chatd.core.media import MediaError, MediaEvent, Recording
+from chatd.core.meeting import RecordingRow, slug
+from chatd.core.stanza import Stanza, text
+from chatd.xep.meet import state
+from chatd.xep.meet.moderation import truth
+from chatd.xep.muc.messages import speak
+from chatd.xep.muc.room import Occupant
+
+if TYPE_CHECKING:
+    from chatd.xep.api import Api
+    from chatd.xep.meet.meeting import Meeting
+    from chatd.xep.meet.service import Meetings
+    from chatd.xep.muc.service import Ask
+
+__all__ = ["PASS_S", "Recordings", "forget", "get_recordings", "record"]
+
+log = Logger()
+
+PASS_S: Final = 3600
+"""How long an address of a recording opens it."""
+_LOST_MS: Final = 120_000
+_MB: Final = 1024 * 1024
+_STATES: Final = {"starting": "starting", "active": "recording", "ending": "composing", "complete": "ready",
+                  "limit_reached": "ready", "failed": "failed", "aborted": "failed"}
+
+
+class Recordings:
+    """All recordings of this daemon, by id.
+
+    is_on: this site records.  folder: where the engine puts the files.
+    """
+
+    def __init__(self, api: Api, engine: Any) -> None:
+        options = api.options
+        self.is_on = bool(options["recording"] and engine is not None)
+        self.folder = _folder(api.settings)
+        self._engine = engine
+        self._store = api.store.meetings
+        self._visits = api.router.visits
+        self._now = api.now
+        self._days: int = options["recording_days"]
+        self._quota_mb: int = options["recording_quota_mb"]
+        self._services: dict[str, Meetings] = {}
+        self.rows: dict[str, RecordingRow] = {}
+
+    def open(self, rows: list[RecordingRow], services: dict[str, Meetings]) -> None:
+        """As the store has them; services: by domain."""
+        self._services = services
+        self.rows = {row.id: row for row in rows}
+        for row in rows:
+            meeting = self._meeting(row)
+            if meeting is None:
+                self.delete(row.id)
+            elif not row.is_over and not row.ended_ms and row.state != "composing":
+                meeting.recording = row
+
+    def _meeting(self, row: RecordingRow) -> Meeting | None:
+        local, _, domain = row.meeting.partition("@")
+        service = self._services.get(domain)
+        return service.meeting(local) if service is not None else None
+
+    def of(self, meeting: Meeting) -> list[RecordingRow]:
+        """Those of one meeting, oldest first."""
+        return [row for row in self.rows.values() if row.meeting == meeting.bare]
+
+    @property
+    def used_bytes(self) -> int:
+        """What all files take."""
+        return sum(row.bytes for row in self.rows.values())
+
+    # -- starting and stopping
+    async def start(self, meeting: Meeting, by: str) -> None:
+        """Begins to record.  Raises StanzaError not-allowed, conflict, resource-constraint, service-unavailable."""
+        if not meeting.can_record:
+            raise StanzaError("not-allowed", text="This meeting is encrypted from end to end: it cannot be recorded."
+                              if meeting.e2ee else "Meetings are not recorded at this site.")
+        if meeting.recording is not None:
+            raise StanzaError("conflict", text="This meeting is being recorded.")
+        if self.used_bytes >= self._quota_mb * _MB:
+            raise StanzaError("resource-constraint", text="The space for recordings is used up: delete some first.")
+        row = RecordingRow(secrets.token_hex(16), meeting.bare, started_ms=meeting.now_ms, started_by=by)
+        meeting.recording, meeting.recording_problem = row, ""
+        self.rows[row.id] = row
+        meeting.publish()
+        ending = "webm" if self._engine.name == "embedded" else "mp4"
+        try:
+            found = await self._engine.start_room_recording(meeting.bare, f"{row.id}.{ending}", "speaker")
+        except MediaError as error:
+            self.rows.pop(row.id, None)
+            meeting.recording = None
+            meeting.publish()
+            raise StanzaError("service-unavailable", "wait", text=f"The recording could not be started: {error.text}") \
+                from None
+        row = attrs.evolve(self.rows[row.id], engine_id=found.id)
+        self._keep(row)
+        if meeting.recording is not None and meeting.recording.ended_ms:
+            self._stop(row)                     # it was stopped meanwhile
+        self._take(row, found)
+
+    def stop(self, meeting: Meeting) -> None:
+        """Ends the recording of a meeting; its file comes later."""
+        row = meeting.recording
+        if row is None or row.ended_ms:
+            return
+        row = attrs.evolve(self.rows[row.id], ended_ms=meeting.now_ms)
+        meeting.recording = row
+        self._keep(row)
+        meeting.publish()
+        if row.engine_id:
+            self._stop(row)
+
+    def _stop(self, row: RecordingRow) -> None:
+        stopped: Deferred[Recording] = self._engine.stop_recording(row.engine_id)
+        stopped.addCallbacks(lambda found: self._take(self.rows.get(row.id, row), found), self._not_stopped)
+
+    def _not_stopped(self, failure: Any) -> None:
+        if failure.check(MediaError):           # `check` finds out what has become of it
+            log.warn("a recording could not be stopped: {reason}", reason=str(failure.value))
+        else:
+            log.failure("a recording could not be stopped", failure=failure)
+
+    # -- what the engine tells
+    def event(self, event: MediaEvent) -> None:
+        """A recording has changed."""
+        found = event.recording
+        row = next((row for row in self.rows.values() if found is not None and row.engine_id == found.id), None)
+        if found is not None and row is not None:
+            self._take(row, found)
+
+    def _take(self, row: RecordingRow, found: Recording) -> None:
+        if row.is_over or row.id not in self.rows:
+            return
+        now = _STATES.get(found.status, row.state)
+        file = found.files[0] if found.files else None
+        changed = attrs.evolve(row, state=now)
+        if now in ("composing", "ready", "failed") and not row.ended_ms:
+            changed = attrs.evolve(changed, ended_ms=int(self._now() * 1000))
+        if now == "ready" or (now == "failed" and file is not None and file.size_bytes):
+            path = self._inside(file.path) if file is not None else None
+            if path is not None and file is not None:
+                size = file.size_bytes or (self.folder / path).stat().st_size
+                changed = attrs.evolve(changed, state="ready", path=path, bytes=size,
+                                       duration_ms=int(file.duration_s * 1000))
+            else:
+                changed = attrs.evolve(changed, state="failed", error="The file is not where this server looks for it.")
+        elif now == "failed":
+            changed = attrs.evolve(changed, error=found.error or "The recording broke off.")
+        if changed != row:
+            self._keep(changed)
+            self._show(row, changed)
+
+    def _show(self, old: RecordingRow, new: RecordingRow) -> None:
+        meeting = self._meeting(new)
+        if meeting is None:
+            return
+        if meeting.recording is not None and meeting.recording.id == new.id:
+            meeting.recording = new if new.state in ("starting", "recording") else None
+            meeting.recording_problem = new.error
+            meeting.publish()
+        if new.state == "ready" != old.state:
+            announce(meeting, new, self._days)
+
+    def _inside(self, told: str) -> str | None:
+        """The path of a file inside the folder, None where it is none there."""
+        path = (self.folder / told).resolve()
+        folder = self.folder.resolve()
+        return str(path.relative_to(folder)) if path.is_relative_to(folder) and path.is_file() else None
+
+    async def check(self) -> None:
+        """What the engine tells was perhaps missed, or it has lost a recording; and files that are old enough go."""
+        now_ms = int(self._now() * 1000)
+        pending = [row for row in self.rows.values() if not row.is_over]
+        if pending and self._engine is not None:
+            known = {found.id: found for found in await self._engine.list_recordings()}
+            for row in pending:
+                found = known.get(row.engine_id)
+                if found is not None:
+                    self._take(row, found)
+                elif now_ms - max(row.started_ms, row.ended_ms) > _LOST_MS:
+                    self._take(row, Recording(id=row.engine_id, room=row.meeting, status="failed",
+                                              error="The media server was restarted meanwhile."))
+        for row in list(self.rows.values()):
+            if self._days and row.is_over and now_ms - row.ended_ms > self._days * 86_400_000:
+                self.delete(row.id)
+
+    # -- looking and deleting
+    def delete(self, id: str) -> None:
+        """Deletes a recording with its file."""
+        row = self.rows.pop(id, None)
+        if row is None:
+            return
+        if row.path:
+            (self.folder / row.path).unlink(missing_ok=True)
+        if not row.is_over and row.engine_id and self._engine is not None:
+            self._stop(row)
+        self._store.delete_recording(id).addErrback(
+            lambda failure: log.failure("a recording could not be forgotten", failure=failure))
+
+    def file(self, id: str, given: str) -> tuple[Path, str] | None:
+        """See IMeetings.recording."""
+        row = self.rows.get(id)
+        if row is None or row.state != "ready" or self._visits.taken("recording", given) != id:
+            return None
+        meeting = self._meeting(row)
+        name = slug(meeting.config["name"]) if meeting is not None else "meeting"
+        return self.folder / row.path, f"{name}-{_moment(row):%Y-%m-%d-%H%M}{Path(row.path).suffix}"
+
+    def address(self, meeting: Meeting, row: RecordingRow, opens: bool) -> str:
+        """Where it is found; opens: with a pass."""
+        url = f"{meeting.service.public_url}/recordings/{row.id}"
+        return f"{url}?pass={self._visits.give('recording', row.id, PASS_S)}" if opens else url
+
+    def _keep(self, row: RecordingRow) -> None:
+        self.rows[row.id] = row
+        self._store.keep_recording(row).addErrback(
+            lambda failure: log.failure("a recording could not be kept", failure=failure))
+
+    @property
+    def days(self) -> int:
+        """After how many days they go; 0: never."""
+        return self._days
+
+
+def _folder(settings: Any) -> Path:
+    media = getattr(settings, "media", None)
+    found = getattr(media, "recordings", None)
+    state_dir = getattr(settings.server, "state_dir", Path("."))
+    return Path(found) if found is not None else Path(state_dir) / "recordings"
+
+
+def _moment(row: RecordingRow) -> datetime:
+    return datetime.fromtimestamp(row.started_ms / 1000, UTC)
+
+
+def recorded_xml(meeting: Meeting, row: RecordingRow, days: int, url: str, shows_state: bool) -> str:
+    """<recorded/>."""
+    expires_ms = row.ended_ms + days * 86_400_000 if days and row.ended_ms else None
+    words = {"starting": "recording", "recording": "recording"}
+    return state.element("recorded", {
+        "id": row.id, "url": url, "state": words.get(row.state, row.state) if shows_state else None,
+        "seconds": row.duration_ms // 1000 or None, "bytes": row.bytes or None, "since": state.stamp(row.started_ms),
+        "expires": state.stamp(expires_ms), "problem": row.error,
+        "type": {".webm": "video/webm", ".mp4": "video/mp4"}.get(Path(row.path).suffix)})
+
+
+def announce(meeting: Meeting, row: RecordingRow, days: int) -> None:
+    """Says in the chat, for good, that there is a recording."""
+    url = meeting.service.recordings.address(meeting, row, opens=False)
+    minutes = max(1, round(row.duration_ms / 60_000))
+    body = f"Recording of {_moment(row):%-d %B %Y, %H:%M} UTC ({minutes} min): {url}"
+    inner = (f"<body>{text(body)}</body>" + recorded_xml(meeting, row, days, url, shows_state=False)
+             + f'<x xmlns="jabber:x:oob"><url>{text(url)}</url></x>')
+    speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, inner.encode(), (
+        f"{ns.CLIENT} body", f"{ns.MEET} recorded", "jabber:x:oob x")), keep=True)
+
+
+# -- what people ask
+async def record(ask: Ask, meeting: Meeting, actor: Occupant) -> None:
+    """<record on=…/> of a moderator."""
+    is_on = truth(ask.child, "on")
+    if is_on is None:
+        raise StanzaError("bad-request", text="record says on.")
+    if is_on:
+        await meeting.service.recordings.start(meeting, actor.nick)
+    elif meeting.recording is None:
+        raise StanzaError("conflict", text="This meeting is not being recorded.")
+    else:
+        meeting.service.recordings.stop(meeting)
+
+
+def _check_keeper(ask: Ask, meeting: Meeting) -> None:
+    bare = ask.from_.bare
+    if meeting.service.is_guest(bare) or not meeting.is_at_least(bare, "admin"):
+        raise StanzaError("forbidden", text="Recordings are for the meeting's owners and admins.")
+
+
+def get_recordings(ask: Ask, meeting: Meeting) -> bytes:
+    """All recordings of this meeting, each with an address that opens it.  Raises StanzaError forbidden."""
+    _check_keeper(ask, meeting)
+    found = meeting.service.recordings
+    inner = "".join(recorded_xml(meeting, row, found.days, found.address(meeting, row, True) if row.state == "ready"
+                                 else "", shows_state=True) for row in found.of(meeting))
+    return state.element("recordings", {}, inner).encode()
+
+
+def forget(ask: Ask, meeting: Meeting) -> bytes:
+    """Deletes one.  Raises StanzaError forbidden, item-not-found."""
+    _check_keeper(ask, meeting)
+    id = ask.child.getAttribute("id") or ""
+    found = meeting.service.recordings
+    if id not in {row.id for row in found.of(meeting)}:
+        raise StanzaError("item-not-found", text="This meeting has no such recording.")
+    if meeting.recording is not None and meeting.recording.id == id:
+        raise StanzaError("conflict", text="This is the recording that runs: stop it first.")
+    found.delete(id)
+    return b""
