@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from livekit.protocol import rtc as R
 
 from chatd.bridge import joining, roomservice, tokens
@@ -86,7 +87,7 @@ class Site:
         await websocket.prepare(request)
         self._bridge.connections += 1
         try:
-            await joining.serve(self._bridge, websocket, *checked)
+            await joining.serve(self._bridge, websocket, request.transport, *checked)
         except ConnectionError:
             # Gone while it was being answered.
             pass
@@ -99,10 +100,29 @@ def _refuse(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text, headers=CORS)
 
 
+class _BadRequests(logging.Filter):
+    """Counts what is no HTTP instead of logging it: aiohttp would write whole request lines, with tokens in them."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is to be logged."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        self._bridge.rooms.count("http request")
+        return False
+
+
 async def listen(bridge: Bridge) -> tuple[web.AppRunner, tuple[str, int]]:
     """Serve on the settings' address; gives the runner (to be cleaned up) and where it listens. OSError: it cannot."""
+    server_log = logging.Logger(log.name)
+    server_log.parent = log
+    server_log.addFilter(_BadRequests(bridge))
     runner = web.AppRunner(Site(bridge).app, access_log=None, handle_signals=False, max_line_size=MOST_LINE,
-                           max_field_size=MOST_LINE, shutdown_timeout=1.0)
+                           max_field_size=MOST_LINE, shutdown_timeout=1.0, logger=server_log)
     await runner.setup()
     host, number = bridge.settings.http
     site = web.TCPSite(runner, host, number)

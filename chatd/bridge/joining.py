@@ -6,6 +6,7 @@ offer in it; in the older mode (/rtc) there are plain query parameters.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import secrets
@@ -109,8 +110,8 @@ def admission(bridge: Bridge, grants: Grants, request: R.JoinRequest) -> tuple[i
     return None
 
 
-async def serve(bridge: Bridge, websocket: web.WebSocketResponse, grants: Grants, request: R.JoinRequest,
-                is_single: bool) -> None:
+async def serve(bridge: Bridge, websocket: web.WebSocketResponse, transport: asyncio.Transport | None, grants: Grants,
+                request: R.JoinRequest, is_single: bool) -> None:
     """Run an accepted WebSocket to its end."""
     if request.reconnect:
         participant = resume(bridge, grants, request, is_single)
@@ -121,7 +122,7 @@ async def serve(bridge: Bridge, websocket: web.WebSocketResponse, grants: Grants
             return
     else:
         participant = join(bridge, grants, request, is_single)
-    signal = Signal(websocket, participant)
+    signal = Signal(websocket, transport, participant)
     participant.attach(signal)
     try:
         if not participant.is_closed:
@@ -180,7 +181,9 @@ def resume(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bo
     response = R.ReconnectResponse(
         ice_servers=bridge.ice_servers(grants.identity), server_info=server_info(),
         last_message_seq=participant.data.last_sequence)
-    participant.outbox.appendleft(Message(R.SignalResponse(reconnect=response)))
+    if not participant.resume(Message(R.SignalResponse(reconnect=response))):
+        room.remove(participant, Reason.SIGNAL_CLOSE, None)
+        return None
     people = [participant.info(), *room.others(participant)]
     participant.tell(update=R.ParticipantUpdate(participants=people))
     participant.tell(room_update=R.RoomUpdate(room=room.info()))

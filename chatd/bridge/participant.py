@@ -43,6 +43,7 @@ QUALITY_S = 5.0
 FAREWELL_S = 2.0
 # Messages waiting for a participant whose WebSocket is away or slow.
 MOST_WAITING = 2000
+MOST_WAITING_BYTES = 4 << 20
 SCORES = {M.ConnectionQuality.POOR: 2.0, M.ConnectionQuality.GOOD: 3.5, M.ConnectionQuality.EXCELLENT: 4.8}
 
 
@@ -76,6 +77,8 @@ class Participant:
         self.dynacast = Dynacast(self)
         self.signal: Signal | None = None
         self.outbox: deque[Message] = deque()
+        self._waiting_bytes = 0
+        self._is_overrun = False
         self._lost_at: float | None = None
         self._closed_at: float | None = None
         self._quality_at = 0.0
@@ -118,15 +121,34 @@ class Participant:
         """The same, for a message that goes to several."""
         if log.isEnabledFor(logging.DEBUG) and message.name not in ("pong", "pong_resp"):
             log.debug("%s < %s %s", self.identity, message.name, str(getattr(message.response, message.name))[:300])
-        if len(self.outbox) >= MOST_WAITING:
-            # It does not read: what comes is useless to it without what is missing.
+        size = len(message.binary)
+        if self._is_overrun or len(self.outbox) >= MOST_WAITING or self._waiting_bytes + size > MOST_WAITING_BYTES:
+            # It does not read. What comes is useless to it without what is missing: it has to join anew.
+            self._is_overrun = True
             self.outbox.clear()
             if self.signal is not None:
                 self.signal.abort()
             return
         self.outbox.append(message)
+        self._waiting_bytes += size
         if self.signal is not None:
             self.signal.wake()
+
+    def sent(self, message: Message) -> None:
+        """The WebSocket has taken the first message of the outbox."""
+        if self.outbox and self.outbox[0] is message:
+            self.outbox.popleft()
+            self._waiting_bytes -= len(message.binary)
+
+    def resume(self, first: Message) -> bool:
+        """It comes back: `first` goes out before what waits. False if too much was lost for that."""
+        if self._is_overrun:
+            return False
+        waiting = [m for m in self.outbox if m.name not in ("join", "reconnect", "leave")]
+        self.outbox.clear()
+        self.outbox.extend((first, *waiting))
+        self._waiting_bytes = sum(len(m.binary) for m in self.outbox)
+        return True
 
     def attach(self, signal: Signal) -> None:
         """A WebSocket speaks for it now; an older one is closed."""
@@ -162,7 +184,8 @@ class Participant:
                 self.attributes.pop(key, None)
         was_hidden = self.is_hidden
         if permission is not None:
-            self.permission = permission
+            self.permission = M.ParticipantPermission()
+            self.permission.CopyFrom(permission)
         self.changed(to_self=True)
         if permission is not None:
             self._enforce(was_hidden)

@@ -51,8 +51,10 @@ def parse(message: WSMessage) -> R.SignalRequest:
 class Signal:
     """See the module. `participant.attach(signal)`, then `await signal.run()`."""
 
-    def __init__(self, websocket: web.WebSocketResponse, participant: Participant) -> None:
+    def __init__(self, websocket: web.WebSocketResponse, transport: asyncio.Transport | None,
+                 participant: Participant) -> None:
         self._websocket = websocket
+        self._transport = transport
         self._participant = participant
         self._is_text = False
         self._is_finishing = False
@@ -75,9 +77,9 @@ class Signal:
     def abort(self) -> None:
         """Close at once; what is in the outbox stays there."""
         self._is_finishing = True
-        transport = self._websocket.get_extra_info("transport")
-        if transport is not None:
-            transport.abort()
+        self._something.set()
+        if self._transport is not None:
+            self._transport.abort()
 
     def tick(self, now: float) -> None:
         """A client that says nothing has gone, whatever its connection says."""
@@ -137,9 +139,8 @@ class Signal:
                         await self._websocket.send_str(message.text)
                     else:
                         await self._websocket.send_bytes(message.binary)
-                    # Only now: an aborted socket leaves it for the next.
-                    if outbox and outbox[0] is message:
-                        outbox.popleft()
+                    # Only now: a socket that breaks leaves it for the next.
+                    self._participant.sent(message)
                 if self._is_finishing:
                     await self._websocket.close(code=WSCloseCode.OK)
                     return

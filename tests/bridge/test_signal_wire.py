@@ -1,0 +1,655 @@
+"""Signalling message by message: exact answers, refusals, limits, and what real clients never send."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import inspect
+import json
+import time
+
+import jwt
+import pytest
+from livekit.protocol import models as M
+from livekit.protocol import rtc as R
+
+from chatd.bridge import bridge as bridge_module
+from chatd.bridge import tokens
+from tests.bridge.clients.bridge_process import KEY, SECRET
+from tests.bridge.clients.raw_signal import (
+    AUDIO,
+    VIDEO,
+    Raw,
+    description,
+    join_request,
+    own_offer,
+    publish,
+    running,
+    section,
+    wrap,
+)
+
+Reason = M.DisconnectReason
+Refusal = R.RequestResponse.Reason
+
+
+def scenario(**settings):
+    """Run a coroutine with a bridge in this process as its argument."""
+    def decorate(test):
+        @functools.wraps(test)
+        def run(*args, **kwargs):
+            async def inner():
+                async with running(**settings) as server:
+                    await test(*args, server=server, **kwargs)
+            asyncio.run(asyncio.wait_for(inner(), 40))
+        # What pytest is to give it: all but the server.
+        signature = inspect.signature(test)
+        run.__signature__ = signature.replace(
+            parameters=[value for name, value in signature.parameters.items() if name != "server"])
+        return run
+    return decorate
+
+
+# -- joining
+
+
+@scenario()
+async def test_a_join_says_all_that_clients_need(server):
+    ann = await server.join("ann", name="Ann", metadata="m", attributes={"a": "b"})
+    join = ann.got[0].join
+    assert join.room.name == "room" and join.room.sid.startswith("RM_") and join.room.num_participants == 1
+    own = join.participant
+    assert own.sid.startswith("PA_") and (own.identity, own.name, own.metadata) == ("ann", "Ann", "m")
+    assert dict(own.attributes) == {"a": "b"} and own.state == M.ParticipantInfo.State.JOINED and own.version
+    assert own.permission.can_publish and own.permission.can_subscribe and own.permission.can_publish_data
+    assert (join.ping_interval, join.ping_timeout) == (5, 15)
+    assert not join.subscriber_primary and join.server_info.version and join.server_version
+    assert {c.mime for c in join.enabled_publish_codecs} == {
+        "audio/opus", "video/VP8", "video/VP9", "video/H264", "video/AV1"}
+    assert not join.other_participants and not join.ice_servers
+    ben = await server.join("ben")
+    assert [p.identity for p in ben.got[0].join.other_participants] == ["ann"]
+    update = await ann.next("update")
+    assert [(p.identity, p.state) for p in update.participants] == [("ben", M.ParticipantInfo.State.JOINED)]
+
+
+@scenario(turn={"urls": ["turn:192.0.2.9:3478?transport=udp"], "secret": "s" * 20, "ttl_s": 600})
+async def test_a_turn_server_is_told_with_credentials_for_a_while(server):
+    import base64
+    import hashlib
+    import hmac
+
+    ann = await server.join("ann")
+    [turn] = ann.got[0].join.ice_servers
+    expiry, _, name = turn.username.partition(":")
+    assert name == "ann" and 500 < int(expiry) - time.time() < 700
+    digest = hmac.new(b"s" * 20, turn.username.encode(), hashlib.sha1).digest()
+    assert turn.credential == base64.b64encode(digest).decode() and list(turn.urls) == [
+        "turn:192.0.2.9:3478?transport=udp"]
+
+
+def token(claims, secret=SECRET, **more):
+    return jwt.encode({"iss": KEY, "exp": time.time() + 60, **claims, **more}, secret, "HS256")
+
+
+GOOD = {"sub": "ann", "video": {"roomJoin": True, "room": "room"}}
+
+
+@pytest.mark.parametrize(("text", "status", "said"), [
+    ("", 401, "permissions denied"),
+    ("x.y.z", 401, "invalid"),
+    (token(GOOD, "another-secret-another-secret-xx"), 401, "signature"),
+    (token(GOOD, exp=time.time() - 3600), 401, "expired"),
+    (token({**GOOD, "video": {"room": "room"}}), 401, "permissions denied"),
+    (token({**GOOD, "video": {"roomJoin": True}}), 400, "room"),
+    (token({**GOOD, "sub": ""}), 400, "identity"),
+    (token(GOOD, iss="nobody"), 401, "key"),
+])
+@scenario()
+async def test_bad_tokens_are_refused_before_the_upgrade_and_by_validate(text, status, said, server):
+    query = {"access_token": text, "join_request": wrap(join_request())}
+    for path in ("/rtc/v1", "/rtc", "/rtc/v1/validate", "/rtc/validate"):
+        async with server.session.get(server.http_url + path, params=query) as response:
+            assert response.status == status and said in await response.text()
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert not len(server.bridge.rooms)
+
+
+@scenario()
+async def test_a_good_request_is_valid_and_makes_nothing(server):
+    query = {"access_token": server.token("ann"), "join_request": wrap(join_request())}
+    async with server.session.get(server.http_url + "/rtc/v1/validate", params=query) as response:
+        assert (response.status, await response.text()) == (200, "success")
+    async with server.session.get(server.http_url + "/rtc/v1", params=query) as response:
+        assert response.status == 400, "no WebSocket"
+    assert not len(server.bridge.rooms)
+
+
+BOMB = wrap(R.JoinRequest(metadata="x" * (2 << 20)))
+
+
+@pytest.mark.parametrize("text", [
+    "", "!", "AAAA", "A" * 5, BOMB, wrap(join_request())[:-9],
+    base64.b64encode(R.WrappedJoinRequest(
+        compression=R.WrappedJoinRequest.Compression.GZIP, join_request=b"not gzip").SerializeToString()).decode(),
+])
+@scenario()
+async def test_join_requests_that_cannot_be_read(text, server):
+    query = {"access_token": server.token("ann"), "join_request": text}
+    async with server.session.get(server.http_url + "/rtc/v1/validate", params=query) as response:
+        assert response.status == 400, await response.text()
+    assert not len(server.bridge.rooms)
+
+
+@scenario(limits={"rooms": 1, "participants": 2, "connections": 3})
+async def test_full(server):
+    async def status(identity, room="room"):
+        query = {"access_token": server.token(identity, room), "join_request": wrap(join_request())}
+        async with server.session.get(server.http_url + "/rtc/v1/validate", params=query) as response:
+            return response.status, await response.text()
+
+    await server.join("ann")
+    assert (await status("ben", "other"))[0] == 503
+    await server.join("ben")
+    assert await status("cat") == (429, "the room is full")
+    assert (await status("ann"))[0] == 200, "who is in may come again"
+    server.bridge.is_draining = True
+    assert (await status("ann"))[0] == 503
+
+
+@scenario()
+async def test_text_frames_are_answered_in_kind(server):
+    ann = await server.join("ann")
+    await ann.socket.send_str(json.dumps({"pingReq": {"timestamp": "7"}}))
+    assert (await ann.next("pong_resp")).last_ping_timestamp == 7
+    await ann.socket.send_str(json.dumps({"addTrack": {"cid": "c", "type": "AUDIO", "whoKnows": 1}}))
+    assert (await ann.next("track_published")).cid == "c"
+    assert ann.kinds == ["BINARY", "TEXT", "TEXT"]
+
+
+@scenario()
+async def test_both_pings(server):
+    ann = await server.join("ann")
+    await ann.send(ping=1)
+    assert abs((await ann.next("pong")) - time.time() * 1000) < 5000
+    await ann.send(ping_req=R.Ping(timestamp=123, rtt=5))
+    pong = await ann.next("pong_resp")
+    assert pong.last_ping_timestamp == 123 and abs(pong.timestamp - time.time() * 1000) < 5000
+
+
+# -- what is not understood
+
+
+@pytest.mark.parametrize("frame", [b"\xff\xff\xff", b"\x0a\xff", "{", "5", '{"offer": 5}', "x" * 100,
+                                   '{"pingReq":' * 500])
+@scenario()
+async def test_a_message_that_cannot_be_read_ends_the_session(frame, server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    await (ann.socket.send_bytes if isinstance(frame, bytes) else ann.socket.send_str)(frame)
+    assert await ann.ended() == Reason.STATE_MISMATCH
+    gone = await ben.next("update", lambda u: u.participants[0].state == M.ParticipantInfo.State.DISCONNECTED)
+    assert gone.participants[0].identity == "ann"
+    assert server.bridge.health()["dropped"]["signal message"] == 1
+    await ben.pong()
+
+
+@scenario(limits={"message_bytes": 5000})
+async def test_a_message_that_is_too_large_ends_the_connection(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    await ann.socket.send_bytes(b"x" * 6000)
+    await asyncio.wait_for(ann._task, 10)
+    await ben.pong()
+
+
+@pytest.mark.parametrize("text", [
+    "", "v=0", own_offer().replace("a=fingerprint", "a=nothing"), own_offer("m=audio x y z"), "\0" * 100,
+    own_offer(section("audio", "sendonly", "c")).replace("m=audio", "m=audio 9 RTP/AVP 0\r\nm=audio"),
+])
+@scenario()
+async def test_a_bad_description_ends_the_session(text, server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    await ann.send(offer=description(text))
+    assert await ann.ended() == Reason.STATE_MISMATCH
+    await ben.pong()
+
+
+@scenario()
+async def test_a_bad_description_in_the_join_request_ends_the_session(server):
+    ann = await server.join("ann", request=join_request(publisher_offer=description("v=0")))
+    assert await ann.ended() == Reason.STATE_MISMATCH
+
+
+@scenario()
+async def test_an_answer_to_nothing_ends_the_session(server):
+    ann = await server.join("ann")
+    await ann.send(answer=R.SessionDescription(type="answer", sdp=own_offer()))
+    assert await ann.ended() == Reason.STATE_MISMATCH
+
+
+@scenario()
+async def test_unknown_and_needless_messages_are_ignored(server):
+    ann = await server.join("ann")
+    await ann.socket.send_bytes(b"")
+    # Field 900, a message: something newer than our definitions.
+    await ann.socket.send_bytes(b"\xa2\x38\x02\x08\x01")
+    await ann.send(trickle=R.TrickleRequest(candidateInit="{"))
+    await ann.send(sync_state=R.SyncState())
+    await ann.send(simulate=R.SimulateScenario(server_leave=True))
+    await ann.send(mute=R.MuteTrackRequest(sid="TR_nothing", muted=True))
+    await ann.send(subscription=R.UpdateSubscription(track_sids=["TR_nothing"], subscribe=True))
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=["TR_nothing"], disabled=True))
+    await ann.send(update_layers=R.UpdateVideoLayers(track_sid="TR_nothing"))
+    await ann.send(publish_data_track_request=R.PublishDataTrackRequest())
+    refused = await ann.next("request_response")
+    assert refused.reason == Refusal.UNSUPPORTED_TYPE and refused.HasField("publish_data_track")
+    await ann.pong()
+
+
+@scenario(limits={"messages_per_second": 10, "message_burst": 50})
+async def test_who_floods_is_sent_away_and_others_stay(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    for _ in range(70):
+        await ann.send(ping=1)
+    assert await ann.ended() == Reason.PARTICIPANT_REMOVED
+    assert 30 < ann.count("pong") <= 51
+    await ben.pong()
+
+
+@scenario()
+async def test_who_does_not_read_is_cut_off_and_others_stay(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    ann.stop_reading()
+    for number in range(2100):
+        # Each is told to everybody.
+        server.bridge.rooms.get("room").set_metadata("%d" % number + "x" * 20000)
+        if not number % 50:
+            await ben.next("room_update", lambda u, text=f"{number}x": u.room.metadata.startswith(text))
+    await ben.next("room_update", lambda u: u.room.metadata.startswith("2099x"))
+    people = server.bridge.rooms.get("room").participants
+    while people["ann"].signal is not None:
+        await asyncio.sleep(0.01)
+    assert not people["ann"].outbox
+    again = Raw(await server.open("/rtc/v1", access_token=server.token("ann"), join_request=wrap(resume(ann.sid))))
+    assert (await again.next("leave")).action == R.LeaveRequest.Action.RECONNECT
+    await ben.pong()
+
+
+# -- tracks
+
+
+@scenario(limits={"tracks": 2})
+async def test_add_track_is_answered_at_once_or_refused(server):
+    ann = await server.join("ann")
+    request = R.AddTrackRequest(
+        cid="cam", type=VIDEO, name="n", source=M.TrackSource.CAMERA, width=1280, height=720,
+        layers=[M.VideoLayer(quality=M.VideoQuality.LOW, width=320, height=180)],
+        simulcast_codecs=[R.SimulcastCodec(codec="vp8", cid="cam")])
+    await ann.send(add_track=request)
+    published = await ann.next("track_published")
+    info = published.track
+    assert published.cid == "cam" and info.sid.startswith("TR_") and info.mime_type == "video/VP8"
+    assert (info.name, info.source, info.width, info.height, info.stream) == (
+        "n", M.TrackSource.CAMERA, 1280, 720, "camera")
+    assert [layer.width for layer in info.layers] == [320] and info.codecs[0].cid == "cam"
+    await ann.send(add_track=request)
+    assert (await ann.next("track_published")).track.sid == info.sid, "asked twice"
+    for bad, reason in (
+        (R.AddTrackRequest(cid="d", type=M.TrackType.DATA), Refusal.UNSUPPORTED_TYPE),
+        (R.AddTrackRequest(type=AUDIO), Refusal.INVALID_REQUEST),
+        (R.AddTrackRequest(cid="e", type=VIDEO, sid="TR_nothing"), Refusal.NOT_FOUND),
+    ):
+        await ann.send(add_track=bad)
+        refused = await ann.next("request_response")
+        assert refused.reason == reason and refused.add_track == bad
+    await ann.send(add_track=R.AddTrackRequest(cid="mic", type=AUDIO))
+    await ann.next("track_published")
+    await ann.send(add_track=R.AddTrackRequest(cid="more", type=AUDIO))
+    assert (await ann.next("request_response")).reason == Refusal.LIMIT_EXCEEDED
+    await ann.send(add_track=R.AddTrackRequest(cid="x" * 5000, type=AUDIO))
+    assert await ann.ended() == Reason.STATE_MISMATCH
+
+
+@pytest.mark.parametrize(("grants", "allowed"), [
+    ({"can_publish": False}, []),
+    ({"can_publish_sources": ["microphone"]}, ["MICROPHONE"]),
+    ({"can_publish_sources": ["camera", "screen_share"]}, ["CAMERA", "SCREEN_SHARE"]),
+    ({}, ["CAMERA", "MICROPHONE", "SCREEN_SHARE"]),
+])
+@scenario()
+async def test_what_may_be_published(grants, allowed, server):
+    ann = await server.join("ann", **grants)
+    for name in ("CAMERA", "MICROPHONE", "SCREEN_SHARE"):
+        source = M.TrackSource.Value(name)
+        await ann.send(add_track=R.AddTrackRequest(
+            cid=name, type=AUDIO if name == "MICROPHONE" else VIDEO, source=source))
+        if name in allowed:
+            assert (await ann.next("track_published")).cid == name
+        else:
+            refused = await ann.next("request_response")
+            assert refused.reason == Refusal.NOT_ALLOWED and refused.add_track.cid == name
+
+
+@scenario()
+async def test_a_track_is_announced_when_its_section_is_answered(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    await ann.send(add_track=R.AddTrackRequest(cid="mic", type=AUDIO, source=M.TrackSource.MICROPHONE))
+    sid = (await ann.next("track_published")).track.sid
+    await ben.pong()
+    assert not any(p.tracks for m in ben.got for p in m.update.participants)
+    # Another section comes with it, which nobody announced: nothing is received there.
+    await ann.send(offer=description(own_offer(section("audio", "sendonly", "mic"), section("video", "sendonly", "?"))))
+    answer = await ann.next("answer")
+    assert answer.id == 1 and "a=recvonly" in answer.sdp.split("m=")[2] and "a=inactive" in answer.sdp.split("m=")[3]
+    update = await ben.next("update", lambda u: u.participants[0].tracks)
+    assert [(t.sid, t.mid) for t in update.participants[0].tracks] == [(sid, "0")]
+    cat = await server.join("cat")
+    assert [t.sid for p in cat.got[0].join.other_participants for t in p.tracks] == [sid]
+    await ann.send(offer=description(own_offer(section("audio", "inactive"), section("video", "inactive")), 2))
+    await ben.next("update", lambda u: not u.participants[0].tracks)
+
+
+@scenario()
+async def test_sections_are_asked_for_bound_and_used_again(server):
+    ann = await server.join("ann", request=join_request(publisher_offer=description(own_offer())))
+    await ann.next("answer")
+    ben = await server.join("ben")
+    first = await publish(ben, "one")
+    need = await ann.next("media_sections_requirement")
+    assert (need.num_audios, need.num_videos) == (1, 0)
+    await ann.send(offer=description(own_offer(section("audio", "recvonly"), section("audio", "recvonly")), 2))
+    answer = await ann.next("answer")
+    assert answer.id == 2 and dict(answer.mid_to_track_id) == {"0": first.sid}
+    assert f"a=msid:{ben.sid}|screen {first.sid}" in answer.sdp
+    assert (await ben.next("track_subscribed")).track_sid == first.sid
+    # It ends: an offer is asked for, so that the section can be inactive; after that it is used for the next.
+    await ben.send(offer=description(own_offer(section("audio", "inactive")), 2))
+    assert (await ann.next("media_sections_requirement")).num_audios == 0
+    await ben.send(add_track=R.AddTrackRequest(cid="two", type=AUDIO))
+    await ben.next("track_published")
+    await ben.send(offer=description(own_offer(section("audio", "inactive"), section("audio", "sendonly", "two")), 3))
+    await ben.next("answer", lambda a: a.id == 3)
+    await ann.send(offer=description(own_offer(section("audio", "recvonly"), section("audio", "recvonly")), 3))
+    answer = await ann.next("answer")
+    assert list(answer.mid_to_track_id) == ["1"] and "a=inactive" in answer.sdp.split("m=")[2]
+    await ann.send(offer=description(own_offer(section("audio", "recvonly"), section("audio", "recvonly")), 4))
+    assert list((await ann.next("answer")).mid_to_track_id) == ["1"]
+    server.bridge.rooms.get("room").remove(
+        server.bridge.rooms.get("room").participants["ben"], Reason.PARTICIPANT_REMOVED)
+    assert await ben.ended() == Reason.PARTICIPANT_REMOVED
+    await ann.next("media_sections_requirement")
+
+
+@scenario()
+async def test_a_requirement_is_not_repeated_while_it_is_waited_for(server):
+    ann = await server.join("ann", request=join_request(publisher_offer=description(own_offer())))
+    for n in range(4):
+        await publish(await server.join(f"p{n}"), "c")
+    total = 0
+    while total < 4:
+        total += (await ann.next("media_sections_requirement")).num_audios
+    await asyncio.sleep(0.3)
+    assert sum(m.media_sections_requirement.num_audios for m in ann.got) == 4
+    await ann.send(offer=description(own_offer(*[section("audio", "recvonly")] * 4), 2))
+    assert len((await ann.next("answer", lambda a: a.id == 2)).mid_to_track_id) == 4
+
+
+@scenario()
+async def test_who_decodes_none_of_the_codecs_is_told(server):
+    ann = await server.join("ann", request=join_request(
+        publisher_offer=description(own_offer(section("video", "recvonly", codec="H264")))))
+    await ann.next("answer")
+    ben = await server.join("ben")
+    info = await publish(ben, "cam", "video", source=M.TrackSource.CAMERA)
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(own_offer(section("video", "recvonly", codec="H264")), 2))
+    refused = await ann.next("subscription_response")
+    assert (refused.track_sid, refused.err) == (info.sid, M.SubscriptionError.SE_CODEC_UNSUPPORTED)
+    await ann.pong()
+    assert ann.count("media_sections_requirement") == 1
+
+
+@scenario()
+async def test_auto_subscribe_off_and_chosen_subscriptions(server):
+    ben = await server.join("ben")
+    info = await publish(ben, "one")
+    receive = description(own_offer(section("audio", "recvonly")))
+    ann = await server.join("ann", request=join_request(False, publisher_offer=receive))
+    assert not (await ann.next("answer")).mid_to_track_id
+    await ann.send(subscription=R.UpdateSubscription(track_sids=[info.sid], subscribe=True))
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(receive.sdp, 2))
+    assert dict((await ann.next("answer")).mid_to_track_id) == {"0": info.sid}
+    await ann.send(subscription=R.UpdateSubscription(
+        participant_tracks=[M.ParticipantTracks(participant_sid=ben.sid, track_sids=[info.sid])], subscribe=False))
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(receive.sdp, 3))
+    assert not (await ann.next("answer")).mid_to_track_id
+
+
+@scenario()
+async def test_who_may_not_subscribe_gets_nothing_until_it_may(server):
+    await publish(await server.join("ben"), "one")
+    receive = description(own_offer(section("audio", "recvonly")))
+    ann = await server.join("ann", request=join_request(publisher_offer=receive), can_subscribe=False)
+    assert not (await ann.next("answer")).mid_to_track_id
+    own = server.bridge.rooms.get("room").participants["ann"]
+    changed = M.ParticipantPermission()
+    changed.CopyFrom(own.permission)
+    changed.can_subscribe = True
+    own.update(permission=changed)
+    update = await ann.next("update", lambda u: u.participants[0].identity == "ann")
+    assert update.participants[0].permission.can_subscribe
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(receive.sdp, 2))
+    assert (await ann.next("answer")).mid_to_track_id
+
+
+@scenario()
+async def test_permission_to_publish_is_taken_away(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    info = await publish(ann, "mic", source=M.TrackSource.MICROPHONE)
+    await ben.next("update", lambda u: u.participants[0].tracks)
+    own = server.bridge.rooms.get("room").participants["ann"]
+    own.update(permission=M.ParticipantPermission(can_subscribe=True))
+    assert (await ann.next("track_unpublished")).track_sid == info.sid
+    await ben.next("update", lambda u: not u.participants[0].tracks)
+    # The client has not stopped yet: nothing of it is taken.
+    await ann.send(offer=description(own_offer(section("audio", "sendonly", "mic")), 2))
+    assert "a=inactive" in (await ann.next("answer")).sdp.split("m=")[2]
+    await ann.send(add_track=R.AddTrackRequest(cid="again", type=AUDIO, source=M.TrackSource.MICROPHONE))
+    assert (await ann.next("request_response")).reason == Refusal.NOT_ALLOWED
+
+
+@scenario()
+async def test_a_publisher_chooses_who_may_subscribe(server):
+    ben = await server.join("ben")
+    info = await publish(ben, "one")
+    receive = description(own_offer(section("audio", "recvonly")))
+    people = {}
+    for name in ("ann", "cat"):
+        people[name] = await server.join(name, request=join_request(publisher_offer=receive))
+        assert (await people[name].next("answer")).mid_to_track_id
+    await ben.send(subscription_permission=R.SubscriptionPermission(
+        track_permissions=[R.TrackPermission(participant_identity="ann", track_sids=[info.sid])]))
+    told = await people["cat"].next("subscription_permission_update")
+    assert (told.track_sid, told.participant_sid, told.allowed) == (info.sid, ben.sid, False)
+    await people["cat"].next("media_sections_requirement")
+    await people["ann"].pong()
+    assert not people["ann"].count("subscription_permission_update")
+    await ben.send(subscription_permission=R.SubscriptionPermission(all_participants=True))
+    assert (await people["cat"].next("subscription_permission_update")).allowed
+
+
+@scenario()
+async def test_hidden_participants_are_seen_by_nobody(server):
+    ann = await server.join("ann")
+    spy = await server.join("spy", hidden=True)
+    assert [p.identity for p in spy.got[0].join.other_participants] == ["ann"]
+    ben = await server.join("ben")
+    assert [p.identity for p in ben.got[0].join.other_participants] == ["ann"]
+    await publish(spy, "mic")
+    await ann.pong()
+    assert not [p for m in ann.got for p in m.update.participants if p.identity == "spy"]
+    assert not ann.count("media_sections_requirement")
+    room = server.bridge.rooms.get("room")
+    assert room.info().num_participants == 2 and len(room.participants) == 3
+    # It hears what others do.
+    assert [p for m in spy.got for p in m.update.participants if p.identity == "ben"]
+    shown = M.ParticipantPermission()
+    shown.CopyFrom(room.participants["spy"].permission)
+    shown.hidden = False
+    room.participants["spy"].update(permission=shown)
+    seen = await ann.next("update", lambda u: u.participants[0].identity == "spy")
+    assert len(seen.participants[0].tracks) == 1
+    shown.hidden = True
+    room.participants["spy"].update(permission=M.ParticipantPermission(hidden=True))
+    await ann.next("update", lambda u: (u.participants[0].identity, u.participants[0].state) == (
+        "spy", M.ParticipantInfo.State.DISCONNECTED))
+
+
+# -- what participants say of themselves
+
+
+@scenario(limits={"metadata_bytes": 1000})
+async def test_own_metadata_needs_a_grant_and_is_bounded(server):
+    ann = await server.join("ann", can_update_own_metadata=True, attributes={"old": "1"})
+    ben = await server.join("ben")
+    await ann.send(update_metadata=R.UpdateParticipantMetadata(
+        metadata="m", name="N", attributes={"old": "", "new": "2"}, request_id=5))
+    assert (await ann.next("request_response")).request_id == 5
+    for one in (ann, ben):
+        mine = [p for m in one.got for p in m.update.participants if p.identity == "ann"][-1]
+        if one is ben:
+            mine = (await ben.next("update", lambda u: u.participants[0].name == "N")).participants[0]
+        assert (mine.metadata, mine.name, dict(mine.attributes)) == ("m", "N", {"new": "2"})
+    for request in ({"metadata": "x" * 1001}, {"attributes": {"k": "x" * 999}}, {"name": "n" * 1001}):
+        await ann.send(update_metadata=R.UpdateParticipantMetadata(request_id=6, **request))
+        refused = await ann.next("request_response")
+        assert (refused.request_id, refused.reason) == (6, Refusal.LIMIT_EXCEEDED)
+    await ben.send(update_metadata=R.UpdateParticipantMetadata(metadata="mine", request_id=7))
+    assert (await ben.next("request_response")).reason == Refusal.NOT_ALLOWED
+
+
+@scenario()
+async def test_mute_is_told_to_others_and_by_the_server_to_the_publisher(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    info = await publish(ann, "mic", source=M.TrackSource.MICROPHONE)
+    await ann.send(mute=R.MuteTrackRequest(sid=info.sid, muted=True))
+    await ben.next("update", lambda u: u.participants[0].tracks and u.participants[0].tracks[0].muted)
+    await ann.send(mute=R.MuteTrackRequest(sid=info.sid, muted=False))
+    await ben.next("update", lambda u: u.participants[0].tracks and not u.participants[0].tracks[0].muted)
+    assert server.bridge.rooms.get("room").participants["ann"].mute(info.sid, True).muted
+    muted = await ann.next("mute")
+    assert (muted.sid, muted.muted) == (info.sid, True)
+    await ben.next("update", lambda u: u.participants[0].tracks[0].muted)
+
+
+# -- coming back and leaving
+
+
+def resume(sid):
+    return join_request(reconnect=True, participant_sid=sid)
+
+
+@scenario()
+async def test_a_resume_begins_with_reconnect_and_everybody(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    ann.vanish()
+    room = server.bridge.rooms.get("room")
+    while room.participants["ann"].signal is not None:
+        await asyncio.sleep(0.01)
+    await ben.send(leave=R.LeaveRequest())
+    await server.join("cat")
+    # Old messages of the time between come after it, in order.
+    again = await server.join("ann", request=resume(ann.sid), first="reconnect")
+    people = await again.next("update", lambda u: len(u.participants) > 1)
+    assert {p.identity for p in people.participants} == {"ann", "cat"}
+    assert (await again.next("room_update")).room.name == "room"
+    assert room.participants["ann"].sid == ann.sid
+    await again.send(offer=description(own_offer(ufrag="newer")))
+    await again.next("answer")
+
+
+@pytest.mark.parametrize(("sid", "identity", "room"), [
+    ("PA_unknown", "ann", "room"), ("", "nobody", "room"), ("", "ann", "elsewhere")])
+@scenario()
+async def test_a_resume_of_nobody_is_sent_to_join_anew(sid, identity, room, server):
+    ann = await server.join("ann")
+    again = Raw(await server.open("/rtc/v1", access_token=server.token(identity, room),
+                                  join_request=wrap(resume(sid or ann.sid))))
+    leave = await again.next("leave")
+    assert (leave.reason, leave.action) == (Reason.STATE_MISMATCH, R.LeaveRequest.Action.RECONNECT)
+    assert again.got[0].WhichOneof("message") == "leave"
+    await asyncio.wait_for(again._task, 10)
+    await ann.pong()
+    assert server.bridge.rooms.get("elsewhere") is None
+
+
+@scenario()
+async def test_a_resume_takes_over_from_a_socket_that_looks_open(server):
+    ann = await server.join("ann")
+    again = await server.join("ann", request=resume(ann.sid), first="reconnect")
+    await asyncio.wait_for(ann._task, 10)
+    await again.pong()
+    assert len(server.bridge.rooms.get("room").participants) == 1
+
+
+@scenario(limits={"resume_s": 1})
+async def test_leaving_and_vanishing(server):
+    ann, ben, cat = [await server.join(name) for name in ("ann", "ben", "cat")]
+    await ben.send(leave=R.LeaveRequest(reason=Reason.CLIENT_INITIATED))
+    gone = await ann.next("update", lambda u: u.participants[0].state == M.ParticipantInfo.State.DISCONNECTED)
+    assert (gone.participants[0].identity, gone.participants[0].disconnect_reason) == ("ben", Reason.CLIENT_INITIATED)
+    cat.vanish()
+    gone = await ann.next("update", lambda u: u.participants[0].state == M.ParticipantInfo.State.DISCONNECTED)
+    assert (gone.participants[0].identity, gone.participants[0].disconnect_reason) == ("cat", Reason.SIGNAL_CLOSE)
+
+
+@scenario()
+async def test_a_second_join_ends_the_first_with_a_new_sid(server):
+    first, ben = await server.join("ann"), await server.join("ben")
+    second = await server.join("ann")
+    assert await first.ended() == Reason.DUPLICATE_IDENTITY and second.sid != first.sid
+    gone = await ben.next("update", lambda u: u.participants[0].sid == first.sid)
+    assert gone.participants[0].state == M.ParticipantInfo.State.DISCONNECTED
+    assert (await ben.next("update")).participants[0].sid == second.sid
+    await second.pong()
+
+
+@scenario()
+async def test_rooms_that_end_tell_everybody(server):
+    ann = await server.join("ann", "one")
+    ben = await server.join("ben", "two")
+    server.bridge.rooms.delete("one")
+    leave = await ann.next("leave")
+    assert (leave.reason, leave.action) == (Reason.ROOM_DELETED, R.LeaveRequest.Action.DISCONNECT)
+    stopping = asyncio.ensure_future(server.bridge.stop())
+    leave = await ben.next("leave")
+    assert (leave.reason, leave.action) == (Reason.SERVER_SHUTDOWN, R.LeaveRequest.Action.RECONNECT)
+    await stopping
+
+
+@scenario(limits={"departure_timeout_s": 1})
+async def test_a_room_ends_some_time_after_the_last_has_left(server):
+    seen = []
+    server.bridge.rooms.listen(lambda event: seen.append(event.name))
+    ann = await server.join("ann")
+    await ann.send(leave=R.LeaveRequest())
+    await asyncio.wait_for(ann._task, 10)
+    assert server.bridge.rooms.get("room") is not None
+    while server.bridge.rooms.get("room") is not None:
+        await asyncio.sleep(0.05)
+    assert seen == ["room_started", "participant_connection_aborted", "room_finished"]
+
+
+@scenario()
+async def test_fresh_tokens(monkeypatch, server):
+    monkeypatch.setattr(bridge_module, "REFRESH_S", 0.05)
+    ann = await server.join("ann", metadata="first")
+    server.bridge.rooms.get("room").participants["ann"].update(metadata="second")
+    fresh = await ann.next("refresh_token")
+    grants = tokens.verify(fresh, server.bridge.keys, time.time())
+    grants.check_join()
+    assert (grants.identity, grants.room, grants.metadata) == ("ann", "room", "second")
+    await ann.next("refresh_token")
