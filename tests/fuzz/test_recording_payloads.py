@@ -1,4 +1,4 @@
-"""Whatever payloads come, a depacketiser gives a frame or refuses them, and a recording's order never gives a number twice.
+"""Whatever payloads come, a depacketiser gives a frame or refuses them, and no number comes out of the order twice.
 
 CHATD_FUZZ_EXAMPLES sets how many inputs each target gets (300).
 """

@@ -172,6 +172,10 @@ class Desk:
                 manifest.write(self.directory, found)
             except (OSError, manifest.ManifestError) as trouble:
                 error = error or _text(trouble)
+            except Exception as trouble:
+                # Whoever waits for the end must see one.
+                log.exception("a recording could not be ended")
+                error = error or "internal error: %r" % trouble
         done(found, error)
 
     def _attempt(self, call: Callable[..., None], *args: Any) -> None:

@@ -107,7 +107,10 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """As manifest.json has it."""
-        return {"version": VERSION, **attrs.asdict(self), "screen_shares": self.screen_shares()}
+        fields = {"version": VERSION, **attrs.asdict(self, recurse=False), "screen_shares": self.screen_shares()}
+        for key in ("participants", "tracks"):
+            fields[key] = [attrs.asdict(one, recurse=False) for one in fields[key]]
+        return fields
 
 
 class _Pending:
@@ -284,10 +287,13 @@ def _structure(raw: dict[str, Any]) -> Manifest:
             raise ValueError("a file elsewhere")
         entry["segments"] = [SegmentClock(float(pts), [(float(x), float(y)) for x, y in points], bool(known))
                              for pts, points, known in entry["segments"]]
+        entry["muted"] = [(a, b) for a, b in entry["muted"]]
+        entry["rotations"] = [(at, degrees) for at, degrees in entry["rotations"]]
         return Track(**entry)
 
     known = {field.name for field in attrs.fields(Manifest)}
     values = {key: value for key, value in raw.items() if key in known}
     values["participants"] = [Participant(**entry) for entry in raw["participants"]]
+    values["layouts"] = [(at, layout) for at, layout in raw["layouts"]]
     values["tracks"] = [track(entry) for entry in raw["tracks"]]
     return Manifest(**values)
