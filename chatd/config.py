@@ -19,7 +19,10 @@ from attrs import frozen
 from chatd.config_types import Address, Wrong, shown
 from chatd.settings import TABLES, Domain, Limits, Listen, Media, Settings, attribute_of
 
-__all__ = ["Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "find", "live", "load", "read"]
+__all__ = [
+    "Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "find", "live", "load", "read",
+    "with_secrets",
+]
 
 
 @frozen
@@ -82,6 +85,39 @@ def load(path: str | Path) -> Settings:
     else:
         return read(raw, path)
     raise ConfigError(path, (mistake,))
+
+
+def with_secrets(settings: Settings) -> Settings:
+    """Return settings with the secrets that stand in files of their own in place of these files' names.
+
+    Raises ConfigError for files that cannot be read or do not hold one line.
+    """
+    mistakes: list[Mistake] = []
+    media, turn = settings.media, settings.turn
+    api_secret = _secret_of(media.api_secret_file, "media.api_secret_file", mistakes)
+    turn_secret = _secret_of(turn.secret_file, "media.turn.secret_file", mistakes)
+    if mistakes:
+        raise ConfigError(settings.path, tuple(mistakes))
+    return attrs.evolve(
+        settings,
+        media=attrs.evolve(media, api_secret=api_secret or media.api_secret, api_secret_file=None),
+        turn=attrs.evolve(turn, secret=turn_secret or turn.secret, secret_file=None),
+    )
+
+
+def _secret_of(file: Path | None, key: str, mistakes: list[Mistake]) -> str:
+    """Return what the file holds, "" without one; notes what is wrong with it."""
+    if file is None:
+        return ""
+    try:
+        found = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        mistakes.append(Mistake(key, f"{file} cannot be read ({reason})", "a file that the daemon may read"))
+        return ""
+    if not found or not found.isprintable():
+        mistakes.append(Mistake(key, f"{file} does not hold one line", "a file of one line, the secret"))
+    return found
 
 
 def read(raw: Mapping[str, Any], path: Path) -> Settings:

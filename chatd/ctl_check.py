@@ -10,7 +10,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
 from twisted.names import client
 
-from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, ports
+from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, ports
 from chatd.config import ConfigError, load
 from chatd.control_client import NotRunning, Refused, ask
 from chatd.settings import Settings
@@ -24,22 +24,23 @@ def findings_of(config: Path, is_offline: bool) -> list[Finding]:
         settings = load(config)
     except ConfigError as error:
         return list(configuration.refused(error))
+    status = _status(settings)
     findings = [
         *configuration.check(settings),
         *certificates.check(settings, datetime.now(UTC)),
-        *ports.check(settings, _held(settings)),
+        *ports.check(settings, None if status is None else list(status.get("listening", []))),
+        *media.check(settings, None if status is None else status.get("media")),
         *disk.check(settings),
     ]
     return findings if is_offline else findings + _dns(settings)
 
 
-def _held(settings: Settings) -> list[str] | None:
-    """Return the addresses our running daemon listens on, None when it does not run."""
+def _status(settings: Settings) -> dict[str, Any] | None:
+    """Return what our running daemon says of itself, None when it does not run."""
     try:
-        status = ask(settings.control_socket, "status", {}, STATUS_TIMEOUT_S)
+        return dict(ask(settings.control_socket, "status", {}, STATUS_TIMEOUT_S))
     except (NotRunning, Refused, ValueError):
         return None
-    return list(status.get("listening", []))
 
 
 def _dns(settings: Settings) -> list[Finding]:

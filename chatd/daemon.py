@@ -25,7 +25,7 @@ from chatd import notify
 from chatd.auth.internal import InternalChecker, make_verifiers
 from chatd.auth.portal import Authentication
 from chatd.commands import UserCommands
-from chatd.config import ConfigError, changes, live, load
+from chatd.config import ConfigError, changes, live, load, with_secrets
 from chatd.config_types import Address
 from chatd.figures import Figures, make_registry
 from chatd.interfaces import IMeetings
@@ -97,7 +97,7 @@ class Daemon(MultiService):
 
     async def start(self) -> None:
         """Start everything, in this order: nobody is let in before all that serves him is there."""
-        settings = self.settings
+        settings = self.settings = with_secrets(self.settings)
         classes = module_classes()
         if mistakes := option_mistakes(settings.modules, classes):
             raise ConfigError(settings.path, mistakes)
@@ -259,7 +259,7 @@ class Daemon(MultiService):
         """
         notify.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
         try:
-            found = load(self.settings.path)
+            found = with_secrets(load(self.settings.path))
             if mistakes := option_mistakes(found.modules, module_classes()):
                 raise ConfigError(found.path, mistakes)
             settings = live(self.settings, found)

@@ -5,6 +5,7 @@ configuration   the file, who may read it, options of modules
 certificates    there, belongs to its key, covers the names, not about to expire
 dns             addresses of the host, SRV records of the domains, and the records to add
 ports           free, or held by our own daemon
+media           the bridge's modules, addresses and ports, or the LiveKit server; the TURN server's secret
 disk            the state folder: there, writable, private, room left
 
 All of it works while the daemon is stopped. Whatever cannot be found out (no network, no permission) is a

@@ -26,8 +26,13 @@ def check(settings: Settings) -> Iterator[Finding]:
     """Look at a file that can be used."""
     yield Finding(SUBJECT, Grade.OK, f"{settings.path} can be used.")
     mode = settings.path.stat().st_mode
-    if urlsplit(settings.store.url).password and mode & stat.S_IROTH:
-        text = f"{settings.path} holds the database's password and everybody on this machine may read it."
+    secrets = {
+        "the database's password": urlsplit(settings.store.url).password,
+        "the LiveKit server's secret": settings.media.api_secret,
+        "the TURN server's secret": settings.turn.secret,
+    }
+    for what in (what for what, secret in secrets.items() if secret and mode & stat.S_IROTH):
+        text = f"{settings.path} holds {what} and everybody on this machine may read it."
         yield Finding(SUBJECT, Grade.WARNING, text, (f"chmod 640 {settings.path}, with the daemon's group",))
     for domain in settings.domains:
         if domain.key.exists() and domain.key.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):

@@ -41,6 +41,7 @@ SM: Final = "urn:xmpp:sm:3"                              # 0198
 PING: Final = "urn:xmpp:ping"                            # 0199
 TIME: Final = "urn:xmpp:time"                            # 0202
 DELAY: Final = "urn:xmpp:delay"                          # 0203
+EXTDISCO: Final = "urn:xmpp:extdisco:2"                  # 0215
 CARBONS: Final = "urn:xmpp:carbons:2"                    # 0280
 FORWARD: Final = "urn:xmpp:forward:0"                    # 0297
 MAM: Final = "urn:xmpp:mam:2"                            # 0313

@@ -15,7 +15,7 @@ _LEVELS = {"warn": "warning"}
 
 
 def settings_line(
-    number: int, media: Media, turn: Turn, turn_secret: str, key: str, secret: str, *,
+    number: int, media: Media, turn: Turn, key: str, secret: str, *,
     announce: Sequence[str], recordings: Path, webhook: str, log_level: str,
 ) -> bytes:
     """Return the line for process `number`.
@@ -31,7 +31,7 @@ def settings_line(
         "http": ["127.0.0.1", 0],
         "keys": {key: secret},
         "webhooks": {"urls": [webhook], "key": key},
-        "turn": {"urls": relays, "secret": turn_secret, "ttl_s": turn.ttl_s} if relays else None,
+        "turn": {"urls": relays, "secret": turn.secret, "ttl_s": turn.ttl_s} if relays else None,
         "recordings": str(recordings),
         "limits": {"participants": media.room_participants, "connections": media.process_participants},
         "log_level": _LEVELS.get(log_level, log_level),

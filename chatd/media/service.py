@@ -29,7 +29,7 @@ from chatd.web.proxies import TrustedProxies
 from chatd.web.site import PanelSite, WebLimits
 from chatd.web.tunnel import TUNNEL_PATH, Refused, TunnelLimits, TunnelResource
 
-__all__ = ["WEBHOOK_PATH", "EmbeddedMedia", "LiveKitMedia", "Media", "NoMedia", "make_media", "turn_secret"]
+__all__ = ["WEBHOOK_PATH", "EmbeddedMedia", "LiveKitMedia", "Media", "NoMedia", "make_media"]
 
 WEBHOOK_PATH = "/livekit-webhook"
 Origins = Callable[[Request], bool]
@@ -76,8 +76,7 @@ class LiveKitMedia(Media):
     def __init__(self, settings: Settings, reactor: Any, now: Callable[[], float]) -> None:
         super().__init__()
         media = settings.media
-        secret = read_secret(settings, "media.api_secret", media.api_secret, media.api_secret_file)
-        key = AccessKey(media.api_key, secret)
+        key = AccessKey(media.api_key, media.api_secret)
         self.engine = Engine("livekit", media.url, key, OneServer(media.url), reactor, now)
         self._webhook = WebhookResource(key, self.engine.tell, now)
 
@@ -106,7 +105,6 @@ class EmbeddedMedia(Media):
         self._settings = settings
         self._reactor = reactor
         self._now = now
-        self._turn_secret = turn_secret(settings)
         recordings = recordings_of(settings)
         try:
             recordings.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +141,7 @@ class EmbeddedMedia(Media):
     def _line(self, number: int) -> bytes:
         settings = self._settings
         return settings_line(
-            number, settings.media, settings.turn, self._turn_secret, self.key.key, self.key.secret,
+            number, settings.media, settings.turn, self.key.key, self.key.secret,
             announce=to_announce(settings.media.address, settings.media.announce),
             recordings=recordings_of(settings),
             webhook=f"http://127.0.0.1:{self._port.getHost().port}{WEBHOOK_PATH}",
@@ -231,33 +229,10 @@ def recordings_of(settings: Settings) -> Path:
     return settings.media.recordings or settings.server.state_dir / "recordings"
 
 
-def turn_secret(settings: Settings) -> str:
-    """Return what is shared with the TURN server, "" without one. Raises ConfigError for a file that is no good."""
-    return read_secret(settings, "media.turn.secret", settings.turn.secret, settings.turn.secret_file)
-
-
-def read_secret(settings: Settings, key: str, text: str, file: Path | None) -> str:
-    """Return a secret from the configuration or from a file of one line. Raises ConfigError."""
-    if text or file is None:
-        return text
-    try:
-        found = file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise _wrong(settings, key, f"{file} cannot be read ({reason})") from None
-    if not found or not found.isprintable():
-        raise _wrong(settings, key, f"{file} does not hold one line")
-    return found
-
-
-def _wrong(settings: Settings, key: str, problem: str) -> ConfigError:
-    return ConfigError(settings.path, (Mistake(f"{key}_file", problem, "a file of one line that the daemon may read"),))
-
-
 def make_media(
     settings: Settings, secret: bytes, may_connect: Origins, reactor: Any, now: Callable[[], float]
 ) -> Media:
-    """Return the engine that the settings name. Raises ConfigError for secrets that cannot be read."""
+    """Return the engine that the settings name. Raises ConfigError for a folder that cannot be made."""
     makers: Mapping[str, Callable[[], Media]] = {
         "off": NoMedia,
         "livekit": lambda: LiveKitMedia(settings, reactor, now),

@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.config import Change, ConfigError, changes, load
+from chatd.config import Change, ConfigError, changes, load, with_secrets
 from chatd.config_types import Address
 from chatd.settings import TABLES, Domain, Settings
 
@@ -127,6 +127,38 @@ class Good(Files):
                              'api_key = "APIk"\napi_secret = "swordfish"\n')
         self.assertEqual(settings.media.url, "wss://lk.example")
         self.assertNotIn("swordfish", repr(settings))
+
+
+class Secrets(Files):
+    """Secrets in files of their own."""
+
+    TEXT = (SMALLEST + '[media]\nengine = "livekit"\nurl = "wss://lk.example"\napi_key = "k"\napi_secret_file = "lk"\n'
+            '[media.turn]\nurls = ["turn:a"]\nsecret_file = "turn"\n')
+
+    def test_they_take_the_place_of_the_names(self) -> None:
+        (self.folder / "lk").write_text("swordfish\n")
+        (self.folder / "turn").write_text(" halibut \n\n")
+        settings = with_secrets(self.load(self.TEXT))
+        self.assertEqual((settings.media.api_secret, settings.turn.secret), ("swordfish", "halibut"))
+        self.assertNotIn("swordfish", repr(settings))
+        self.assertNotIn("halibut", repr(settings))
+        self.assertEqual(with_secrets(settings), settings)
+
+    def test_what_stands_in_the_configuration_stays(self) -> None:
+        text = self.TEXT.replace('api_secret_file = "lk"', 'api_secret = "a"')
+        text = text.replace('secret_file = "turn"', 'secret = "b"')
+        settings = with_secrets(self.load(text))
+        self.assertEqual((settings.media.api_secret, settings.turn.secret), ("a", "b"))
+
+    def test_files_that_are_no_good_are_told_all_at_once(self) -> None:
+        (self.folder / "turn").write_bytes(b"two\nlines")
+        error = self.assertRaises(ConfigError, with_secrets, self.load(self.TEXT))
+        keys = [mistake.key for mistake in error.mistakes]
+        self.assertEqual(keys, ["media.api_secret_file", "media.turn.secret_file"])
+        self.assertNotIn("two", str(error))
+        for content in (b"", b" \n", b"\xff\xfe"):
+            (self.folder / "turn").write_bytes(content)
+            self.assertEqual(len(self.assertRaises(ConfigError, with_secrets, self.load(self.TEXT)).mistakes), 2)
 
 
 class Wrong(Files):

@@ -15,8 +15,9 @@ from twisted.names import dns as records
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError
 
 from chatd import ctl_output
-from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, ports, worst
+from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, ports, worst
 from chatd.config import ConfigError, load
+from chatd.media.addresses import to_announce
 from chatd.selfsigned import self_signed
 from chatd.settings import Settings
 
@@ -313,6 +314,111 @@ class TestConfiguration:
     def test_a_proxy_that_is_not_trusted(self, write: Any) -> None:
         settings = write(extra='[http]\npublic_url = "https://chat.service.org"\n')
         assert "trusted_proxies" in texts(configuration.check(settings), Grade.WARNING)
+
+
+OPEN = '[listen]\nhttps = ["0.0.0.0:5281"]\n'
+
+
+class TestMedia:
+    def found(self, settings: Settings, status: Any = None, own: tuple[str, ...] = ("10.0.0.5",)) -> list[Finding]:
+        def announced(address: str, announce: tuple[str, ...]) -> list[str]:
+            return to_announce(address, announce, lambda: list(own))
+
+        return list(media.check(settings, status, announced))
+
+    def test_a_private_address_that_others_are_told(self, write: Any) -> None:
+        """What people notice first behind NAT: they are in the meeting and neither hear nor see."""
+        found = texts(self.found(write(extra=OPEN + "[media]\nport = 0\n")), Grade.ERROR)
+        assert "10.0.0.5, which only the own network can reach" in found and "media.announce" in found
+        assert 'media.announce = ["10.0.0.5"]' in found, "how to say that it is meant"
+
+    def test_it_is_meant(self, write: Any) -> None:
+        found = self.found(write(extra=OPEN + '[media]\nport = 0\nannounce = ["10.0.0.5"]\n'))
+        assert worst(found) is Grade.NOTE and "10.0.0.5" in texts(found, Grade.OK)
+
+    def test_a_public_address(self, write: Any) -> None:
+        found = self.found(write(extra=OPEN + "[media]\nprocesses = 1\nport = 0\n"), own=("10.0.0.5", "8.8.4.4"))
+        assert worst(found) is Grade.NOTE
+        assert "10.0.0.5, 8.8.4.4" in texts(found, Grade.OK)
+
+    def test_a_demo_on_loopback_is_no_error(self, write: Any) -> None:
+        found = self.found(write(extra="[media]\nport = 0\n"))
+        assert worst(found) is Grade.NOTE and "private" in texts(found, Grade.NOTE)
+
+    def test_no_address_at_all(self, write: Any) -> None:
+        assert "no address" in texts(self.found(write(extra="[media]\nport = 0\n"), own=()), Grade.ERROR)
+
+    def test_the_firewall_is_mentioned_with_all_ports(self, write: Any) -> None:
+        extra = OPEN + '[media]\nannounce = ["192.0.2.7"]\nprocesses = 2\n'
+        status = {"processes": [{"process": number, "up": True, "media": "x"} for number in (0, 1)]}
+        assert "UDP and TCP in on port 7882 to 7883" in texts(self.found(write(extra=extra), status), Grade.OK)
+
+    def test_more_processes_than_cores(self, write: Any) -> None:
+        assert "cores" in texts(self.found(write(extra="[media]\nport = 0\nprocesses = 64\n")), Grade.WARNING)
+
+    @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+    def test_a_port_that_is_taken(self, write: Any, kind: socket.SocketKind) -> None:
+        with socket.socket(socket.AF_INET, kind) as sock:
+            sock.bind(("127.0.0.1", 0))
+            if kind is socket.SOCK_STREAM:
+                sock.listen(1)
+            port = sock.getsockname()[1]
+            settings = write(extra=f'[media]\naddress = "127.0.0.1"\nport = {port}\n')
+            found = texts(self.found(settings), Grade.ERROR)
+        name = "UDP" if kind is socket.SOCK_DGRAM else "TCP"
+        assert f"media 127.0.0.1:{port} {name}: Address already in use." in found
+
+    def test_the_running_daemon_says_how_they_are(self, write: Any) -> None:
+        extra = '[media]\nannounce = ["192.0.2.7"]\nprocesses = 2\n'
+        status = {"processes": [{"process": 0, "up": True, "media": "0.0.0.0:7882"},
+                                {"process": 1, "up": False, "trouble": "ended: cannot listen"}]}
+        found = self.found(write(extra=extra), status)
+        assert "process 0 takes media at 0.0.0.0:7882" in texts(found, Grade.OK)
+        assert texts(found, Grade.ERROR).startswith("Bridge process 1 does not run: it ended: cannot listen.")
+
+    def test_modules_that_are_not_installed(self, write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(media, "MODULES", ("json", "no_such_module"))
+        found = texts(self.found(write(extra="[media]\nport = 0\n")), Grade.ERROR)
+        assert "no_such_module is not installed" in found and "chatd[media]" in found
+
+    def test_a_livekit_server(self, write: Any) -> None:
+        extra = '[media]\nengine = "livekit"\nurl = "{}"\napi_key = "k"\napi_secret = "swordfish"\n'
+        found = self.found(write(extra=OPEN + extra.format("wss://lk.example")))
+        assert worst(found) is Grade.NOTE
+        assert "https://xmpp.service.org:5281/livekit-webhook" in texts(found, Grade.OK)
+        assert "without TLS" in texts(self.found(write(extra=OPEN + extra.format("ws://lk.example"))), Grade.ERROR)
+        assert not any("swordfish" in finding.text for finding in found)
+
+    def test_off_is_said(self, write: Any) -> None:
+        assert "no meetings" in texts(self.found(write(extra='[media]\nengine = "off"\n')), Grade.NOTE)
+
+    def test_secrets_in_files(self, write: Any, tmp_path: Path) -> None:
+        settings = write(extra='[media]\nport = 0\n[media.turn]\nurls = ["turn:a"]\nsecret_file = "turn"\n')
+        assert "turn cannot be read" in texts(self.found(settings), Grade.ERROR)
+        (tmp_path / "turn").write_text("swordfish\n")
+        (tmp_path / "turn").chmod(0o644)
+        assert "may read the secret" in texts(self.found(settings), Grade.ERROR)
+        (tmp_path / "turn").chmod(0o640)
+        assert not texts(self.found(settings), Grade.ERROR)
+
+    def test_secrets_in_a_configuration_that_everybody_may_read(self, write: Any) -> None:
+        settings = write(extra='[media.turn]\nurls = ["turn:a"]\nsecret = "swordfish"\n')
+        settings.path.chmod(0o644)
+        found = texts(configuration.check(settings), Grade.WARNING)
+        assert "TURN server's secret" in found and "swordfish" not in found
+
+
+def test_status_as_text() -> None:
+    """Each bridge process in a line; as JSON all of it."""
+    up = {"process": 0, "up": True, "trouble": "", "media": "0.0.0.0:7882", "up_s": 125, "restarts": 1, "rooms": 2,
+          "participants": 5, "tracks": 9}
+    down = {**up, "process": 1, "up": False, "trouble": "was killed by signal 9"}
+    status = {"version": "1", "media": {"engine": "embedded", "connections": 5, "processes": [up, down]}}
+    assert ctl_output.text_of("status", status) == (
+        "version     1\nmedia       embedded\n"
+        "  bridge 0  0.0.0.0:7882, up 2 min 5 s, rooms 2, participants 5, tracks 9, restarts 1\n"
+        "  bridge 1  down: it was killed by signal 9\n")
+    assert "wss://lk.example" in ctl_output.text_of("status", {"media": {"engine": "livekit", "url": "wss://lk.example"}})
 
 
 def test_findings_as_text_and_sum() -> None:
