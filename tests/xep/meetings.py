@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.words.xish import domish
@@ -125,8 +126,8 @@ def refused(stanzas: list[Stanza]) -> str:
 
 async def command(client: Client, room: str, xml: str, kind: str = "set") -> str:
     """An element of ours as an iq: "" for done, or the condition of its refusal.  Other stanzas stay to be taken."""
-    name, rest = (xml + " ").split(" ", 1)
-    answer = await client.ask_iq(kind, f"<{name} xmlns='{ns.MEET}' {rest}".rstrip(), room, "cmd")
+    name = re.match(r"[a-z]+", xml)[0]      # type: ignore[index]
+    answer = await client.ask_iq(kind, f"<{name} xmlns='{ns.MEET}'{xml[len(name):]}", room, "cmd")
     return condition(answer) if answer.type == "error" else ""
 
 

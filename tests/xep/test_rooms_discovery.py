@@ -76,7 +76,7 @@ async def test_nodes() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_what_outsiders_learn() -> None:
-    """13.4: subject and number of occupants only where they might walk in; owners where all see them; never the list."""
+    """13.4: subject and number of occupants only where they might walk in; owners where all see them; no list."""
     world, a, b, _ = await three(roomname="Attic", roomdesc="Dust", lang="de", whois="anyone")
     await a.send_xml(f"<message to='{ROOM}' type='groupchat'><subject>Secret</subject></message>")
     d = await world.client("d@example.net/1")
