@@ -11,16 +11,21 @@ then takes Twisted's own reactor. tests/server/test_tls_contract.py names each.
 from __future__ import annotations
 
 import sys
+from select import EPOLLIN
+from typing import Final
 
 from twisted.internet import epollreactor, posixbase
 from twisted.internet.base import ReactorBase
-from twisted.internet.error import ReactorAlreadyInstalledError
+from twisted.internet.error import ConnectionFdescWentAway, ReactorAlreadyInstalledError
 from twisted.internet.main import installReactor
 from twisted.logger import Logger
 
 from chatd.server.turn import Turn
 
 log = Logger()
+
+_GONE: Final = ConnectionFdescWentAway("File descriptor lost")
+
 
 
 class _OwnTurn(Turn):
@@ -59,11 +64,22 @@ class TurnReactor(epollreactor.EPollReactor):
         selectables, read_or_write = self._selectables, self._doReadOrWrite
         for fd, event in self._poller.poll(-1 if timeout is None else timeout, len(selectables)):
             selectable = selectables.get(fd)
-            if selectable is not None:
-                try:
+            if selectable is None:
+                continue
+            try:
+                if event != EPOLLIN:
                     read_or_write(selectable, fd, event)
-                except Exception:  # a protocol's connectionLost; what it read or wrote is caught already
-                    log.failure("Unexpected error in an event of {selectable!r}", selectable=selectable)
+                    continue
+                # Most of the time there is something to read and that is all; then this does the same in less.
+                try:
+                    why = selectable.doRead() if selectable.fileno() != -1 else _GONE
+                except BaseException as error:
+                    log.failure("Unexpected error while reading from {selectable!r}", selectable=selectable)
+                    why = error
+                if why:
+                    self._disconnectSelectable(selectable, why, True)
+            except Exception:  # a protocol's connectionLost; what it read or wrote is caught already
+                log.failure("Unexpected error in an event of {selectable!r}", selectable=selectable)
 
     doIteration = doPoll
 
@@ -75,6 +91,7 @@ def lean_contract() -> list[str]:
         for owner, name in (
             (ReactorBase, "runUntilCurrent"), (ReactorBase, "wakeUp"), (ReactorBase, "timeout"),
             (posixbase._PollLikeMixin, "_doReadOrWrite"), (epollreactor.EPollReactor, "doPoll"),
+            (posixbase.PosixReactorBase, "_disconnectSelectable"),
         )
         if not hasattr(owner, name)
     ]

@@ -362,7 +362,13 @@ class SocketTLS(_Base):
         self._queued = False
         if not self.connected or self._aborting or self._writing or (self.is_secure and not self._up):
             return
-        if self._flush_one_record():
+        # A short way for the usual case: all that waits fits into one record, and nothing else is to be done.
+        if (
+            0 < self._tempDataLen <= RECORD and not self.dataBuffer and not self.producerPaused
+            and not self.disconnecting and not self._writeDisconnecting and not self._read_wants_write
+            and self._tls is not None and (self.streamingProducer or self.producer is None)
+            and self._sent_one_record()
+        ):
             return
         why = self.doWrite()
         if why:
@@ -372,16 +378,8 @@ class SocketTLS(_Base):
         ):
             self._wait_writable()
 
-    def _flush_one_record(self) -> bool:
-        """Send what waits if it fits into one record and nothing else is to be done; a short way for the usual case.
-
-        False: nothing was taken from the buffers, doWrite must see to it.
-        """
-        if (
-            not 0 < self._tempDataLen <= RECORD or self.dataBuffer or self._expects_word
-            or self.disconnecting or self._writeDisconnecting or self._read_wants_write or self._tls is None
-        ):
-            return False
+    def _sent_one_record(self) -> bool:
+        """Send what waits in `_tempDataBuffer`. False: doWrite must see to it."""
         pieces = self._tempDataBuffer
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
@@ -397,11 +395,6 @@ class SocketTLS(_Base):
             return True
         self.dataBuffer, self.offset = data, sent  # the peer asked for small records (RFC 6066 4)
         return False
-
-    @property
-    def _expects_word(self) -> bool:
-        """A producer is to be told when all has been sent."""
-        return self.producer is not None and (self.producerPaused or not self.streamingProducer)
 
     def _wait_writable(self) -> None:
         if self._aborting:

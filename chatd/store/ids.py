@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from secrets import randbits
+from typing import Final
 
 SHIFT = 20
 MAX_ID = 2**63 - 1
@@ -32,6 +33,26 @@ def last_id_of(stamp_ms: int) -> int:
     return min((stamp_ms + 1 << SHIFT) - 1, MAX_ID) if stamp_ms >= 0 else -1
 
 
+class RandomBits:
+    """Random bits of the operating system's, which is asked for many at a time: each question is a system call."""
+
+    __slots__ = ("_held", "_left")
+    _AT_A_TIME: Final = 2048
+
+    def __init__(self) -> None:
+        self._held = 0
+        self._left = 0
+
+    def __call__(self, count: int) -> int:
+        """So many of them (0 to 2048)."""
+        if self._left < count:
+            self._held, self._left = randbits(self._AT_A_TIME), self._AT_A_TIME
+        bits = self._held & (1 << count) - 1
+        self._held >>= count
+        self._left -= count
+        return bits
+
+
 class Ids:
     """Gives out ids, each above all it gave before and above `last`.
 
@@ -41,10 +62,10 @@ class Ids:
 
     __slots__ = ("_random", "last")
 
-    def __init__(self, last: int = 0, random: Callable[[int], int] = randbits) -> None:
+    def __init__(self, last: int = 0, random: Callable[[int], int] | None = None) -> None:
         """last: the highest id that may have been given out before. random: so many random bits."""
         self.last = last
-        self._random = random
+        self._random = random or RandomBits()
 
     def new_id(self, stamp_ms: int) -> int:
         """The next id for something that happened at stamp_ms (milliseconds since 1970).

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.store.ids import MAX_ID, SHIFT, Ids, first_id_of, last_id_of, stamp_of
+from chatd.store.ids import MAX_ID, SHIFT, Ids, RandomBits, first_id_of, last_id_of, stamp_of
 
 STAMPS = st.integers(0, MAX_ID >> SHIFT)
 
@@ -67,3 +67,15 @@ def test_ids_cannot_be_guessed_from_the_last_one():
     given = [ids.new_id(1_000_000) for _ in range(200)]
     assert len({after - before for before, after in zip(given, given[1:], strict=False)}) > 100
     assert stamp_of(given[-1]) == 1_000_000
+
+
+def test_random_bits_are_all_used_and_never_too_many() -> None:
+    """Buffered or not, each bit is as likely as the other, and none is given twice."""
+    bits = RandomBits()
+    drawn = [bits(count) for count in (18, 9, 2048, 1, 0, 18) * 500]
+    for count, at in ((18, 0), (9, 1), (2048, 2), (1, 3)):
+        values = drawn[at::6]
+        assert all(0 <= value < 1 << count for value in values)
+        ones = sum(value.bit_count() for value in values) / (count * len(values))
+        assert abs(ones - 0.5) < 0.15, (count, ones)
+    assert len(set(drawn[2::6])) == 500

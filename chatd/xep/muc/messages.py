@@ -125,6 +125,6 @@ def _hand_out(error: Exception | None, room: Room, seats: list[Seat], told: Stan
     for seat in seats:
         session = seat.session
         if session is not None:
-            session.deliver(addressed(seat.full))
+            session.deliver(addressed(seat.full, seat.escaped))
         else:
-            room.service.hand(seat, addressed(seat.full))
+            room.service.hand(seat, addressed(seat.full, seat.escaped))

@@ -35,11 +35,18 @@ _USER_NAME: Final = f"{ns.MUC_USER} x"
 
 @attrs.define(eq=False)
 class Seat:
-    """One client in a room: its full address, its session here (None: on another server), what it last showed."""
+    """One client in a room: its full address, its session here (None: on another server), what it last showed.
+
+    escaped: the address as it stands in the XML of all it gets.
+    """
 
     full: str
     session: ISession | None
     presence: Stanza
+    escaped: bytes = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.escaped = attribute(self.full).encode()
 
 
 @attrs.define(eq=False)
@@ -182,7 +189,7 @@ class Room:
 
     def announce(self, stanza: Stanza) -> None:
         """The same stanza, which has no `to`, for everybody."""
-        self.send([(seat, stanza.addressed(seat.full)) for _, seat in self.everyone()])
+        self.send([(seat, stanza.addressed(seat.full, seat.escaped)) for _, seat in self.everyone()])
 
     def tell(self, *codes: int) -> None:
         """A message of the room itself with status codes."""
@@ -229,9 +236,9 @@ class Room:
                 if key[2] and joined_id is not None:
                     stanza.attrs["id"] = joined_id
             if seat is not joined:
-                deliveries.append((seat, stanza.addressed(seat.full)))
+                deliveries.append((seat, stanza.addressed(seat.full, seat.escaped)))
             else:
-                last = (seat, stanza.addressed(seat.full))
+                last = (seat, stanza.addressed(seat.full, seat.escaped))
         if joined is not None:
             deliveries.append(last)
         self.send(deliveries)
@@ -259,7 +266,7 @@ class Room:
                 item = item_xml(affiliation, role, real if key[0] else "", nick=nick, reason=reason, actor=actor)
                 told = [*codes, *((110,) if is_self else ())]
                 stanza = made[key] = self.presence(occupant, item, told, gone=True, shown=shown, also=also)
-            deliveries.append((seat, stanza.addressed(seat.full)))
+            deliveries.append((seat, stanza.addressed(seat.full, seat.escaped)))
         self.send(deliveries)
 
     def remove(self, occupant: Occupant) -> None:
