@@ -35,6 +35,9 @@ stanzas_burst = 1000000
 bytes_per_second = 1000000000
 bytes_burst = 1000000000
 
+[modules.muc]
+deliveries = 1000000
+
 [log]
 level = "warn"
 
