@@ -44,7 +44,10 @@ class MediaDouble:
     def _answer(self, value: Any, *asked: Any) -> Deferred[Any]:
         if asked:
             self.asked.append(asked)
-        return fail(MediaError("unavailable", "the media server is being started")) if self.broken else succeed(value)
+        return self._away() if self.broken else succeed(value)
+
+    def _away(self) -> Deferred[Any]:
+        return fail(MediaError("unavailable", "the media server is being started"))
 
     def access_token(self, identity: str, room: str, grants: Grants, name: str = "", metadata: str = "",
                      attributes: Mapping[str, str] | None = None, ttl_s: float = 600.0) -> str:
@@ -86,6 +89,8 @@ class MediaDouble:
 
     def delete_room(self, name: str) -> Deferred[bool]:
         """Everybody goes."""
+        if self.broken:
+            return self._away()
         return self._answer(self.rooms.pop(name, None) is not None, "delete", name)
 
     def list_rooms(self, names: Iterable[str] = ()) -> Deferred[list[MediaRoom]]:
@@ -106,6 +111,8 @@ class MediaDouble:
 
     def remove_participant(self, room: str, identity: str) -> Deferred[bool]:
         """Puts one out."""
+        if self.broken:
+            return self._away()
         return self._answer(self.rooms.get(room, {}).pop(identity, None) is not None, "remove", identity)
 
     def mute_track(self, room: str, identity: str, track_sid: str, muted: bool = True) -> Deferred[MediaTrack]:
@@ -120,6 +127,8 @@ class MediaDouble:
                            attributes: Mapping[str, str] | None = None,
                            grants: Grants | None = None) -> Deferred[MediaParticipant]:
         """Other grants."""
+        if self.broken:
+            return self._away()
         participant = self.rooms.get(room, {}).get(identity)
         if participant is None:
             return fail(MediaError("not_found", "no such participant"))
