@@ -31,6 +31,7 @@ __all__ = ["Meet"]
 log = Logger()
 
 _CHECK_S = 60.0
+_SOON_S = 5.0
 
 
 @implementer(IMeetings)
@@ -57,6 +58,7 @@ class Meet(Module):
     def start(self, api: Api) -> None:
         """Serves meet.DOMAIN and guest.DOMAIN of each domain and reads the meetings."""
         super().start(api)
+        self._is_stopped = False
         self._engine: Any = api.media
         self.recordings = Recordings(api, self._engine)
         self.services = {f"meet.{domain}": Meetings(f"meet.{domain}", api, self._engine, self.recordings)
@@ -78,6 +80,7 @@ class Meet(Module):
 
     def stop(self) -> None:
         """Lets go of the meetings."""
+        self._is_stopped = True
         for service in self.services.values():
             service.close()
 
@@ -88,9 +91,13 @@ class Meet(Module):
         for room in await store.rooms.load():
             by_domain.setdefault(room.domain, []).append(room)
         recordings = await store.meetings.recordings()
+        if self._is_stopped:
+            return
         for domain, service in self.services.items():
             service.open_meetings(by_domain.get(domain, []), rows)
         self.recordings.open(recordings, self.services)
+        if self.recordings.rows:
+            self._check_soon()
 
     def _not_loaded(self, failure: Any) -> None:
         log.failure("the meetings could not be read: nobody gets into one", failure=failure)
@@ -118,12 +125,23 @@ class Meet(Module):
 
     # -- the media engine
     def _event(self, event: MediaEvent) -> None:
-        if event.recording is not None:
+        if event.kind == "engine_restarted":
+            self._check_soon()
+        elif event.recording is not None:
             self.recordings.event(event)
         elif event.kind == "participant_joined" and event.room is not None and event.participant is not None:
             meeting = self._of_media(event.room.name)
             if meeting is not None:
                 meeting.media.joined(event.participant)
+
+    def _check_soon(self) -> None:
+        """When the engine has had time to begin."""
+        def check() -> None:
+            Deferred.fromCoroutine(self._check()).addErrback(
+                lambda failure: log.failure("the meetings could not be looked over", failure=failure))
+
+        call = self.api.clock.callLater(_SOON_S, check)
+        self.api.undo(lambda: call.cancel() if call.active() else None)
 
     def _of_media(self, name: str) -> Any:
         local, _, domain = name.partition("@")

@@ -103,7 +103,7 @@ class Recordings:
         meeting.publish()
         ending = "webm" if self._engine.name == "embedded" else "mp4"
         try:
-            found = await self._engine.start_room_recording(meeting.bare, f"{row.id}.{ending}", "speaker")
+            found = await self._engine.start_room_recording(meeting.bare, f"{row.id}.{ending}", "grid")
         except MediaError as error:
             self.rows.pop(row.id, None)
             meeting.recording = None

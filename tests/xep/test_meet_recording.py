@@ -1,0 +1,287 @@
+"""Recording: moderators start and stop it, everybody sees that it runs, the file is found by those it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import pytest_twisted
+
+from chatd.core.jid import JID
+from chatd.core.media import Recording
+from chatd.core.meeting import RecordingRow
+from chatd.core.passes import make_pass
+from tests.xep.media_double import MediaDouble
+from tests.xep.meetings import MODULES, SERVICE, Hall, all_ours, asked, command, enter, has_ours, ours
+from tests.xep.rooms import bodies, condition
+from tests.xep.world import Client, World
+
+DAY_MS = 86_400_000
+
+
+class Studio:
+    """A meeting that may be recorded: John owns it, Bob has an account, Ada is a guest."""
+
+    def __init__(self, hall: Hall, media: MediaDouble, room: str, john: Client, bob: Client, ada: Client) -> None:
+        self.hall, self.media, self.room = hall, media, room
+        self.john, self.bob, self.ada = john, bob, ada
+
+    @classmethod
+    async def open(cls, folder: Path, **options: Any) -> Studio:
+        """Its files are in this folder."""
+        world, media = await World.open(*MODULES), MediaDouble()
+        world.settings.media = attrs.make_class("Media", ["recordings"])(folder)
+        hall = await Hall.open(media, world, **({"recording": True} | options))
+        john, bob, ada = await hall.account("john"), await hall.account("bob"), await hall.guest()
+        room = await hall.make(john, "Weekly review")
+        for client, nick in ((john, "John"), (bob, "Bob"), (ada, "Ada")):
+            await enter(client, room, nick)
+        for client in (john, bob, ada):
+            client.take()
+        return cls(hall, media, room, john, bob, ada)
+
+    def states(self, client: Client) -> list[str]:
+        """How the recording went, as this client was told."""
+        return [one["recording"] for one in all_ours(client.take(), "meeting")]
+
+    async def finish(self, folder: Path, name: str = "", size: int = 1000) -> RecordingRow:
+        """The engine has the file ready; it is kept."""
+        [row] = [row for row in self.hall.meet.recordings.rows.values() if not row.is_over]
+        path = folder / (name or f"{row.id}.webm")
+        path.write_bytes(bytes(size))
+        self.media.record(row.engine_id, "ending")
+        self.media.record(row.engine_id, "complete", str(path), size_bytes=size, duration_s=734.0)
+        await self.hall.world.settle()
+        return self.hall.meet.recordings.rows[row.id]
+
+
+@pytest_twisted.ensureDeferred
+async def test_from_start_to_file(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path)
+    assert await command(s.john, s.room, "record on='true'/>") == ""
+    [asked_for] = [one for one in s.media.asked if one[0] == "record"]
+    assert asked_for[1] == s.room and asked_for[2].endswith(".webm")
+    assert s.states(s.ada) == ["starting"]
+    assert await command(s.john, s.room, "record on='true'/>") == "conflict"
+    s.media.record("EG_1", "active")
+    await s.hall.world.settle()
+    [told] = all_ours(s.ada.take(), "meeting")
+    assert told["recording"] == "on" and told["recording-by"] == "John" and told["recording-since"]
+    info = s.hall.meet.info(JID.parse(s.room).local)
+    assert info is not None and info["recording"] == "on", "and newcomers, before they join"
+    assert ours(await asked(await s.hall.guest(), s.room, "meeting"), "meeting")["recording"] == "on"
+    newcomer = await s.hall.guest()
+    assert all_ours(await enter(newcomer, s.room, "Bea"), "meeting")[0]["recording"] == "on"
+    for client in (s.bob, s.ada):
+        assert await command(client, s.room, "record on='false'/>") == "forbidden"
+    assert await command(s.john, s.room, "record on='false'/>") == ""
+    assert ("stop", "EG_1") in s.media.asked
+    assert s.states(s.ada)[-1] == "off"
+    assert await command(s.john, s.room, "record on='false'/>") == "conflict"
+    row = await s.finish(tmp_path)
+    assert row.state == "ready" and row.bytes == 1000 and row.duration_ms == 734_000
+    [said] = [one for one in s.ada.take() if has_ours(one, "recorded")]
+    assert said.attrs["from"] == s.room and "12 min" in bodies([said])[0] and "pass=" not in bodies([said])[0]
+    assert ours(said, "recorded")["url"] == f"https://chat.example.com/recordings/{row.id}"
+    assert bodies(await enter(newcomer, s.room, "Bea")) == bodies([said]), "it stays in the chat"
+    assert await s.hall.world.store.meetings.recordings() == [row]
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_gets_the_file(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    row = await s.finish(tmp_path)
+    await command(s.john, s.room, "moderator nick='Ada' on='true'/>")
+    for client in (s.bob, s.ada, await s.hall.guest()):
+        assert condition(await asked(client, s.room, "recordings")) == "forbidden"
+    outside = await s.hall.account("john", "phone")
+    [one] = list(ours(await asked(outside, s.room, "recordings"), "recordings").elements())
+    assert (one["id"], one["state"], one["seconds"], one["bytes"], one["type"]) == (
+        row.id, "ready", "734", "1000", "video/webm")
+    address, _, given = one["url"].partition("?pass=")
+    assert address == f"https://chat.example.com/recordings/{row.id}"
+    found = s.hall.meet.recording(row.id, given)
+    assert found is not None and found[0].read_bytes() == bytes(1000)
+    assert found[1].startswith("weekly-review-") and found[1].endswith(".webm")
+    visits = s.hall.world.router.visits
+    late = make_pass(visits.secret, "recording", row.id, 1_000)
+    other = make_pass(visits.secret, "recording", "f" * 32, 4_000_000_000)
+    guest = make_pass(visits.secret, "guest", row.id, 4_000_000_000)
+    forged = make_pass(b"x" * 32, "recording", row.id, 4_000_000_000)
+    for bad in ("", late, other, guest, forged, given[:-1], given + "x"):
+        assert s.hall.meet.recording(row.id, bad) is None
+    assert s.hall.meet.recording("f" * 32, other) is None
+    await command(s.john, s.room, "moderator nick='Bob' on='true'/>")
+    assert (await asked(s.bob, s.room, "recordings")).type == "result"
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_deleting_one(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    [running] = s.hall.meet.recordings.rows
+    assert await command(s.john, s.room, f"forget id='{running}'/>") == "conflict"
+    row = await s.finish(tmp_path)
+    for client in (s.bob, s.ada):
+        assert await command(client, s.room, f"forget id='{row.id}'/>") == "forbidden"
+    assert await command(s.john, s.room, "forget id='x'/>") == "item-not-found"
+    other = await s.hall.make(s.bob)
+    await enter(s.bob, other, "Bob")
+    assert await command(s.bob, other, f"forget id='{row.id}'/>") == "item-not-found", "another meeting's"
+    assert await command(s.john, s.room, f"forget id='{row.id}'/>") == ""
+    assert not list(tmp_path.iterdir()) and await s.hall.world.store.meetings.recordings() == []
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_meeting_takes_its_recordings_along(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    await s.finish(tmp_path)
+    await s.john.ask_iq("set", "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>", s.room)
+    assert not list(tmp_path.iterdir()) and not s.hall.meet.recordings.rows
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("way", ["leave", "end"])
+async def test_it_stops_with_the_meeting(tmp_path: Path, way: str) -> None:
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    if way == "end":
+        await command(s.john, s.room, "end/>")
+    else:
+        for client in (s.john, s.bob, s.ada):
+            assert ("stop", "EG_1") not in s.media.asked
+            await client.send_xml(f"<presence to='{s.room}/X' type='unavailable'/>")
+    assert ("stop", "EG_1") in s.media.asked
+    await s.finish(tmp_path)
+    assert "12 min" in bodies(await enter(s.john, s.room, "John"))[0], "the link is there for who comes later"
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_may_go_wrong(tmp_path: Path) -> None:
+    """The engine cannot be asked, or the recording breaks off: everybody is told, and another one can be begun."""
+    s = await Studio.open(tmp_path)
+    s.media.broken = True
+    assert await command(s.john, s.room, "record on='true'/>") == "service-unavailable"
+    assert s.states(s.ada) == ["starting", "off"] and not s.hall.meet.recordings.rows
+    s.media.broken = False
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.recordings["EG_1"] = attrs.evolve(s.media.recordings["EG_1"], error="disk full")
+    s.media.record("EG_1", "failed")
+    await s.hall.world.settle()
+    told = all_ours(s.ada.take(), "meeting")[-1]
+    assert told["recording"] == "off" and told["recording-problem"] == "disk full"
+    await command(s.john, s.room, "record on='true'/>")
+    assert not all_ours(s.ada.take(), "meeting")[-1].hasAttribute("recording-problem")
+    [first, _] = ours(await asked(s.john, s.room, "recordings"), "recordings").elements()
+    assert first["state"] == "failed" and first["problem"] == "disk full" and not first.hasAttribute("url")
+    assert not any(has_ours(stanza, "recorded") for stanza in s.ada.take())
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("path", ["../outside.webm", "/etc/hostname", "nothing.webm", ""])
+async def test_only_files_in_the_folder(tmp_path: Path, path: str) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (tmp_path / "outside.webm").write_bytes(b"x")
+    s = await Studio.open(folder)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "complete", path or "x", size_bytes=5)
+    await s.hall.world.settle()
+    [row] = s.hall.meet.recordings.rows.values()
+    assert row.state == "failed" and row.path == ""
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_stopped_before_it_had_begun(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path)
+    from twisted.internet.defer import Deferred
+
+    answer: Deferred[Recording] = Deferred()
+    s.media.start_room_recording = lambda *_: answer        # type: ignore[method-assign,assignment]
+    await s.john.send_xml(f"<iq type='set' id='1' to='{s.room}'><record xmlns='urn:chatd:meet:0' on='true'/></iq>")
+    assert await command(s.john, s.room, "record on='false'/>") == ""
+    assert s.states(s.ada) == ["starting", "stopping"]
+    s.media.recordings["EG_1"] = Recording(id="EG_1", room=s.room, status="starting")
+    answer.callback(s.media.recordings["EG_1"])
+    await s.hall.world.settle()
+    assert ("stop", "EG_1") in s.media.asked
+    s.media.record("EG_1", "aborted")
+    await s.hall.world.settle()
+    assert s.states(s.ada)[-1] == "off"
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_quota(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path, recording_quota_mb=1)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    row = await s.finish(tmp_path, size=1 << 20)
+    assert await command(s.john, s.room, "record on='true'/>") == "resource-constraint"
+    await command(s.john, s.room, f"forget id='{row.id}'/>")
+    assert await command(s.john, s.room, "record on='true'/>") == ""
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_retention(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path, recording_days=30)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    row = await s.finish(tmp_path)
+    recordings = s.hall.meet.recordings
+    for days, stays in ((29, True), (31, False)):
+        recordings._now = lambda days=days: (row.ended_ms + days * DAY_MS) / 1000       # type: ignore[misc]
+        await recordings.check()
+        assert (row.id in recordings.rows) is stays and bool(list(tmp_path.iterdir())) is stays
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_switched_off(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path, recording=False)
+    assert await command(s.john, s.room, "record on='true'/>") == "not-allowed"
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_after_a_restart(tmp_path: Path) -> None:
+    """What the engine still knows goes on; what it has lost is told to have failed; files without a meeting go."""
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    await s.hall.world.settle()
+    world, store = s.hall.world, s.hall.world.store.meetings
+    (tmp_path / "orphan.webm").write_bytes(b"x")
+    await store.keep_recording(RecordingRow("0" * 32, f"gone@{SERVICE}", "EG_8", "ready", "orphan.webm"))
+    await store.keep_recording(RecordingRow("1" * 32, s.room, "EG_9", "recording", started_ms=1))
+    world.modules.pop("meet").stop()
+    world.apis.pop("meet").release()
+    s.john.s.directed = None
+    s.hall = await Hall.open(s.media, world, recording=True)
+    await world.settle()
+    assert not (tmp_path / "orphan.webm").exists()
+    await s.hall.meet._check()
+    await world.settle()
+    rows = {row.engine_id: row for row in s.hall.meet.recordings.rows.values()}
+    assert set(rows) == {"EG_1", "EG_9"} and rows["EG_1"].state == "recording"
+    assert rows["EG_9"].state == "failed" and "restarted" in rows["EG_9"].error
+    assert all_ours(await enter(s.john, s.room, "John"), "meeting")[0]["recording"] == "on"
+    assert await command(s.john, s.room, "record on='false'/>") == ""
+    assert (await s.finish(tmp_path)).state == "ready"
+    await s.hall.close()
