@@ -52,8 +52,8 @@ LISTS = ["muc#roomconfig_roomowners", "muc#roomconfig_roomadmins"]
 WORDS = [*AFFILIATIONS, *ROLES, *NICKS, *PEOPLE, "0", "1", "true", "-1", "99999999999999999999",
          "2000-01-01T00:00:00Z", "", " ", "\n", "x" * 2000, "<b>&amp;", "none", "anyone", "submit", "cancel", "form",
          "aGVsbG8=", "QQ=="]
-ATTRIBUTES = ["affiliation", "role", "nick", "jid", "to", "from", "type", "code", "node", "var", "id", "by", "maxstanzas",
-              "seconds", "since", "maxchars", "action", "thread", "stamp", "uri", "open", "xml:lang"]
+ATTRIBUTES = ["affiliation", "role", "nick", "jid", "to", "from", "type", "code", "node", "var", "id", "by",
+              "maxstanzas", "seconds", "since", "maxchars", "action", "thread", "stamp", "uri", "open", "xml:lang"]
 
 
 class Author:
