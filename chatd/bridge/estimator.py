@@ -59,8 +59,10 @@ class Estimator:
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
         """A receiver report: `fraction_lost` 0…1 of what was sent at the rate `sent`."""
         self.loss = 0.7 * self.loss + 0.3 * fraction_lost
-        # A report is of the second before it: what was lost before the last cut does not cut once more.
-        if fraction_lost > 0.1 and sent and now - self.congested_at >= REPORT_S + self.round_trip_s:
+        # A report is of the second before it: what was lost before the last cut does not cut once more. A report of a
+        # few packets says little, so the smoothed loss has to be high as well.
+        if min(fraction_lost, self.loss) > 0.1 and sent and (
+                now - self.congested_at >= REPORT_S + self.round_trip_s):
             self._full(min(self._limit or sent, sent) * (1 - 0.5 * fraction_lost), now)
 
     def _full(self, limit: float, now: float) -> None:
@@ -139,6 +141,11 @@ class Prober:
             # What the receiver believes beyond that is tried first: it is a guess from what little it got.
             self._started, self._goal = now, min(goal, max(available, line.proven * self._factor))
         return 0.0
+
+    @property
+    def is_active(self) -> bool:
+        """A probe is under way."""
+        return self._started > 0
 
     def _judge(self, line: Estimator, now: float) -> None:
         if not self._tried:

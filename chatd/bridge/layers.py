@@ -57,7 +57,9 @@ def allocate(budget: float, demands: Sequence[Demand], headroom: float = 1.15) -
     """Share `budget` (bits a second, sound already taken off) among video tracks; returns the allowed rank of each.
 
     Everybody gets the smallest layer first, in order; then all are raised a rank at a time, screens before cameras. A
-    track is raised above what it has only with `headroom` to spare: otherwise it would swing between two layers.
+    track is raised above what it has only with `headroom` to spare: otherwise it would swing between two layers. The
+    first gets its smallest layer even if that needs up to twice the budget: an estimate is not so exact that a black
+    tile would be better.
     """
     given = [NONE] * len(demands)
     spent = 0.0
@@ -74,6 +76,8 @@ def allocate(budget: float, demands: Sequence[Demand], headroom: float = 1.15) -
             rank, cost = ranks[step]
             before = ranks[step - 1][1] if step else 0
             factor = headroom if rank > demand.current else 1.0
+            if i == order[0] and not step:
+                factor = 0.5
             if (spent - before + cost) * factor <= budget:
                 spent += cost - before
                 given[i] = rank

@@ -62,7 +62,11 @@ class Line:
         sound = sum(s.rate(now) for s in self._subscriptions.values() if s.publication.kind == "audio")
         demands = [layers.Demand(s.publication.costs(now), s.wanted, s.rank, s.publication.is_screen) for s in video]
         missing = 0.0
-        for subscription, demand, rank in zip(video, demands, layers.allocate(available - sound, demands), strict=True):
+        given = layers.allocate(available - sound, demands)
+        if self._prober.is_active and given[0] == layers.NONE and demands[0].costs:
+            # Padding needs something that is sent: the smallest layer itself is the probe.
+            given[0] = demands[0].costs[0][0]
+        for subscription, demand, rank in zip(video, demands, given, strict=True):
             step = _next_step(demand, rank)
             # Whoever gets all that it wants is not held back when more begins to arrive.
             subscription.allow(rank if step else layers.HIGH, now)

@@ -51,7 +51,8 @@ COSTS = [(0, 150_000), (1, 500_000), (2, 1_700_000)]
 
 @pytest.mark.parametrize("budget, demands, given", [
     (10e6, [Demand(COSTS, 2, NONE)], [2]),
-    (160e3, [Demand(COSTS, 2, 2)], [NONE]),
+    (70e3, [Demand(COSTS, 2, NONE)], [NONE]),
+    (160e3, [Demand(COSTS, 2, NONE), Demand(COSTS, 2, NONE)], [0, NONE]),
     (180e3, [Demand(COSTS, 2, 2)], [0]),
     (500e3, [Demand(COSTS, 2, 1)], [1]),
     (500e3, [Demand(COSTS, 2, 0)], [0]),
@@ -63,8 +64,6 @@ COSTS = [(0, 150_000), (1, 500_000), (2, 1_700_000)]
     (2e6, [Demand([(1, 500_000), (2, 1_700_000)], 0, NONE)], [1]),
 ])
 def test_allocate(budget: float, demands: list[Demand], given: list[int]) -> None:
-    if budget == 160e3:
-        demands = [demands[0]._replace(current=NONE)]
     assert allocate(budget, demands) == given
 
 
@@ -102,6 +101,10 @@ def test_heavy_loss_is_a_limit_and_light_loss_is_not() -> None:
     assert line.available(10) is None and 0.05 < line.loss < 0.061
     line.reported(0.5, 1_000_000, 11)
     assert line.available(11) == pytest.approx(750_000)
+    for _ in range(10):
+        line.reported(0.05, 150_000, 11.5)
+    line.reported(0.15, 150_000, 13)
+    assert line.available(13) == pytest.approx(750_000), "a report of a few packets says little"
     line.reported(0.5, 150_000, 12.1)
     assert line.available(12.1) == pytest.approx(750_000), "reports of one congestion count once"
 
