@@ -138,7 +138,8 @@ class MediaEvent:
 
     kind: room_started, room_finished, participant_joined, participant_left, participant_connection_aborted,
     track_published, track_unpublished, egress_started, egress_updated, egress_ended; others may come. What belongs to
-    the kind is set.
+    the kind is set. And one of our own, engine_restarted: a bridge process has ended and another serves in its place;
+    the rooms it had are gone without further events, clients join again by themselves.
     """
 
     id: str
