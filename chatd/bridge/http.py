@@ -80,6 +80,10 @@ class Site:
         checked = self._check(request)
         if isinstance(checked, web.Response):
             return checked
+        grants, rooms = checked[0], self._bridge.rooms
+        if not rooms.floods.of(grants.room, grants.identity).join(rooms.now()):
+            rooms.count("joins")
+            return _refuse(429, "too many connections of this participant")
         websocket = web.WebSocketResponse(
             compress=False, autoping=True, max_msg_size=self._bridge.settings.limits.message_bytes)
         if not websocket.can_prepare(request).ok:

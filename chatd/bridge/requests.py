@@ -15,6 +15,7 @@ from livekit.protocol import rtc as R
 from chatd.bridge.tracks import Encoding, Track, codec_word
 
 if TYPE_CHECKING:
+    from chatd.bridge.flood import Flood
     from chatd.bridge.participant import Participant
 
 Refusal = R.RequestResponse.Reason
@@ -28,13 +29,26 @@ class BadMessage(Exception):
     """The message cannot be read or must not be sent by a client; the text says why."""
 
 
-def handle(participant: Participant, request: R.SignalRequest) -> None:
-    """Do what a request says."""
+class TooMuch(Exception):
+    """The client floods; the text says with what."""
+
+
+# What others are told of, with all that is known of the participant.
+CHANGES = frozenset({"mute", "update_metadata", "update_audio_track", "update_video_track"})
+
+
+def handle(participant: Participant, request: R.SignalRequest, flood: Flood) -> None:
+    """Do what a request says. TooMuch, BadMessage and BadSdp end the session."""
     name = request.WhichOneof("message")
     if name is None:
         # A message newer than our definitions: as LiveKit, ignored.
         participant.room.rooms.count("unknown request")
         return
+    now = participant.room.rooms.now()
+    if name in ("offer", "answer") and not flood.description(now):
+        raise TooMuch("too many descriptions")
+    if name in CHANGES and not flood.change(participant.info().ByteSize() + request.ByteSize(), now):
+        raise TooMuch("too many changes")
     handler = HANDLERS.get(name)
     if handler is not None:
         handler(participant, getattr(request, name))

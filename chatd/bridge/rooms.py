@@ -11,6 +11,7 @@ from livekit.protocol import models as M
 from livekit.protocol import rtc as R
 
 from chatd.bridge.events import Listener, Listeners
+from chatd.bridge.flood import Floods
 from chatd.bridge.participant import Participant
 from chatd.bridge.room import Room
 from chatd.bridge.settings import Limits
@@ -31,6 +32,7 @@ class Rooms:
         self.limits = limits
         self.now = now or asyncio.get_running_loop().time
         self.listeners = Listeners()
+        self.floods = Floods(limits, self.now)
         # What was refused or dropped, and how often; part of the health reports.
         self.dropped: Counter[str] = Counter()
         self._rooms: dict[str, Room] = {}

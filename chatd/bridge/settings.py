@@ -20,8 +20,9 @@ class SettingsError(Exception):
 class Limits:
     """What a process, a room and a participant may use. All are whole numbers above 0.
 
-    `metadata_bytes` holds for metadata, and for all attributes together; `message_bytes` for one WebSocket message;
-    `sections` for one description; `resume_s`: how long a participant whose WebSocket is lost is kept.
+    Those per second or minute and their bursts are of one participant (flood.py, data.py). `metadata_bytes` holds for
+    metadata, and for all attributes together; `message_bytes` for one WebSocket message; `change_bytes_per_second` for
+    what others are told of it; `resume_s`: how long a participant whose WebSocket is lost is kept.
     """
 
     rooms: int = 1000
@@ -32,6 +33,14 @@ class Limits:
     messages_per_second: int = 100
     message_burst: int = 500
     message_bytes: int = 1 << 20
+    message_bytes_per_second: int = 1 << 20
+    message_burst_bytes: int = 16 << 20
+    descriptions_per_second: int = 10
+    description_burst: int = 100
+    change_bytes_per_second: int = 128 << 10
+    change_burst_bytes: int = 2 << 20
+    joins_per_minute: int = 60
+    join_burst: int = 30
     data_bytes_per_second: int = 2 << 20
     data_burst_bytes: int = 8 << 20
     data_messages_per_second: int = 500

@@ -18,7 +18,6 @@ from livekit.protocol import models as M
 from livekit.protocol import rtc as R
 
 from chatd.bridge import requests
-from chatd.bridge.bucket import Bucket
 from chatd.bridge.sdp import BadSdp
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Signal:
         self._something = asyncio.Event()
         rooms = participant.room.rooms
         self._heard_at = rooms.now()
-        self._messages = Bucket(rooms.limits.messages_per_second, rooms.limits.message_burst, self._heard_at)
+        self._flood = rooms.floods.of(participant.room.name, participant.identity)
 
     # -- for the participant
 
@@ -109,11 +108,13 @@ class Signal:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
                 return
             self._is_text = message.type == WSMsgType.TEXT
-            if not self._messages.take(1, self._heard_at):
+            if not self._flood.message(len(message.data), self._heard_at):
                 self._refuse("too many messages", Reason.PARTICIPANT_REMOVED)
                 return
             try:
-                requests.handle(self._participant, parse(message))
+                requests.handle(self._participant, parse(message), self._flood)
+            except requests.TooMuch as error:
+                self._refuse(str(error), Reason.PARTICIPANT_REMOVED)
             except requests.BadMessage as error:
                 self._refuse(str(error))
             except BadSdp as error:

@@ -6,6 +6,7 @@ that has a free section (negotiation.py). What the participant said about a trac
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ class Subscriptions:
         self.entries: dict[str, Entry] = {}
         self.sharing = Sharing(participant)
         self._wants_all = wants_all
-        self._chosen: dict[str, bool] = {}
+        self._chosen: OrderedDict[str, bool] = OrderedDict()
 
     # -- what is wanted
 
@@ -129,13 +130,13 @@ class Subscriptions:
 
     def choose(self, sids: Iterable[str], wanted: bool) -> None:
         """Want these tracks or not, whatever auto_subscribe says."""
+        tracks = {track.sid: track for track in self.participant.room.tracks()}
         for sid in sids:
             if len(self._chosen) >= MOST_CHOICES and sid not in self._chosen:
-                del self._chosen[next(iter(self._chosen))]
+                self._chosen.popitem(last=False)
             self._chosen[sid] = wanted
-            track = self.participant.room.track(sid)
-            if track is not None:
-                self.consider(track)
+            if sid in tracks:
+                self.consider(tracks[sid])
 
     def drop(self, track: Track) -> None:
         """No longer wanted, or ended."""

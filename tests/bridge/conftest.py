@@ -15,6 +15,7 @@ from tests.bridge.clients.bridge_process import BridgeProcess
 from tests.bridge.clients.cuttable import Cuttable
 from tests.bridge.clients.page import Chromium, Page
 from tests.bridge.clients.sdk import Sdk
+from tests.bridge.hostile import House
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +77,17 @@ def people(bridge: BridgeProcess, request: pytest.FixtureRequest) -> Iterator[Pe
     everybody = People(bridge, request.node.name, lambda: request.getfixturevalue("chromium"))
     yield everybody
     everybody.go()
+
+
+@pytest.fixture(scope="module")
+def one_house() -> Iterator[House]:
+    made = House()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def house(one_house: House) -> Iterator[House]:
+    """A bridge to be attacked: hostile.py."""
+    yield one_house
+    one_house.check()
