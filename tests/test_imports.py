@@ -67,6 +67,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "livekit",
         "numpy",
         "OpenSSL",
+        "PIL",
         "prometheus_client",
         "pylibsrtp",
         "uvloop",
