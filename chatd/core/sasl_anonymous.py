@@ -10,7 +10,7 @@ import attrs
 
 from chatd.core.jid import JID
 from chatd.core.passes import MOST
-from chatd.core.sasl import CONDITIONS, Challenge, Failure, Success
+from chatd.core.sasl import CONDITIONS, Failure, Success
 
 __all__ = ["MECHANISM", "Admit", "AnonymousExchange"]
 
@@ -35,15 +35,9 @@ class AnonymousExchange:
         self._state = "initial"
         self.jid: JID | None = None
 
-    def start(self, initial: bytes | None) -> Challenge | Failure | Admit:
-        """<auth/>: None where there was no initial response; "=" is an empty one."""
-        self._state = "first"
-        return Challenge(b"") if initial is None else self.respond(initial)
-
-    def respond(self, data: bytes) -> Failure | Admit:
-        """<response/>."""
-        if self._state != "first":
-            return self._fail("malformed-request", "unexpected-response")
+    def start(self, initial: bytes | None) -> Failure | Admit:
+        """<auth/>: None where there was no initial response, which is nothing to be asked for (XEP-0175 3)."""
+        data = initial or b""
         if len(data) > MOST:
             return self._fail("malformed-request", "too-long")
         try:
@@ -52,6 +46,10 @@ class AnonymousExchange:
             given = ""                  # something for a log, as RFC 4505 has it
         self._state = "admission"
         return Admit(self._domain, given)
+
+    def respond(self, data: bytes) -> Failure:
+        """<response/>: there is no challenge that it could answer."""
+        return self._fail("malformed-request", "unexpected-response")
 
     def abort(self) -> Failure:
         """<abort/> (RFC 6120 6.4.4)."""
