@@ -259,6 +259,10 @@ def _check_media(media: dict[str, Any], turn: dict[str, Any], mistakes: list[Mis
             mistakes.append(Mistake("media.api_key", "it is missing", "a key of the LiveKit server's configuration"))
         if not (media.get("api_secret") or media.get("api_secret_file")):
             mistakes.append(Mistake("media.api_secret", "it is missing", "what belongs to api_key, or api_secret_file"))
+    address = media.get("address", Media().address)
+    if ":" not in address and any(":" in told for told in media.get("announce", ())):
+        problem = f"it has an IPv6 address, and media.address {address} takes IPv4 only"
+        mistakes.append(Mistake("media.announce", problem, 'address = "::", which takes both'))
     port = media.get("port", Media().port)
     if port and port + media.get("processes", 1) - 1 > 65535:
         mistakes.append(Mistake("media.port", "the last process would be above 65535", "a lower one"))

@@ -9,9 +9,12 @@ from typing import Any
 
 from chatd.settings import Media, Turn
 
-__all__ = ["settings_line"]
+__all__ = ["bridge_level", "settings_line"]
 
-_LEVELS = {"warn": "warning"}
+
+def bridge_level(level: str) -> str:
+    """Return what a level of [log] is called by the bridge."""
+    return {"warn": "warning"}.get(level, level)
 
 
 def settings_line(
@@ -34,6 +37,6 @@ def settings_line(
         "turn": {"urls": relays, "secret": turn.secret, "ttl_s": turn.ttl_s} if relays else None,
         "recordings": str(recordings),
         "limits": {"participants": media.room_participants, "connections": media.process_participants},
-        "log_level": _LEVELS.get(log_level, log_level),
+        "log_level": bridge_level(log_level),
     }
     return json.dumps(line).encode("ascii")

@@ -170,10 +170,10 @@ class BridgeProcess(ProcessProtocol):
         Logger(source).emit(level, "{bridge}: {line}", bridge=self.name, line=f"{text}\n{trace}" if trace else text)
 
     # -- what it is told
-    def command(self, name: str) -> None:
-        """Send it a command."""
+    def command(self, name: str, **values: Any) -> None:
+        """Send it a command (see chatd.bridge.control)."""
         if not self.is_over:
-            self.transport.write(json.dumps({"command": name}).encode() + b"\n")
+            self.transport.write(json.dumps({"command": name, **values}).encode() + b"\n")
 
     def leave(self) -> None:
         """Let it say goodbye to everybody and end: the end of its standard input says so."""

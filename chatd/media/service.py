@@ -19,7 +19,7 @@ from chatd.config import ConfigError, Mistake
 from chatd.core.media import MediaEvent
 from chatd.media.addresses import to_announce
 from chatd.media.bridges import BridgeFigures, Bridges
-from chatd.media.line import settings_line
+from chatd.media.line import bridge_level, settings_line
 from chatd.meet.engine.engine import Engine, OneServer
 from chatd.meet.engine.tokens import AccessKey, BadToken
 from chatd.meet.engine.webhooks import WebhookResource
@@ -36,10 +36,17 @@ Origins = Callable[[Request], bool]
 
 
 class Media(MultiService):
-    """What the daemon knows of its engine. `engine`: an IMediaEngine, or None without one."""
+    """What the daemon knows of its engine. `engine`: an IMediaEngine, or None without one.
+
+    admits(room, identity): whether this participant may connect now, with a token that is good; asked where we can.
+    """
 
     name_of_engine = "off"
     engine: Engine | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.admits: Callable[[str, str], bool] = lambda room, identity: True
 
     def mounts(self) -> dict[str, IResource]:
         """Return what belongs on the web site, by path."""
@@ -118,7 +125,7 @@ class EmbeddedMedia(Media):
         url = settings.http.public_url.replace("http", "ws", 1)
         self.engine = Engine("embedded", url, self.key, self.bridges, reactor, now)
         self.engine.listen(self._heard)
-        self.tunnel = TunnelResource(_Gate(self.key, self.bridges, may_connect, now), reactor, _limits(settings))
+        self.tunnel = TunnelResource(_Gate(self, may_connect, now), reactor, _limits(settings))
         self._port: Any = None
 
     def startService(self) -> None:
@@ -187,14 +194,17 @@ class EmbeddedMedia(Media):
         """See Media."""
         self._settings = settings
         self.tunnel.limits = _limits(settings)
+        for supervisor in self.bridges.all:
+            supervisor.command("log_level", level=bridge_level(settings.log.level))
 
 
 class _Gate:
     """Gate of the tunnel."""
 
-    def __init__(self, key: AccessKey, bridges: Bridges, may_connect: Origins, now: Callable[[], float]) -> None:
-        self._key = key
-        self._bridges = bridges
+    def __init__(self, media: EmbeddedMedia, may_connect: Origins, now: Callable[[], float]) -> None:
+        self._media = media
+        self._key = media.key
+        self._bridges = media.bridges
         self._now = now
         self.may_connect = may_connect
 
@@ -208,6 +218,8 @@ class _Gate:
             raise Refused(401, "no permissions to access the room")
         if not claims.identity:
             raise Refused(400, "participant identity cannot be empty")
+        if not self._media.admits(claims.room, claims.identity):
+            raise Refused(401, "you are not in this meeting any more")
         return claims.room
 
     def address(self, room: str) -> tuple[str, int] | None:

@@ -96,6 +96,11 @@ class Supervisor(Service):
         """How long it has been ready."""
         return self._clock.seconds() - self._since if self.ready is not None else 0.0
 
+    def command(self, name: str, **values: Any) -> None:
+        """Send it a command; nobody gets it while it does not serve."""
+        if self._process is not None and self.ready is not None:
+            self._process.command(name, **values)
+
     # -- life
     def startService(self) -> None:
         """Start the first life."""

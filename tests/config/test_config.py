@@ -292,6 +292,11 @@ class Wrong(Files):
             found = self.mistakes(SMALLEST + f'[media]\nannounce = ["{text}"]\n')
             self.assertEqual(set(found), {"media.announce"}, text)
 
+    def test_an_address_to_announce_that_is_not_listened_on(self) -> None:
+        text = SMALLEST + '[media]\nannounce = ["192.0.2.7", "2001:db8::7"]\n'
+        self.assertEqual(set(self.mistakes(text)), {"media.announce"})
+        self.assertEqual(len(self.load(text + 'address = "::"\n').media.announce), 2)
+
     def test_turn_addresses_and_their_secret(self) -> None:
         for text in ("turn.example.com", "turn:", "turn:a:0", "turn:a:99999", "turn:a?transport=sctp",
                      "stun:a?transport=udp", "turn:a b", "http://a"):

@@ -96,6 +96,27 @@ def test_bad_tokens_are_refused_in_words(daemon: MediaDaemon, token: str, text: 
     eve.leave()
 
 
+def test_a_reload_reaches_the_bridge(daemon: MediaDaemon) -> None:
+    text = daemon.config.read_text()
+    daemon.config.write_text(text.replace('level = "debug"', 'level = "warn"'))
+    try:
+        assert "log.level" in daemon.ctl("reload")["result"]["changed"]
+        assert visit(daemon, "quiet") == []
+    finally:
+        daemon.config.write_text(text)
+        daemon.ctl("reload")
+    assert visit(daemon, "loud") != []
+
+
+def visit(daemon: MediaDaemon, room: str) -> list[str]:
+    """What the bridge logs while somebody comes and goes."""
+    before = daemon.log.stat().st_size
+    eve = Sdk(daemon, "eve", room)  # type: ignore[arg-type]
+    eve.leave()
+    until(lambda: daemon.media()["connections"] == 0, "she has gone")
+    return [line for line in daemon.log.read_bytes()[before:].decode().splitlines() if " chatd.bridge" in line]
+
+
 def test_a_killed_bridge(daemon: MediaDaemon) -> None:
     """kill -9: chat goes on, another process is there within a moment, clients come back by themselves."""
     asyncio.run(_killed(daemon))

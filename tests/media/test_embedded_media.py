@@ -1,4 +1,4 @@
-"""The embedded engine whole, with two real bridge processes: rooms are where their names say, IMediaEngine finds them."""
+"""The embedded engine whole, with two real bridge processes: rooms are where their names say, and are found there."""
 
 from __future__ import annotations
 

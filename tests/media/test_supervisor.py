@@ -118,6 +118,14 @@ def test_it_gets_its_settings_and_serves(world: World) -> None:
     assert world.supervisor.health["participants"] == 5
 
 
+def test_commands(world: World) -> None:
+    world.supervisor.command("log_level", level="debug")
+    world.say(**READY)
+    written = len(world.process.transport.written)
+    world.supervisor.command("log_level", level="debug")
+    assert json.loads(world.process.transport.written[written:]) == {"command": "log_level", "level": "debug"}
+
+
 def test_lines_may_come_in_pieces(world: World) -> None:
     line = json.dumps(READY).encode() + b"\n" + json.dumps(HEALTH).encode() + b"\n"
     for byte in line:
