@@ -30,7 +30,7 @@ def test_ten_people_for_two_minutes_without_a_freeze(people, bridge):
             for who in (*CROWD, *watchers - {page.identity}):
                 page.until_decoded(who + "/camera", 10, timeout_s=60)
         # One is looked at large, the others below; all stay in sight.
-        ann.eval("document.querySelectorAll('video').forEach(v => { v.style.width = '150px'; v.style.height = '84px'; })")
+        ann.eval("document.querySelectorAll('video').forEach(v => { v.style.cssText = 'width:150px;height:84px'; })")
         ann.eval("Object.assign(tile('dan/camera').style, {width: '960px', height: '540px'})")
         ann.until_decoded("dan/camera", 10, width=1280, timeout_s=30)
         time.sleep(5)
