@@ -168,7 +168,7 @@ class Negotiation:
             publication = track.receive(encoding, section, codec)
             transport.receive(publication, mid, section.rids, section.ssrcs, section.rtx_ssrcs)
             self._sending[mid] = held
-            plans[mid] = answer.Receive(codec, track.info.stereo, not track.info.disable_dtx)
+            plans[mid] = answer.Receive(codec, track.is_stereo, track.has_dtx)
             if is_new:
                 fresh.append(track)
         return plans, fresh
@@ -192,11 +192,10 @@ class Negotiation:
             for codec in section.codecs:
                 if codec.payload_type == encoding.codec.payload_type and codec.word == encoding.codec.word:
                     return codec
-        if encoding.word:
-            for codec in section.codecs:
-                if codec.word == encoding.word:
-                    return codec
-        return next((codec for codec in section.codecs if codec_word(codec.name)), None)
+        # The profile that most subscribers decode: Chromium offers H.264 baseline before constrained baseline.
+        words = [encoding.word, *(codec_word(codec.name) for codec in section.codecs)]
+        found = (sdp.choose_codec(section, MIME_TYPES[word]) for word in words if word)
+        return next((codec for codec in found if codec is not None), None)
 
     # -- sending, common to both modes
 
@@ -216,7 +215,7 @@ class Negotiation:
         track, media = entry.track, entry.media
         return answer.Send(entry.codec, track.msid, track.sid, media.ssrc,
                            None if entry.codec.rtx is None else media.rtx_ssrc, track.participant.identity,
-                           track.info.stereo)
+                           track.is_stereo)
 
     def _tell_published(self, entries: Iterable[Entry]) -> None:
         """Publishers learn that somebody receives their tracks."""
