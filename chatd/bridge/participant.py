@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Of every second, or with a token or credentials in them.
+UNLOGGED = ("pong", "pong_resp", "refresh_token", "reconnect")
+
 Info = M.ParticipantInfo
 Reason = M.DisconnectReason
 Action = R.LeaveRequest.Action
@@ -119,7 +122,7 @@ class Participant:
 
     def send(self, message: Message) -> None:
         """The same, for a message that goes to several."""
-        if log.isEnabledFor(logging.DEBUG) and message.name not in ("pong", "pong_resp"):
+        if log.isEnabledFor(logging.DEBUG) and message.name not in UNLOGGED:
             log.debug("%s < %s %s", self.identity, message.name, str(getattr(message.response, message.name))[:300])
         size = len(message.binary)
         if self._is_overrun or len(self.outbox) >= MOST_WAITING or self._waiting_bytes + size > MOST_WAITING_BYTES:

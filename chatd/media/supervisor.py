@@ -116,10 +116,14 @@ class Supervisor(Service):
         process = self._process
         if process is None:
             return None
-        self._left = Deferred()
-        process.leave()
+        left: Deferred[None] = Deferred()
+        self._left = left
         self._next = self._clock.callLater(LEAVE_S, self._kill, "it did not end by itself")
-        return self._left
+        if process.ready is not None:
+            process.leave()
+        else:
+            self._end()  # it knows nobody to say goodbye to
+        return left
 
     def _begin(self) -> None:
         self._next = None
@@ -170,13 +174,18 @@ class Supervisor(Service):
         if process is None:
             return
         log.error("{name} is killed: {why}", name=self.title, why=why)
-        was_ready, self._is_killed = self.ready is not None, True
-        try:
-            process.kill()
-        except ProcessExitedAlready:
-            pass
+        was_ready = self.ready is not None
+        self._end()
         if was_ready and self.running:
             self._on_end()
+
+    def _end(self) -> None:
+        self._is_killed = True
+        try:
+            if self._process is not None:
+                self._process.kill()
+        except ProcessExitedAlready:
+            pass
 
     def _ended(self, process: BridgeProcess) -> None:
         was_ready = process.ready is not None

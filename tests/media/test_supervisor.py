@@ -236,6 +236,13 @@ def test_the_end_is_polite(world: World) -> None:
     assert done.called and world.clock.getDelayedCalls() == [] and len(world.lives) == 1
 
 
+def test_the_end_of_one_that_is_only_starting(world: World) -> None:
+    done = world.supervisor.stopService()
+    assert done is not None and world.process.transport.signals == ["KILL"]
+    world.die()
+    assert done.called and world.clock.getDelayedCalls() == []
+
+
 def test_who_does_not_leave_is_killed(world: World) -> None:
     world.say(**READY)
     done = world.supervisor.stopService()
