@@ -191,7 +191,9 @@ class Daemon(MultiService):
         }
         meet = self.modules.by_name.get("meet")
         if meet is not None:
-            mounts |= self._meetings(IMeetings(meet))
+            meetings = IMeetings(meet)
+            mounts |= self._meetings(meetings)
+            self.media.admits = meetings.admits
         engine = self.media.engine
         elsewhere = (engine.url,) if engine is not None and engine.name == "livekit" else ()
         headers = SecurityHeaders(connect=elsewhere)

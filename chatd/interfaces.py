@@ -571,6 +571,9 @@ class IMeetings(Interface):
     def info(id: str) -> dict[str, Any] | None:
         """What somebody with the link may know before joining; None where there is no such meeting."""
 
+    def admits(room: str, identity: str) -> bool:
+        """May this participant of the media engine be in that media room?  Of rooms that are no meetings' always."""
+
     def recording(id: str, given: str) -> tuple[Path, str] | None:
         """Path and file name of a recording, for who has a pass; None where it is not good, or there is none.
         given: the pass, of the address that the room gave a moderator."""

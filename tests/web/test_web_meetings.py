@@ -51,6 +51,10 @@ class Meetings:
         """One there is."""
         return {"id": id, "recording": "on"} if id == "talk-abc" else None
 
+    def admits(self, room: str, identity: str) -> bool:
+        """Everybody."""
+        return True
+
     def recording(self, id: str, given: str) -> tuple[Path, str] | None:
         """One there is."""
         return (self.file, "Talk.webm") if self.file is not None and (id, given) == ("0123456789ab", "good") else None

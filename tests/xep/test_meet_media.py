@@ -112,6 +112,10 @@ async def test_a_token_is_worth_nothing_afterwards() -> None:
     identity = media.join(kept)
     await hall.world.settle()
     assert identity not in media.rooms[room]
+    admits = hall.meet.admits
+    assert not admits(room, identity) and not admits(room, "") and not admits("x@meet.example.com", identity)
+    assert admits("a room of somebody else's", "anybody")
+    assert admits(room, ours(await asked(bob, room, "media"), "media")["identity"])
     forged = json.dumps(json.loads(kept) | {"identity": "forged"})
     media.join(forged)
     await hall.world.settle()

@@ -143,6 +143,10 @@ class MeetingMedia:
             raise StanzaError("service-unavailable", "wait", text=error.text) from None
 
     # -- what the engine tells
+    def has(self, identity: str) -> bool:
+        """Does somebody who is in the meeting have this identity?"""
+        return identity in self._owners
+
     def joined(self, participant: MediaParticipant) -> None:
         """Somebody has turned up in the media room: is it one of ours, and with what it may do now?
 

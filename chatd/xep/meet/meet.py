@@ -191,6 +191,13 @@ class Meet(Module):
         return {**state.info(meeting), "domain": service.accounts_domain, "guest_domain": service.guest_domain,
                 "guests": service.takes_guests, "websocket": "/xmpp-websocket"}
 
+    def admits(self, room: str, identity: str) -> bool:
+        """See IMeetings."""
+        if room.partition("@")[2] not in self.services:
+            return True
+        meeting = self._of_media(room)
+        return meeting is not None and meeting.media.has(identity)
+
     def recording(self, id: str, given: str) -> tuple[Path, str] | None:
         """See IMeetings."""
         return self.recordings.file(id, given)
