@@ -250,11 +250,16 @@ class Participant:
         """Its section has been answered: everybody may have it."""
         if track in self.pending:
             self.pending.remove(track)
+        self.version += 1
         if not track.is_published:
             track.is_published = True
-            self.version += 1
             self.room.published(track)
-            self.dynacast.watch(track)
+        else:
+            # In one more codec: for those who could not have it.
+            self.room.announce(self)
+            for other in list(self.room.participants.values()):
+                other.subscriptions.retry(track)
+        self.dynacast.watch(track)
 
     def unpublish(self, track: Track) -> None:
         """The track has ended."""

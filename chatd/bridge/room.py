@@ -45,6 +45,7 @@ class Room:
         self.participants: dict[str, Participant] = {}
         self.listeners = Listeners()
         self.speakers = Speakers()
+        self._told_participants = 0
         # Since when nobody is in it (loop time), and whether anybody ever was.
         self.empty_since: float | None = rooms.now()
         self.was_used = False
@@ -180,7 +181,14 @@ class Room:
     # -- clock
 
     def tick(self, now: float) -> None:
-        """Twice a second: whose loudness has changed."""
+        """Twice a second: who speaks; how many there are, if that has changed."""
+        self._tell_speakers(now)
+        seen = sum(1 for p in self.participants.values() if not p.is_hidden)
+        if seen != self._told_participants:
+            self._told_participants = seen
+            self.tell(room_update=R.RoomUpdate(room=self.info()))
+
+    def _tell_speakers(self, now: float) -> None:
         amplitudes: dict[Hashable, float] = {}
         for track in self.tracks():
             if track.kind == "audio" and track.publication is not None:

@@ -118,6 +118,16 @@ class Track:
         return self.info.source == M.TrackSource.SCREEN_SHARE
 
     @property
+    def is_stereo(self) -> bool:
+        """Two channels, said in the older way or the newer."""
+        return self.info.stereo or M.AudioTrackFeature.TF_STEREO in self.info.audio_features
+
+    @property
+    def has_dtx(self) -> bool:
+        """Whether silence may be left out (discontinuous sending)."""
+        return not (self.info.disable_dtx or M.AudioTrackFeature.TF_NO_DTX in self.info.audio_features)
+
+    @property
     def is_encrypted(self) -> bool:
         """End-to-end encrypted: payloads mean nothing to the bridge."""
         return self.info.encryption != M.Encryption.NONE

@@ -109,7 +109,7 @@ def test_a_shared_screen_with_its_sound_beside_the_camera(people):
     ann.publish("canvas", width=1920, height=1080, fps=5)
     ann.publish("tone")
     flow = ben.until_decoded("ann/screen_share", 8, width=1920)
-    assert flow["frameHeight"] == 1080 and flow["framesPerSecond"] <= 8 and flow["freezeCount"] == 0
+    assert flow["frameHeight"] == 1080 and flow["framesPerSecond"] <= 8 and flow["packetsLost"] == 0
     ben.until_decoded("ann/camera", 15, width=640)
     ben.until_decoded("ann/screen_share_audio", 100)
     assert cat.until_seen("ann/screen_share", 5, size=(1920, 1080))["frames"]
@@ -158,7 +158,7 @@ def test_permissions_change_while_publishing(people, bridge):
     # And the right to receive.
     call(bridge, "update_participant", api.UpdateParticipantRequest(
         room=people.room, identity="cat", permission=M.ParticipantPermission(can_publish=True)))
-    cat.wait("track_unsubscribed", "ann")
+    cat.until_still("ann/camera")
     call(bridge, "update_participant", api.UpdateParticipantRequest(
         room=people.room, identity="cat", permission=M.ParticipantPermission(can_publish=True, can_subscribe=True)))
     cat.until_seen("ann/camera", 5)

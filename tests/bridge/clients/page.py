@@ -36,7 +36,7 @@ COUNTED = (
     "packetsReceived", "packetsLost", "bytesReceived", "nackCount", "pliCount", "firCount", "framesDecoded",
     "framesDropped", "keyFramesDecoded", "freezeCount", "totalFreezesDuration", "concealedSamples",
     "silentConcealedSamples", "totalSamplesReceived", "retransmittedPacketsReceived", "jitterBufferDelay",
-    "jitterBufferEmittedCount", "totalAudioEnergy",
+    "jitterBufferEmittedCount", "totalAudioEnergy", "totalInterFrameDelay",
 )
 
 
@@ -192,6 +192,16 @@ class Page:
             if time.monotonic() > end:
                 raise Failed(f"{self.identity} has of {key}: {now}; {self._tail()}")
             time.sleep(0.15)
+
+    @staticmethod
+    def is_smooth(flow: dict[str, Any]) -> bool:
+        """Whether what `until_decoded` gave is a picture without trouble of the network's: nothing lost, packets in
+        time, (almost) no frozen time. On a machine that is too busy a decoder may stop for a moment by itself.
+        """
+        frozen_s, seen_s = flow["totalFreezesDuration"], max(0.1, flow["totalInterFrameDelay"])
+        fine = flow["packetsLost"] == 0 and flow["jitter"] < 0.15 and frozen_s < 0.3 + 0.1 * seen_s
+        assert fine, flow
+        return fine
 
     def _tail(self) -> str:
         return f"events {self.events()[-15:]}; warnings {self.warnings()[-5:]}"

@@ -74,6 +74,16 @@ class Sdk(LineProcess):
                 raise Failed(f"{self.identity} sees of {key}: {seen}; {self._tail()}")
             time.sleep(0.1)
 
+    def until_still(self, key: str, pause_s: float = 0.5, timeout_s: float = 20.0) -> None:
+        """Wait until nothing of "identity/source" arrives. (The SDK has no event for a section that went inactive.)"""
+        end = time.monotonic() + timeout_s
+        before = -1
+        while (now := self.frames()[key]["frames"]) != before:
+            if time.monotonic() > end:
+                raise Failed(f"{self.identity} still gets {key}")
+            before = now
+            time.sleep(pause_s)
+
     def leave(self) -> None:
         """Disconnect; the process ends."""
         self.stop()
