@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.bridge.clients.line_process import Failed
+from tests.bridge.clients.page import Chromium
 from tests.bridge.clients.sdk import Sdk
 from tests.daemon import DOMAIN
 from tests.integration.slix import Client
@@ -211,3 +212,28 @@ def test_settings_that_a_bridge_refuses(tmp_path: Path) -> None:
         daemon.add(ALICE)
     finally:
         daemon.stop()
+
+
+def test_a_browser_through_the_daemons_tls(daemon: MediaDaemon) -> None:
+    """livekit-client joins over wss, hears why it is refused, and pages of other origins are kept out."""
+    chromium = Chromium("--ignore-certificate-errors")
+    try:
+        url = f"wss://localhost:{daemon.ports['https']}"
+        ben = Sdk(daemon, "ben", "browser")  # type: ignore[arg-type]
+        ben.publish("camera", **SMALL)
+        ann = chromium.page(None, "ann", url=url, token=daemon.token("ann", "browser"))
+        ann.publish("camera")
+        ann.until_decoded("ben/camera", 20)
+        ben.until_seen("ann/camera", 10)
+        refused = {
+            "expired": (url, daemon.token("eve", "browser", ttl_s=-100)),
+            "invalid token": (url, "a.b.c"),
+            "http.origins": (url.replace("localhost", "127.0.0.1"), daemon.token("eve", "browser")),
+        }
+        for text, (address, token) in refused.items():
+            with pytest.raises(Failed, match=text):
+                chromium.page(None, "eve", url=address, token=token)
+        assert set(ben.state()["others"]) == {"ann"}
+        ben.leave()
+    finally:
+        chromium.stop()
