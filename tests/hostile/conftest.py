@@ -14,6 +14,9 @@ CONFIG = """
 auth_s = 5
 handshake_s = 4
 roster_items = 20
+
+[modules.muc]
+deliveries = 500
 """
 
 BOUND_S = 2.0
