@@ -11,12 +11,15 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import logging
 import time
 from typing import TYPE_CHECKING
 
+from livekit.protocol import egress as E
 from livekit.protocol import rtc as R
 
 from chatd.bridge import joining
+from chatd.bridge.egresses import Egresses
 from chatd.bridge.port import Port
 from chatd.bridge.rooms import Rooms
 from chatd.bridge.settings import Settings
@@ -25,6 +28,8 @@ from chatd.bridge.webhooks import Webhooks
 if TYPE_CHECKING:
     from chatd.bridge.participant import Participant
 
+log = logging.getLogger(__name__)
+
 TICK_S = 0.5
 # LiveKit's rhythm: a token of ten minutes every five.
 REFRESH_S, REFRESHED_TTL_S = 300.0, 600.0
@@ -32,7 +37,7 @@ REFRESH_S, REFRESHED_TTL_S = 300.0, 600.0
 
 class Bridge:
     """See the module. `connections`: WebSockets that are open; `is_draining`: nobody new is let in; `webhooks`: None
-    if nobody wants them.
+    if nobody wants them; `egresses`: None where nothing is recorded.
     """
 
     def __init__(self, settings: Settings, port: Port) -> None:
@@ -45,6 +50,7 @@ class Bridge:
             key = settings.webhooks.key
             self.webhooks = Webhooks(settings.webhooks.urls, key, settings.keys[key])
             self.webhooks.listen(self.rooms)
+        self.egresses: Egresses | None = None
         self.connections = 0
         self.is_draining = False
         self.sif_trailer = joining.random_trailer()
@@ -55,7 +61,25 @@ class Bridge:
     async def start(cls, settings: Settings) -> Bridge:
         """Open the media port. OSError if it cannot be had."""
         port = await Port.open(settings.address, settings.port, settings.announce)
-        return cls(settings, port)
+        bridge = cls(settings, port)
+        await bridge._set_up_recordings()
+        return bridge
+
+    async def _set_up_recordings(self) -> None:
+        """Without a folder that can be written to there are no recordings, but meetings."""
+        if self.settings.recordings is None:
+            return
+        egresses = Egresses(self.settings.recordings, self.settings.limits, self.port.now, self._tell_of_egress)
+        try:
+            await egresses.start()
+        except OSError as error:
+            log.error("there will be no recordings: %s: %s", self.settings.recordings, error.strerror)
+            return
+        self.egresses = egresses
+
+    def _tell_of_egress(self, name: str, info: E.EgressInfo) -> None:
+        if self.webhooks is not None:
+            self.webhooks.egress(name, info)
 
     async def stop(self) -> None:
         """Tell everybody to join anew, and end."""
@@ -67,6 +91,8 @@ class Bridge:
             if not self.connections:
                 break
             await asyncio.sleep(0.02)
+        if self.egresses is not None:
+            await self.egresses.close()
         self.port.close()
         if self.webhooks is not None:
             await self.webhooks.close()

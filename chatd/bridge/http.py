@@ -2,7 +2,7 @@
 
     /rtc/v1            WebSocket, one peer connection       /rtc/v1/validate   would it be accepted?
     /rtc               WebSocket, two peer connections      /rtc/validate      the same
-    /twirp/…           the server API: twirp.py, roomservice.py
+    /twirp/…           the server API: twirp.py, roomservice.py, egress.py
 
 A token is checked before the upgrade; refusals are plain HTTP. The browser shows a refusal only if `validate` repeats
 it with a CORS header.
@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from livekit.protocol import rtc as R
 
-from chatd.bridge import joining, roomservice, tokens
+from chatd.bridge import egress, joining, roomservice, tokens
 from chatd.bridge.twirp import Twirp
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Site:
         self.app.router.add_get("/", self._alive)
         self.twirp = Twirp(bridge.keys, count=bridge.rooms.count)
         self.twirp.add(roomservice.DESCRIPTOR, roomservice.RoomService(bridge.rooms))
+        self.twirp.add(egress.DESCRIPTOR, egress.EgressService(bridge.rooms, bridge.egresses))
         self.twirp.add_to(self.app)
 
     async def _alive(self, request: web.Request) -> web.Response:

@@ -22,7 +22,9 @@ class Limits:
 
     Those per second or minute and their bursts are of one participant (flood.py, data.py). `metadata_bytes` holds for
     metadata, and for all attributes together; `message_bytes` for one WebSocket message; `change_bytes_per_second` for
-    what others are told of it; `resume_s`: how long a participant whose WebSocket is lost is kept.
+    what others are told of it; `resume_s`: how long a participant whose WebSocket is lost is kept. `recordings` run at
+    a time, each up to `recording_s` and `recording_bytes`, while `recording_free_bytes` are left on the disk;
+    `compositions` of all processes that share a folder of recordings run at a time.
     """
 
     rooms: int = 1000
@@ -49,6 +51,11 @@ class Limits:
     resume_s: int = 20
     empty_timeout_s: int = 300
     departure_timeout_s: int = 20
+    recordings: int = 20
+    recording_s: int = 12 * 3600
+    recording_bytes: int = 50 << 30
+    recording_free_bytes: int = 1 << 30
+    compositions: int = 1
 
 
 @attrs.frozen

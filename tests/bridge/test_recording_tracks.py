@@ -306,15 +306,21 @@ def test_mutes_turns_and_pauses_are_in_the_manifest(tmp_path: Path) -> None:
             await stage.settle(lambda: stage.written() == 5)
             stage.recording.set_muted("TR_v", True)
             stage.recording.set_layout("speaker")
+            # Whoever sends while being muted is not heard or seen, here neither.
+            before = stage.camera.layers[0].reception.received
+            stage.video(encoder.picture(200, True), True, 1.0)
+            await stage.settle(lambda: stage.camera.layers[0].reception.received > before)
+            assert stage.camera.wanted_ranks() == frozenset()
             stage.recording.set_muted("TR_v", False)
             # The camera was off for ten seconds by its own clock.
-            stage.video(encoder.picture(41), False, 10.0, extensions=[(IDS[rtp.VIDEO_ORIENTATION], b"\1")])
+            stage.video(encoder.picture(41, True), True, 10.0, extensions=[(IDS[rtp.VIDEO_ORIENTATION], b"\1")])
             stage.video(encoder.picture(42), False, 10.04, extensions=[(IDS[rtp.VIDEO_ORIENTATION], b"\1")])
             await stage.settle(lambda: stage.written() == 7)
             stage.recording.add_participant("PA_a", "a@example.org", "Ann B.")
             stage.recording.remove_participant("PA_a")
             found = await stage.recording.stop()
         track = found.track("TR_v")
+        assert [int(p.to_ndarray()[50, 50]) < 100 for p in read(tmp_path / "r" / track.file)[1]] == [True] * 7
         (start, end), = track.muted
         assert 0 <= start <= end <= found.duration_s
         assert [gap["reason"] for gap in track.gaps] == ["nothing came"]
@@ -399,7 +405,7 @@ def test_a_full_disk_ends_the_recording_with_an_error_and_nothing_else(
                     return real(descriptor, data)
 
             monkeypatch.setattr(os, "write", fails)
-            stage.recording.set_muted("TR_v", False)
+            stage.recording.set_layout("grid")
             n = 5
 
             def ended() -> bool:

@@ -49,9 +49,9 @@ Item = rtp.Packet | Begin | Nothing | Turned | Reported
 
 
 class Feed:
-    """A sink (sink.py) of `publication` until `close`. `octets`: payload handed out by `take` so far."""
+    """A sink (sink.py) of `publication` until `close`."""
 
-    __slots__ = ("publication", "wanted", "is_paused", "is_plain", "layer", "awaited", "is_closed", "octets", "_items",
+    __slots__ = ("publication", "wanted", "is_paused", "is_plain", "layer", "awaited", "is_closed", "_items",
                  "_degrees")
 
     def __init__(self, publication: Publication, now: float) -> None:
@@ -60,7 +60,6 @@ class Feed:
         self.is_paused = self.is_plain = self.is_closed = False
         self.layer: Layer | None = None
         self.awaited: Layer | None = None
-        self.octets = 0
         self._items: list[Item] = []
         self._degrees = 0
         publication.subscriptions.add(self)
@@ -71,6 +70,20 @@ class Feed:
         """What came since the last call."""
         items, self._items = self._items, []
         return items
+
+    def pause(self) -> None:
+        """Take nothing until `resume`: the track is muted, whatever its publisher may send."""
+        if not self.is_paused:
+            self.is_paused = True
+            self.leave()
+            self.publication.wants_changed()
+
+    def resume(self, now: float) -> None:
+        """Go on, from a keyframe."""
+        if self.is_paused and not self.is_closed:
+            self.is_paused = False
+            self.publication.wants_changed()
+            self.publication.retarget(now)
 
     def request_keyframe(self, now: float) -> None:
         """A packet is lost: ask the publisher, as often as its layer allows."""
@@ -83,7 +96,7 @@ class Feed:
     def choose(self, live: Sequence[int], now: float) -> None:
         """Aim at the best layer; one stream with layers inside is taken whole."""
         publication = self.publication
-        if self.is_closed or not publication.layers:
+        if self.is_closed or self.is_paused or not publication.layers:
             return
         if publication.is_layered:
             target: Layer | None = publication.layers[0]

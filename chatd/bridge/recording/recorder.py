@@ -87,6 +87,11 @@ class Recording:
         return self._state == "running"
 
     @property
+    def has_tracks(self) -> bool:
+        """Whether any track has been recorded or refused so far."""
+        return self._files > 0 or bool(self.refused)
+
+    @property
     def thread_s(self) -> float:
         """Seconds that the thread has worked for it."""
         return self._desk.busy_s
@@ -145,9 +150,9 @@ class Recording:
         file = "%02d-%s%s" % (self._files, publication.kind, SUFFIX[publication.codec])
         self._worker.submit(self._desk.add, self.at, key, publication.codec, file, size, {
             "participant": participant, "kind": publication.kind, "source": source, "name": name})
-        if is_muted:
-            self._note("muted", sid=key, muted=True)
         self._taps[sid] = _Tap(Feed(publication, self._clock()), key)
+        if is_muted:
+            self.set_muted(sid, True)
         return ""
 
     def has_track(self, sid: str, publication: Publication) -> bool:
@@ -156,9 +161,15 @@ class Recording:
         return sid in self.refused or tap is not None and tap.feed.publication is publication
 
     def set_muted(self, sid: str, is_muted: bool) -> None:
-        """The track is muted, or no longer."""
-        if sid in self._taps:
-            self._note("muted", sid=self._taps[sid].key, muted=is_muted)
+        """The track is muted, or no longer. Nothing is recorded while it is."""
+        tap = self._taps.get(sid)
+        if tap is None or tap.feed.is_paused == is_muted:
+            return
+        self._note("muted", sid=tap.key, muted=is_muted)
+        if is_muted:
+            tap.feed.pause()
+        else:
+            tap.feed.resume(self._clock())
 
     def remove_track(self, sid: str) -> None:
         """The track has ended."""

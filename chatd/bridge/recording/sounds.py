@@ -23,6 +23,9 @@ MOST_STRETCH = 3
 # A packet that begins so much later than the one before it ended follows on a hole.
 HOLE_MS = 5.0
 FADE = 240
+# An Opus packet of so few bytes says that there is nothing to say (RFC 7587 3.1.3). A decoder that
+# did not live through the pause would go on with the last sound.
+DTX_BYTES = 2
 
 
 class SoundTrack:
@@ -76,7 +79,7 @@ class SoundTrack:
         except (StopIteration, av.error.FFmpegError, OSError):
             self._close()
             return False
-        if packet.pts is None or packet.time_base is None:
+        if packet.pts is None or packet.time_base is None or packet.size <= DTX_BYTES:
             return True
         try:
             frames = packet.decode()

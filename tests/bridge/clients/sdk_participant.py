@@ -114,7 +114,11 @@ class Participant:
 
     async def publish(self, source: str = "camera", *, width: int = 640, height: int = 360, fps: float = 15,
                       codec: str = "vp8", simulcast: bool = False, dtx: bool = True, red: bool = False,
-                      stereo: bool = False, bitrate: int = 0, frequency: float = 440, layers: str = "") -> str:
+                      stereo: bool = False, bitrate: int = 0, frequency: float = 440, layers: str = "",
+                      flashes: float = 0) -> str:
+        """`flashes`: every so many seconds of the machine's clock a picture is white and a tone is to be heard for
+        0.2 s, dark and silent otherwise; the same moments in all processes.
+        """
         options = rtc.TrackPublishOptions(source=SOURCES[source], dtx=dtx, red=red)
         track: Any
         if source in ("camera", "screen_share"):
@@ -125,12 +129,15 @@ class Participant:
                 options.scalability_mode = layers
             video = rtc.VideoSource(width, height, is_screencast=source == "screen_share")
             track = rtc.LocalVideoTrack.create_video_track(source, video)
-            work = self._film(video, width, height, fps)
+            work = (self._flash(video, width, height, fps, flashes) if flashes
+                    else self._film(video, width, height, fps))
         else:
             channels = 2 if stereo else 1
-            audio = rtc.AudioSource(48000, channels)
+            # What flashes is sent when it is made: nothing waits in the source.
+            audio = rtc.AudioSource(48000, channels, queue_size_ms=0 if flashes else 1000)
             track = rtc.LocalAudioTrack.create_audio_track(source, audio)
-            work = self._sing(audio, frequency, channels)
+            work = (self._beep(audio, frequency, channels, flashes) if flashes
+                    else self._sing(audio, frequency, channels))
         self.sources[source] = self._keep(work)
         publication = await self.room.local_participant.publish_track(track, options)
         self.published[source] = publication
@@ -161,6 +168,30 @@ class Participant:
         while True:
             await source.capture_frame(rtc.AudioFrame(wave[number % 100], 48000, channels, 480))
             number += 1
+
+    async def _flash(self, source: Any, width: int, height: int, fps: float, period: float) -> None:
+        grey = bytes([128]) * (width * height // 2)
+        dark, white = (rtc.VideoFrame(width, height, rtc.VideoBufferType.I420, bytes([luma]) * (width * height) + grey)
+                       for luma in (50, 235))
+        while True:
+            now = time.time()
+            source.capture_frame(white if now % period < 0.2 else dark)
+            await asyncio.sleep(1 / fps - (time.time() * fps) % 1 / fps)
+
+    async def _beep(self, source: Any, frequency: float, channels: int, period: float) -> None:
+        number = 0
+        due = time.time()
+        while True:
+            samples = [int(12000 * math.sin((number * 480 + k) * 2 * math.pi * frequency / 48000)) for k in range(480)]
+            is_on = due % period < 0.2
+            data = b"".join(struct.pack("<h", sample if is_on else 0) * channels for sample in samples)
+            await source.capture_frame(rtc.AudioFrame(data, 48000, channels, 480))
+            number += 1
+            due += 0.01
+            if time.time() - due > 0.1:
+                # This process was held up: what is late is left out.
+                due = time.time()
+            await asyncio.sleep(max(0, due - time.time()))
 
     async def unpublish(self, source: str) -> None:
         publication = self.published.pop(source)
