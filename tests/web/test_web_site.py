@@ -284,3 +284,11 @@ def test_a_failed_or_silent_check_is_503(folder: Path, check) -> None:
     answer = connection.answer()
     assert answer.code == 503
     assert b'"store": "failed"' in answer.body and b"division" not in answer.body
+
+
+def test_a_livekit_server_may_be_connected_to(folder: Path) -> None:
+    """By WebSocket, and by HTTP to ask why that failed; no other site gets in by it."""
+    headers = SecurityHeaders(connect=("wss://livekit.example:7880/path",))
+    policy = Connection(site_of(folder, headers=headers)).ask("/").headers["content-security-policy"]
+    assert "connect-src 'self' wss://livekit.example:7880 https://livekit.example:7880;" in policy
+    assert "connect-src 'self';" in Connection(site_of(folder)).ask("/").headers["content-security-policy"]
