@@ -51,7 +51,7 @@ class UserCommands:
     store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
     loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
     some 10 ms of CPU. domains: those served. now: seconds since 1970. deleted(account): told after it is
-    gone, with the account as it was in memory.
+    gone, with the account as it was in memory. visits(jid): its sessions in meetings, by ticket; they end too.
     """
 
     store: Any
@@ -61,6 +61,7 @@ class UserCommands:
     iterations: Callable[[], int]
     now: Callable[[], float]
     deleted: Callable[[Any], None] = lambda account: None
+    visits: Callable[[str], list[Any]] = lambda bare: []
 
     def register(self, commands: Commands) -> None:
         """Offer them all."""
@@ -165,7 +166,7 @@ class UserCommands:
 
     def _end_sessions(self, bare: str, text: str) -> int:
         account = self.accounts.find(bare)
-        sessions = [] if account is None else list(account.sessions.values())
+        sessions = [*([] if account is None else account.sessions.values()), *self.visits(bare)]
         for session in sessions:
             session.close(StreamError("not-authorized", text))
         self._forget(bare)

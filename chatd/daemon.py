@@ -240,6 +240,7 @@ class Daemon(MultiService):
             iterations=lambda: self.settings.auth.scram_iterations,
             now=time.time,
             deleted=lambda account: self.router.hooks.tell("account.deleted", account),
+            visits=self.router.visits.of,
         ).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")

@@ -131,6 +131,12 @@ class IVisits(Interface):
     def find(full: str) -> ISession | None:
         """The session of a visit, by its full address."""
 
+    def of(bare: str) -> Iterable[ISession]:
+        """All visits of this visitor."""
+
+    def look_over(is_wanted: Callable[[ISession], bool]) -> None:
+        """Ends visits that have been in no meeting for long; is_wanted: there is another reason for it to stay."""
+
     def sources(bare: str) -> frozenset[str]:
         """The network addresses a visitor comes from, in the form in which they are counted."""
 

@@ -28,7 +28,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.passes import make_pass, read_pass
 from chatd.core.stamp import format_stamp
 from chatd.core.stanza import STANZA_NAMES, Stanza, attribute
-from chatd.interfaces import IService, IVisits
+from chatd.interfaces import IService, ISession, IVisits
 from chatd.server.session import Session
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     from chatd.server.router import Router
     from chatd.server.stream import ClientStream
 
-__all__ = ["GUEST_S", "TICKET_S", "Visits"]
+__all__ = ["GUEST_S", "IDLE_S", "TICKET_S", "Visits"]
 
 log = Logger()
 
 GUEST_S: Final = 24 * 3600
 """How long a guest is the same one."""
 TICKET_S: Final = 12 * 3600
+IDLE_S: Final = 600.0
+"""How long a visit may last that is neither in a meeting nor waits to be let in."""
 _SESSIONS_MOST: Final = 8           # of one visitor
 _ROOMS_MOST: Final = 8              # one session is in
 _IQ_TYPES: Final = frozenset({"get", "set", "result", "error"})
@@ -61,7 +63,8 @@ class _Place:
 
 @attrs.define(eq=False)
 class Visitor:
-    """Who visits, for as long as there is a session. sources: whom their addresses stand for (`source_of`)."""
+    """Who visits, for as long as there is a session. sources: whom their addresses stand for (`source_of`). state:
+    since when which session has been idle."""
 
     jid: JID
     place: _Place
@@ -109,6 +112,19 @@ class Visits:
     def find(self, full: str) -> Session | None:
         """See IVisits."""
         return self.sessions.get(full)
+
+    def of(self, bare: str) -> list[Session]:
+        """See IVisits."""
+        return [session for session in self.sessions.values() if session.account.bare == bare]
+
+    def look_over(self, is_wanted: Callable[[ISession], bool]) -> None:
+        """See IVisits."""
+        for session in list(self.sessions.values()):
+            visitor = _visitor(session)
+            if session.directed or is_wanted(session):
+                visitor.state.pop(session.full, None)
+            elif visitor.state.setdefault(session.full, self.clock.seconds()) + IDLE_S < self.clock.seconds():
+                session.close(StreamError("policy-violation", "You have not been in a meeting for a while."))
 
     def sources(self, bare: str) -> frozenset[str]:
         """See IVisits."""
@@ -303,7 +319,7 @@ class _GuestDomain:
         if to.resource:
             found = self._visits.find(to.full)
             return [found] if found is not None else []
-        return [session for session in self._visits.sessions.values() if session.account.bare == to.bare]
+        return self._visits.of(to.bare)
 
 
 def _visitor(session: Session) -> Visitor:

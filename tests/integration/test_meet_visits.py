@@ -290,6 +290,20 @@ def test_chatctl(daemon: Daemon) -> None:
         assert fetch(daemon, f"/api/v1/meetings/{id}")[0] == 404
 
 
+def test_an_account_that_is_disabled_is_out_of_its_meetings(daemon: Daemon) -> None:
+    """Its page as well, which came by a ticket; and the ticket is no good any more."""
+    daemon.add(f"eve@{DOMAIN}")
+    with host(daemon) as john, host(daemon, "eve") as eve:
+        room = make(john)
+        paper = ticket(eve)
+        visitor = page(daemon, eve, room, "Eve")
+        assert daemon.ctl("user", "disable", f"eve@{DOMAIN}")["result"]["sessions_ended"] == 2
+        assert visitor.stream_error() == "not-authorized"
+    with Visitor(daemon) as again:
+        assert condition(again.sign_in(paper)) == "not-authorized"
+    assert daemon.ctl("meeting", "show", room)["result"]["people"] == []
+
+
 def test_nobody_makes_one_by_going_there(daemon: Daemon) -> None:
     with host(daemon) as john, Visitor(daemon) as ada:
         ada.come()

@@ -9,6 +9,7 @@ from chatd.core import ns
 from chatd.core.errors import StanzaError, StreamError
 from chatd.core.jid import JID
 from chatd.core.stanza import Stanza
+from chatd.server.visits import IDLE_S
 from tests.xep.meetings import (
     GUESTS,
     SERVICE,
@@ -18,6 +19,7 @@ from tests.xep.meetings import (
     enter,
     entered,
     has_ours,
+    knock,
     ours,
     participant,
     refused,
@@ -399,6 +401,47 @@ async def test_whoever_is_gone_has_left() -> None:
     [gone] = john.take("presence")
     assert gone.type == "unavailable" and gone.attrs["from"] == f"{room}/Ada"
     assert hall.world.router.visits.sessions == {} and hall.world.router.visits._visitors == {}
+    await hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_idle_visits_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not those in a meeting, nor those that wait to be let in."""
+    hall = await Hall.open()
+    visits = hall.world.router.visits
+    john, idle, inside, waiting = (await hall.account("john"), await hall.guest(), await hall.guest(),
+                                   await hall.guest())
+    room, closed = await hall.make(john), await hall.make(john, lobby="true")
+    await enter(inside, room, "Ada")
+    assert await knock(waiting, closed, "Bea") == ""
+    now = [1000.0]
+    monkeypatch.setattr(visits, "clock", type("Clock", (), {"seconds": lambda self: now[0]})())
+    await hall.meet._check()
+    now[0] += IDLE_S / 2
+    await hall.meet._check()
+    assert idle.closed == "open"
+    now[0] += IDLE_S
+    await hall.meet._check()
+    assert isinstance(idle.closed, StreamError) and inside.closed == waiting.closed == "open"
+    await inside.send_xml(f"<presence to='{room}/Ada' type='unavailable'/>")
+    await hall.meet._check()
+    assert inside.closed == "open", "it was in a meeting until now"
+    await hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_asks_too_often_waits() -> None:
+    """Knocking and waving cost: a modified client cannot ring for ever."""
+    hall = await Hall.open()
+    john, guest = await hall.account("john"), await hall.guest()
+    room, closed = await hall.make(john), await hall.make(john, lobby="true")
+    await enter(guest, room, "Ada")
+    answers = [await knock(guest, closed, f"Ada {number}") for number in range(60)]
+    assert answers[:5] == [""] * 5 and answers[-1] == "resource-constraint"
+    meeting = hall.meeting(room)
+    meeting.service.deliveries_per_s = 1
+    answers = [await command(guest, room, f"hand raised='{number % 2 == 0}'/>".lower()) for number in range(40)]
+    assert answers[0] == "" and answers[-1] == "resource-constraint"
     await hall.close()
 
 

@@ -20,6 +20,7 @@ from chatd.core.stanza import Stanza, text
 from chatd.xep.meet import state
 from chatd.xep.muc.invite import send_invitation
 from chatd.xep.muc.nick import check_nick
+from chatd.xep.muc.rate import charge
 from chatd.xep.muc.register import FORM, REGISTER
 from chatd.xep.muc.room import Occupant, Seat
 from chatd.xep.muc.standing import Change, change_affiliations
@@ -33,6 +34,8 @@ __all__ = ["Knock", "admit", "answer_form", "get_registration", "is_answer", "kn
 
 _WAITING_MOST: Final = 200
 _AGAIN_S: Final = 30.0
+_PRICE: Final = 2000.0
+"""What a knock costs of what one person may make the room send: it rings at every moderator's."""
 
 
 @attrs.frozen
@@ -69,6 +72,7 @@ def knock(ask: Ask, meeting: Meeting) -> bytes:
         raise StanzaError("resource-constraint", "wait", text="You were not let in; knock again in half a minute.")
     if len(meeting.waiting) >= _WAITING_MOST and bare not in meeting.waiting:
         raise StanzaError("resource-constraint", "wait", text="Too many people wait to be let in.")
+    charge(meeting, bare, _PRICE)
     made = Knock(bare, ask.from_.full, nick, meeting.now_ms, meeting.service.is_guest(bare))
     meeting.service.remember_knock(meeting, made)
     _tell_moderators(meeting)
@@ -172,7 +176,7 @@ async def _answer(meeting: Meeting, knocks: list[Knock], is_admitted: bool, acto
         if is_admitted:
             meeting.present.admitted.add(one.bare)
         else:
-            meeting.refused[one.bare] = meeting.service.now() + _AGAIN_S
+            meeting.refuse_until(one.bare, meeting.service.now() + _AGAIN_S)
         meeting.service.forget_knock_of(meeting, one.bare)
         tell_outcome(meeting, one, "admitted" if is_admitted else "refused")
     if is_admitted:

@@ -32,13 +32,16 @@ __all__ = ["EMPTY_S", "Meeting", "meeting_of"]
 
 EMPTY_S: Final = 300.0
 """How long an empty meeting remembers who was let in: people come back after a cut, or after a restart of ours."""
+_ADMITTED_MOST: Final = 5000
+"""So many are remembered to have been in a meeting that is never empty; then only those who are in it."""
 
 
 class Meeting(Room):
     """See the module's text.  since_ms: when the first of those who are here now came, None while nobody is here.
 
-    hands: raised since.  identities: of the media engine, by full address.  waiting: who knocks, by bare address.
-    recording: the one that runs, None without; recording_problem: what became of the last one, where it went wrong.
+    hands: raised since.  refused: until when who must not knock again.  identities: of the media engine, by full
+    address.  waiting: who knocks, by bare address.  recording: the one that runs, None without; recording_problem: what
+    became of the last one, where it went wrong.
     """
 
     features = (ns.MEET,)
@@ -163,6 +166,8 @@ class Meeting(Room):
         if knock is not None:
             self.service.forget_knock(knock)
         if occupant.jid not in self.present.admitted:
+            if len(self.present.admitted) >= _ADMITTED_MOST:
+                self.present.admitted = {one.jid for one in self.occupants.values()}
             self.present.admitted.add(occupant.jid)
             if self.config["members_only"] or self.present.is_locked:
                 self.save_present()
@@ -183,6 +188,13 @@ class Meeting(Room):
         if 301 in codes and self.service.is_guest(occupant.jid):
             self.put_out(occupant)
         super().expel(occupant, *codes, reason=reason, actor=actor)
+
+    def refuse_until(self, bare: str, until: float) -> None:
+        """This person need not knock again before then."""
+        now = self.service.now()
+        if len(self.refused) > 1000:
+            self.refused = {one: at for one, at in self.refused.items() if at > now}
+        self.refused[bare] = until
 
     def put_out(self, occupant: Occupant) -> None:
         """This guest must not come back, and who comes from the same place has to knock."""

@@ -18,6 +18,7 @@ from chatd.core.stanza import attribute
 from chatd.xep.meet.lobby import admit, open_lobby, refuse
 from chatd.xep.meet.present import Present
 from chatd.xep.muc.owner import configure, dismiss
+from chatd.xep.muc.rate import charge
 from chatd.xep.muc.roles import set_role
 from chatd.xep.muc.room import Occupant
 from chatd.xep.muc.standing import Change, change_affiliations
@@ -224,6 +225,7 @@ async def raise_hand(ask: Ask, meeting: Meeting) -> bytes:
         moderator_of(ask)
         if is_up:
             raise StanzaError("not-allowed", text="Nobody raises another one's hand.")
+    charge(meeting, occupant.jid, len(meeting.seats))
     for one in list(meeting.hands) if is_all else [target]:
         if is_up and one not in meeting.hands:
             meeting.hands[one] = meeting.now_ms

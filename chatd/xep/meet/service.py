@@ -149,7 +149,7 @@ class Meetings(Conference):
             raise StanzaError("not-acceptable", text="The meeting would have expired already.")
         self.may_make(creator.bare)
         config = {"name": name, "public": False, "invites": False, "member_list": ["moderator"], "history": 50,
-                  "members_only": lobby, "protected": bool(password), "password": password}
+                  "logging": False, "members_only": lobby, "protected": bool(password), "password": password}
         config = {key: value for key, value in config.items() if value != DEFAULTS[key]}
         local, secret = meeting_id(name, secrets.token_bytes(TOKEN_BYTES)), secrets.token_bytes(32)
         row = MeetingRow(0, creator.bare, now_ms, expires_ms, e2ee)
@@ -187,6 +187,10 @@ class Meetings(Conference):
         left = [pair for pair in self._knocks.pop(made.full, []) if pair[1] is not made]
         if left:
             self._knocks[made.full] = left
+
+    def is_waiting(self, full: str) -> bool:
+        """Does this client wait to be let in?"""
+        return full in self._knocks
 
     def session_ended(self, full: str) -> None:
         """Whoever leaves for good waits no longer."""
