@@ -118,7 +118,7 @@ class Server:
 def embedded(webhook: str, folder: Any) -> Iterator[Server]:
     process = BridgeProcess(webhooks={"urls": [webhook], "key": KEY}, recordings=str(folder))
     server = Server(process.url, KEY, SECRET, "embedded")
-    server.has_webhooks = True
+    server.has_egress = server.has_webhooks = True
     yield server
     assert process.process.poll() is None, process.log[-20:]
     process.stop()
