@@ -86,7 +86,7 @@ def parse(text: str) -> Offer:
     if not fingerprint:
         raise BadSdp("no a=fingerprint with sha-256, sha-384 or sha-512 (RFC 8122)")
     if setup not in ("actpass", "active", "passive"):
-        raise BadSdp(f"a=setup:{setup} cannot be answered")
+        raise BadSdp("an a=setup that cannot be answered (RFC 8842 5.2)")
     return Offer(tuple(sections), ufrag, pwd, fingerprint, setup, _extensions(sections), bundle,
                  "ice-lite" in session, "extmap-allow-mixed" in session)
 

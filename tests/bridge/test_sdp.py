@@ -434,7 +434,7 @@ def changed(find: str, replace: str) -> str:
     (re.sub("a=fingerprint:.*\r\n", "", GOOD), "fingerprint"),
     (re.sub("a=fingerprint:.*", "a=fingerprint:md5 AA", GOOD), "fingerprint"),
     (re.sub("a=fingerprint:.*", "a=fingerprint:sha-256 zz", GOOD), "fingerprint"),
-    (changed("a=setup:actpass", "a=setup:holdconn"), "holdconn"),
+    (changed("a=setup:actpass", "a=setup:holdconn"), "a=setup"),
     (re.sub(r"m=(\w+) \d+", r"m=\1 0", GOOD), "can be used"),
     (changed("a=group:BUNDLE 0 1 2", "a=group:LS 0 1 2"), "can be used"),
     (changed("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP8"), "rtpmap"),
