@@ -19,7 +19,7 @@ from chatd.meet.engine.tokens import AccessKey
 from tests.bridge.peer import own_address
 from tests.daemon import Daemon
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class MediaDaemon(Daemon):

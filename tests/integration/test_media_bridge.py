@@ -170,6 +170,16 @@ async def _killed(daemon: MediaDaemon) -> None:
         await asyncio.to_thread(one.leave)
 
 
+@pytest.mark.long
+def test_a_bridge_that_hangs(daemon: MediaDaemon) -> None:
+    """Stopped, it gives no sign of life: after ten seconds it is killed and replaced."""
+    number, before = 0, daemon.bridges()[0]
+    os.kill(before["pid"], signal.SIGSTOP)
+    until(lambda: daemon.media()["processes"][number]["restarts"] == before["restarts"] + 1, "it is given up")
+    assert daemon.bridges()[number]["pid"] != before["pid"] and not is_running(before["pid"])
+    assert "bridge 0 is killed: it gave no sign of life for 10 s" in daemon.log.read_text()
+
+
 def test_nothing_is_left_after_sigterm(tmp_path: Path) -> None:
     with running_media(tmp_path, processes=2) as daemon:
         ann = Sdk(daemon, "ann")  # type: ignore[arg-type]
