@@ -27,6 +27,7 @@ class Studio:
     def __init__(self, hall: Hall, media: MediaDouble, room: str, john: Client, bob: Client, ada: Client) -> None:
         self.hall, self.media, self.room = hall, media, room
         self.john, self.bob, self.ada = john, bob, ada
+        self.owner = john
 
     @classmethod
     async def open(cls, folder: Path, **options: Any) -> Studio:
@@ -51,7 +52,11 @@ class Studio:
         [row] = [row for row in self.hall.meet.recordings.rows.values() if not row.is_over]
         path = folder / (name or f"{row.id}.webm")
         path.write_bytes(bytes(size))
+        self.media.recordings[row.engine_id] = attrs.evolve(self.media.recordings[row.engine_id],
+                                                            details="composing: 40 %, about 7 s left")
         self.media.record(row.engine_id, "ending")
+        listed = ours(await asked(self.owner, self.room, "recordings"), "recordings").elements()
+        assert [(one["state"], one["progress"]) for one in listed if one["id"] == row.id] == [("composing", "40")]
         self.media.record(row.engine_id, "complete", str(path), size_bytes=size, duration_s=734.0)
         await self.hall.world.settle()
         return self.hall.meet.recordings.rows[row.id]

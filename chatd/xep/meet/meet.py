@@ -59,6 +59,7 @@ class Meet(Module):
         """Serves meet.DOMAIN and guest.DOMAIN of each domain and reads the meetings."""
         super().start(api)
         self._is_stopped = False
+        self._soon: Any = None
         self._engine: Any = api.media
         self.recordings = Recordings(api, self._engine)
         self.services = {f"meet.{domain}": Meetings(f"meet.{domain}", api, self._engine, self.recordings)
@@ -81,6 +82,9 @@ class Meet(Module):
     def stop(self) -> None:
         """Lets go of the meetings."""
         self._is_stopped = True
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         for service in self.services.values():
             service.close()
 
@@ -96,7 +100,7 @@ class Meet(Module):
         for domain, service in self.services.items():
             service.open_meetings(by_domain.get(domain, []), rows)
         self.recordings.open(recordings, self.services)
-        if self.recordings.rows:
+        if self.recordings.is_unsure:
             self._check_soon()
 
     def _not_loaded(self, failure: Any) -> None:
@@ -126,6 +130,7 @@ class Meet(Module):
     # -- the media engine
     def _event(self, event: MediaEvent) -> None:
         if event.kind == "engine_restarted":
+            self.recordings.is_unsure = True
             self._check_soon()
         elif event.recording is not None:
             self.recordings.event(event)
@@ -135,13 +140,16 @@ class Meet(Module):
                 meeting.media.joined(event.participant)
 
     def _check_soon(self) -> None:
-        """When the engine has had time to begin."""
-        def check() -> None:
-            Deferred.fromCoroutine(self._check()).addErrback(
-                lambda failure: log.failure("the meetings could not be looked over", failure=failure))
+        """When the engine has had time to begin; again and again as long as it is not known what became of a recording
+        that was under way before."""
+        if self._soon is None:
+            self._soon = self.api.clock.callLater(_SOON_S, self._check_now)
 
-        call = self.api.clock.callLater(_SOON_S, check)
-        self.api.undo(lambda: call.cancel() if call.active() else None)
+    def _check_now(self) -> None:
+        self._soon = None
+        Deferred.fromCoroutine(self._check()).addErrback(
+            lambda failure: log.failure("the meetings could not be looked over", failure=failure)).addCallback(
+            lambda _: self._check_soon() if self.recordings.is_unsure and not self._is_stopped else None)
 
     def _of_media(self, name: str) -> Any:
         local, _, domain = name.partition("@")

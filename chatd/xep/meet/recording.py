@@ -6,6 +6,7 @@ in the room's chat when the file is there.  Files live for a number of days, and
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ PASS_S: Final = 3600
 """How long an address of a recording opens it."""
 _LOST_MS: Final = 120_000
 _MB: Final = 1024 * 1024
+_PERCENT: Final = re.compile(r"([0-9]{1,3}) ?%")
 _STATES: Final = {"starting": "starting", "active": "recording", "ending": "composing", "complete": "ready",
                   "limit_reached": "ready", "failed": "failed", "aborted": "failed"}
 
@@ -46,7 +48,8 @@ _STATES: Final = {"starting": "starting", "active": "recording", "ending": "comp
 class Recordings:
     """All recordings of this daemon, by id.
 
-    is_on: this site records.  folder: where the engine puts the files.
+    is_on: this site records.  folder: where the engine puts the files.  is_unsure: what was under way may have got
+    lost with the engine.
     """
 
     def __init__(self, api: Api, engine: Any) -> None:
@@ -61,11 +64,14 @@ class Recordings:
         self._quota_mb: int = options["recording_quota_mb"]
         self._services: dict[str, Meetings] = {}
         self.rows: dict[str, RecordingRow] = {}
+        self.progress: dict[str, int] = {}      # of composing, per cent
+        self.is_unsure = False
 
     def open(self, rows: list[RecordingRow], services: dict[str, Meetings]) -> None:
         """As the store has them; services: by domain."""
         self._services = services
         self.rows = {row.id: row for row in rows}
+        self.is_unsure = any(not row.is_over for row in rows)
         for row in rows:
             meeting = self._meeting(row)
             if meeting is None:
@@ -147,9 +153,14 @@ class Recordings:
             self._take(row, found)
 
     def _take(self, row: RecordingRow, found: Recording) -> None:
-        if row.is_over or row.id not in self.rows:
-            return
         now = _STATES.get(found.status, row.state)
+        if row.id not in self.rows or row.state == "ready" or (row.state == "failed" and now != "ready"):
+            return                              # one given up for lost may turn up all the same
+        percent = _PERCENT.search(found.details) if now == "composing" else None
+        if percent is not None:
+            self.progress[row.id] = int(percent[1])
+        elif now != "composing":
+            self.progress.pop(row.id, None)
         file = found.files[0] if found.files else None
         changed = attrs.evolve(row, state=now)
         if now in ("composing", "ready", "failed") and not row.ended_ms:
@@ -164,6 +175,8 @@ class Recordings:
                 changed = attrs.evolve(changed, state="failed", error="The file is not where this server looks for it.")
         elif now == "failed":
             changed = attrs.evolve(changed, error=found.error or "The recording broke off.")
+        if changed.state == "ready":
+            changed = attrs.evolve(changed, error="")
         if changed != row:
             self._keep(changed)
             self._show(row, changed)
@@ -198,6 +211,7 @@ class Recordings:
                 elif now_ms - max(row.started_ms, row.ended_ms) > _LOST_MS:
                     self._take(row, Recording(id=row.engine_id, room=row.meeting, status="failed",
                                               error="The media server was restarted meanwhile."))
+        self.is_unsure = self.is_unsure and any(not row.is_over for row in self.rows.values())
         for row in list(self.rows.values()):
             if self._days and row.is_over and now_ms - row.ended_ms > self._days * 86_400_000:
                 self.delete(row.id)
@@ -208,6 +222,7 @@ class Recordings:
         row = self.rows.pop(id, None)
         if row is None:
             return
+        self.progress.pop(id, None)
         if row.path:
             (self.folder / row.path).unlink(missing_ok=True)
         if not row.is_over and row.engine_id and self._engine is not None:
@@ -257,6 +272,7 @@ def recorded_xml(meeting: Meeting, row: RecordingRow, days: int, url: str, shows
     words = {"starting": "recording", "recording": "recording"}
     return state.element("recorded", {
         "id": row.id, "url": url, "state": words.get(row.state, row.state) if shows_state else None,
+        "progress": meeting.service.recordings.progress.get(row.id) if shows_state else None,
         "seconds": row.duration_ms // 1000 or None, "bytes": row.bytes or None, "since": state.stamp(row.started_ms),
         "expires": state.stamp(expires_ms), "problem": row.error,
         "type": {".webm": "video/webm", ".mp4": "video/mp4"}.get(Path(row.path).suffix)})
