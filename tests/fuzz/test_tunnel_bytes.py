@@ -14,7 +14,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from chatd.web.tunnel import PATHS, Inner, Refused, _asked, _head
+from chatd.web.passage import Inner, Refused
+from chatd.web.tunnel import PATHS, _asked, _head
 
 LINES = st.sampled_from([
     b"HTTP/1.1 101 Switching Protocols\r\n", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 404\r\n", b"HTTP/1.1 1e3 X\r\n",
