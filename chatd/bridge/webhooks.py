@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 from google.protobuf.json_format import MessageToJson
@@ -120,6 +121,8 @@ class _Receiver:
     def __init__(self, webhooks: Webhooks, url: str, pauses_s: tuple[float, ...]) -> None:
         self._webhooks = webhooks
         self._url = url
+        # For the log: without what may be secret.
+        self._name = _without_secrets(url)
         self._pauses_s = pauses_s
         self._waiting: dict[str, deque[W.WebhookEvent]] = {}
         self._count = 0
@@ -141,7 +144,7 @@ class _Receiver:
 
     def _drop(self, count: int) -> None:
         if not self._dropped:
-            log.warning("webhook events are lost: %s does not take them", self._url)
+            log.warning("webhook events are lost: %s does not take them", self._name)
         self._dropped += count
         self._webhooks.dropped += count
 
@@ -201,4 +204,12 @@ class _Receiver:
     def _failed(self, how: str) -> None:
         if not self._is_failing:
             self._is_failing = True
-            log.warning("webhooks: %s %s", self._url, how)
+            log.warning("webhooks: %s %s", self._name, how)
+
+
+def _without_secrets(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        return "%s://%s%s" % (parts.scheme, parts.netloc.rpartition("@")[2], parts.path)
+    except ValueError:
+        return "a webhook address that cannot be read"

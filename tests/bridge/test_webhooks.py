@@ -186,6 +186,16 @@ def test_addresses_where_nobody_is(url: str) -> None:
     running(test)
 
 
+def test_secrets_of_addresses_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test(receiver: Receiver, make: Any) -> None:
+        webhooks = make("http://user:geheim@127.0.0.1:1/x?token=geheim")
+        webhooks.tell(event(0), "blue")
+        await until_true(lambda: webhooks.dropped == 1)
+
+    running(test)
+    assert "127.0.0.1:1/x" in caplog.text and "geheim" not in caplog.text
+
+
 def test_each_url_gets_everything() -> None:
     async def test(receiver: Receiver, make: Any) -> None:
         other = Receiver()
