@@ -38,6 +38,7 @@ PROGRESS = "progress.json"
 LOCK = "compose.lock"
 NICE = 15
 REPORT_S = 0.5
+LAST_ONE_S = 30.0
 # ioprio_set(2): class "idle" for this process.
 _IOPRIO = {"x86_64": 251, "aarch64": 30}
 _IDLE = 3 << 13
@@ -87,8 +88,8 @@ class Reporter:
             return
         self._said = now
         passed = now - self._began
-        # The first second tells too little.
-        rest = round(passed / part - passed, 1) if part > 0.01 and passed > 1 else None
+        # The very beginning tells too little.
+        rest = round(passed / part - passed, 1) if part > 0.02 else None
         self.say("progress", percent=round(part * 100, 1), rest_s=rest)
 
 
@@ -152,8 +153,13 @@ def _work(arguments: argparse.Namespace, reporter: Reporter, stop: threading.Eve
     directory = arguments.manifest if arguments.manifest.is_dir() else arguments.manifest.parent
     path = (arguments.output or directory / ("meeting.ogg" if arguments.audio_only else "meeting.webm")).absolute()
     with contextlib.ExitStack() as held:
-        if not held.enter_context(_locked(directory / LOCK)):
-            raise ComposeError("another process works on this recording")
+        end = time.monotonic() + (LAST_ONE_S if arguments.with_parent else 0)
+        while not held.enter_context(_locked(directory / LOCK)):
+            # That of a parent that was killed is just about to end.
+            if time.monotonic() >= end:
+                raise ComposeError("another process works on this recording")
+            if stop.wait(0.2):
+                raise Cancelled
         if arguments.slots is not None:
             held.enter_context(_slot(arguments.slots, max(1, arguments.most), reporter, stop))
         found = manifest.load(arguments.manifest)

@@ -132,6 +132,8 @@ class Seen:
         at = np.arange(window) / 48000
         power = np.abs(blocks @ np.exp(-2j * np.pi * hz * at)) / window * 2
         loud = power > 0.05
+        # Where another tone breaks off there is a little of everything, for one window.
+        loud[:-2] &= loud[1:-1] & loud[2:]
         found = []
         last = -100
         for n in np.flatnonzero(loud):

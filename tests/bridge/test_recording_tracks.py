@@ -514,6 +514,7 @@ def test_a_killed_process_leaves_files_that_play_and_a_journal_that_tells(tmp_pa
     video, audio = found.track("TR_v"), found.track("TR_a")
     times, pictures = read(tmp_path / "r" / video.file)
     # A hundred frames of 40 ms: clusters of a second, the last of which may be missing.
+    assert video.end_s - video.start_s == pytest.approx(times[-1], abs=0.05) and found.duration_s >= video.end_s
     assert 75 <= len(pictures) <= 100 and [round(t * 25) for t in times] == list(range(len(times)))
     assert len(read(tmp_path / "r" / audio.file)[0]) >= 50
     assert json.loads((tmp_path / "r" / "manifest.json").read_text())["state"] == "recovered"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import attrs
 from chatd.bridge.recording import journal
 from chatd.bridge.recording.clocks import Report, SegmentClock, SenderClock, TrackClock, measure
 from chatd.bridge.recording.segments import Segment
+from chatd.bridge.recording.writer import last_pts_ms
 
 NAME = "manifest.json"
 VERSION = 1
@@ -125,9 +126,11 @@ class _Pending:
         self.last_pts = 0.0
 
 
-def fold(entries: Iterable[dict[str, Any]], is_over: bool = True) -> Manifest:
+def fold(entries: Iterable[dict[str, Any]], is_over: bool = True,
+         ends: Callable[[str], float | None] = lambda file: None) -> Manifest:
     """The manifest of a journal. `is_over`: nobody writes it any more. ManifestError if it does not begin as one.
 
+    `ends(file)`: where a file's last frame stands; asked where the journal has no end: it is a little behind the files.
     Lines that do not fit are left out: what a crash or a full disk left behind must still be readable.
     """
     found: Manifest | None = None
@@ -145,9 +148,13 @@ def fold(entries: Iterable[dict[str, Any]], is_over: bool = True) -> Manifest:
             continue
     if found is None:
         raise ManifestError("the journal has no beginning")
-    _place(found, pending)
     if found.state == "recording" and is_over:
         found.state = "recovered"
+        for one in pending.values():
+            one.last_pts = max(one.last_pts, ends(one.track.file) or 0.0)
+    _place(found, pending)
+    if found.state == "recovered":
+        found.duration_s = max([found.duration_s, *(track.end_s for track in found.tracks if track.has_frames)])
     for track in found.tracks:
         track.muted = [(a, b if b is not None else found.duration_s) for a, b in track.muted]
     return found
@@ -254,7 +261,7 @@ def write(directory: Path, found: Manifest) -> None:
 def recover(directory: Path) -> Manifest:
     """Make manifest.json anew from the journal, of a recording that nobody writes any more."""
     try:
-        found = fold(journal.read(directory))
+        found = fold(journal.read(directory), ends=lambda file: last_pts_ms(directory / file))
     except OSError as error:
         raise ManifestError("there is no journal to read: %s" % error) from None
     write(directory, found)

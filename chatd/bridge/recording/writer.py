@@ -111,3 +111,16 @@ class MediaFile:
         except ERRORS:
             pass
         self._file.close()
+
+
+def last_pts_ms(path: Path) -> float | None:
+    """Where the last whole frame of a file stands, also of one whose writer was killed; None without any."""
+    last = None
+    try:
+        with av.open(str(path)) as container:
+            for packet in container.demux(container.streams[0]):
+                if packet.pts is not None and packet.time_base is not None and packet.size:
+                    last = float(packet.pts * packet.time_base) * 1000
+    except (*ERRORS, IndexError):
+        pass
+    return last
