@@ -38,8 +38,9 @@ class Pass:
 
 
 def make_pass(secret: bytes, kind: str, subject: str, expires: int, binding: str = "") -> str:
-    """A pass as text of the letters A-Z a-z 0-9 . _ -; ValueError for a kind that has others, or no secret."""
-    if not kind.isascii() or not kind.isalnum() or not secret:
+    """A pass as text of the letters A-Z a-z 0-9 . _ -; ValueError for a kind that has others, for a subject with a zero
+    byte, and without a secret."""
+    if not kind.isascii() or not kind.isalnum() or not secret or "\0" in subject:
         raise ValueError(kind)
     signature = _signature(secret, kind, subject, expires, binding)
     return f"{kind}.{_encode(subject.encode())}.{expires}.{_encode(signature)}"
@@ -54,11 +55,11 @@ def read_pass(text: str, kind: str) -> Pass | None:
         subject, signature = _decode(parts[1]).decode(), _decode(parts[3])
     except (ValueError, binascii.Error):
         return None
-    return Pass(kind, subject, int(parts[2]), signature)
+    return Pass(kind, subject, int(parts[2]), signature) if "\0" not in subject else None
 
 
 def _signature(secret: bytes, kind: str, subject: str, expires: int, binding: str) -> bytes:
-    # A zero byte stands in none of the parts, so that no two different passes are signed alike.
+    # A zero byte stands in none of the parts but perhaps the last, so that no two different passes are signed alike.
     said = "\0".join(("chatd pass", kind, subject, str(expires), binding)).encode()
     return hmac.digest(secret, said, hashlib.sha256)[:24]
 

@@ -55,6 +55,8 @@ def test_no_secret_no_pass() -> None:
         made(secret=b"")
     with pytest.raises(ValueError):
         made(kind="a.b")
+    with pytest.raises(ValueError):
+        made(subject="a\0b")
 
 
 @given(st.text())
@@ -65,7 +67,7 @@ def test_anything_else_is_none(text: str) -> None:
         assert found is None or not found.is_good(SECRET, NOW)
 
 
-@given(st.text(), st.integers(0, 10**11), st.text(alphabet=st.characters(exclude_characters="\0")))
+@given(st.text().map(lambda text: text.replace("\0", "")), st.integers(0, 10**11), st.text())
 def test_there_and_back(subject: str, expires: int, binding: str) -> None:
     found = read_pass(make_pass(SECRET, "x", subject, expires, binding), "x")
     assert found is not None and (found.subject, found.expires) == (subject, expires)
