@@ -1,7 +1,8 @@
 """An ordinary XMPP client (slixmpp) for the browser tests to chat with; told what to do in JSON lines.
 
 Run as a program of its own: slixmpp needs asyncio's loop, the tests have Twisted's reactor.
-Requests: connect {jid, password, host, port}, send {to, body}, subscribe {to}, roster, disconnect.
+Requests: connect {jid, password, host, port}, send {to, body}, subscribe {to}, roster, enter {room, nick}, ask {to,
+type, xml}, raw {xml}, disconnect.
 It agrees to every subscription and asks for one in return. Says unasked: message, presence, subscribed.
 """
 
@@ -14,6 +15,8 @@ import sys
 from typing import Any
 
 import slixmpp
+from slixmpp.exceptions import IqError
+from slixmpp.xmlstream import ET
 
 
 def say(**values: Any) -> None:
@@ -24,6 +27,7 @@ def say(**values: Any) -> None:
 class Friend(slixmpp.ClientXMPP):
     def __init__(self, jid: str, password: str, *, insecure: bool) -> None:
         super().__init__(jid, password)
+        self.register_plugin("xep_0045")
         self.register_plugin("xep_0199")
         self.register_plugin("xep_0184")
         self.ready: asyncio.Future[None] = asyncio.get_event_loop().create_future()
@@ -78,10 +82,18 @@ async def main() -> None:
                 friend.send_presence_subscription(request["to"])
             elif request["op"] == "roster":
                 answer["ok"] = {jid: friend.client_roster[jid]["subscription"] for jid in friend.client_roster}
+            elif request["op"] == "enter":
+                await friend.plugin["xep_0045"].join_muc_wait(slixmpp.JID(request["room"]), request["nick"], timeout=15)
+            elif request["op"] == "ask":
+                iq = friend.make_iq(ito=request["to"], itype=request["type"])
+                iq.append(ET.fromstring(request["xml"]))
+                await iq.send(timeout=15)
+            elif request["op"] == "raw":
+                friend.send_raw(request["xml"])
             elif request["op"] == "disconnect":
                 await asyncio.wait_for(friend.disconnect(), 5)
                 friend = None
-        except (AssertionError, TimeoutError) as error:
+        except (AssertionError, TimeoutError, IqError) as error:
             answer = {"id": request["id"], "error": str(error) or "timed out"}
         say(**answer)
     if friend is not None:

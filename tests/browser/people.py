@@ -18,6 +18,8 @@ from tests.daemon import DOMAIN, PASSWORD, Daemon
 
 listener: Any = reactor
 
+SERVICE = f"conference.{DOMAIN}"
+OWNER = "http://jabber.org/protocol/muc#owner"
 NAMES = ("alice", "bob", "carol", "dora", "emil", "fritz", "gerda", "hanna")
 
 
@@ -38,6 +40,27 @@ class Friend:
 
     async def subscribe(self, name: str) -> None:
         await self.process.ask("subscribe", to=f"{name}@{DOMAIN}")
+
+    async def make_room(self, name: str, nick: str = "", **settings: str) -> str:
+        """Make a room with these settings (the ends of the form's fields) and stay in it; its address."""
+        room = f"{name.lower().replace(' ', '-')}@{SERVICE}"
+        await self.process.ask("enter", room=room, nick=nick or self.jid.partition("@")[0])
+        await self.configure(room, roomname=name, **settings)
+        return room
+
+    async def configure(self, room: str, **settings: str) -> None:
+        """Change these settings of a room."""
+        fields = "".join(f"<field var='muc#roomconfig_{key}'><value>{value}</value></field>"
+                         for key, value in settings.items())
+        await self.ask(room, f"<query xmlns='{OWNER}'><x xmlns='jabber:x:data' type='submit'>{fields}</x></query>")
+
+    async def ask(self, to: str, xml: str, kind: str = "set") -> None:
+        """Send an iq and wait for its result."""
+        await self.process.ask("ask", to=to, type=kind, xml=xml)
+
+    async def change(self, room: str, item: str) -> None:
+        """A change of role or affiliation: an <item/> of muc#admin."""
+        await self.ask(room, f"<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>")
 
     async def receive(self, body: str) -> dict[str, Any]:
         """Wait for a message with this text."""
@@ -89,7 +112,7 @@ class Person:
         await self.page.see(f'converse-chat[jid="{name}@{DOMAIN}"] textarea')
 
     async def open_room_dialog(self, entry: str) -> None:
-        """Open a dialog of the group chats' menu; `entry` is the class of its item."""
+        """Open a dialog of the groupchats' menu; `entry` is the class of its item."""
         await self.page.click("converse-rooms-list converse-dropdown button")
         await self.page.click(f"converse-rooms-list .{entry}")
         await self.dialog_shown()
@@ -101,11 +124,30 @@ class Person:
         await self.page.until(f"getComputedStyle(document.querySelector('{shown}')).opacity === '1'")
 
     async def join_room(self, name: str) -> None:
-        """Make or join a group chat under one's own name."""
+        """Make or join a groupchat under one's own name."""
         await self.open_room_dialog("show-add-muc-modal")
         await self.page.fill("#chatd-room-name", name)
         await self.page.press("#chatd-room-name", "Enter")
         await self.page.see("converse-muc textarea.chat-textarea")
+
+    async def find_room(self, room: str) -> None:
+        """Open a room by the dialog that finds them."""
+        await self.open_room_dialog("show-list-muc-modal")
+        await self.page.click(f'.chatd-rooms__open[data-room-jid="{room}"]')
+        await self.page.gone("converse-muc-list-modal")
+        await self.page.see("converse-muc-heading .chatbox-title__text")
+
+    async def room_menu(self, entry: str) -> None:
+        """Choose an entry of the open room's menu; Converse closes it where something of the room changes meanwhile."""
+        menu = "converse-muc-heading converse-dropdown"
+        for _ in range(5):
+            await self.page.click(f"{menu} button >> nth=0")
+            try:
+                await self.page.call("click", {"timeout": 2000}, selector=f'{menu} .dropdown-item:has-text("{entry}")')
+            except AssertionError:
+                continue
+            return
+        raise AssertionError(f"the menu has no {entry}, or does not stay open")
 
     async def say(self, body: str) -> None:
         await self.page.fill("textarea.chat-textarea", body)

@@ -20,7 +20,7 @@ from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
 from tests.browser.harness import Browser
-from tests.browser.people import NAMES, Friend, People, Person
+from tests.browser.people import NAMES, SERVICE, Friend, People, Person
 from tests.daemon import DOMAIN, running
 
 SCREENS: dict[str, dict[str, Any]] = {
@@ -40,6 +40,9 @@ TALK = (
 )
 
 ROOM = "Project North"
+OTHER_ROOMS: dict[str, dict[str, str]] = {
+    "Board": {"membersonly": "1"}, "Help desk": {}, "Lunch club": {}, "Night shift": {"moderatedroom": "1"},
+}
 ROOM_TALK = (
     ("bob", "The plans for the north wing are here: https://chat.example/north"),
     ("carol", "Thank you! I have *two* questions, both about page 3."),
@@ -132,8 +135,11 @@ class Studio:
         self.people.persons.remove(person)
 
     async def furnish_room(self) -> None:
-        """Make a group chat with three people in it and a conversation; Bob and Carol stay."""
-        persons = {name: await self.people.at_panel(name) for name in ("bob", "carol", "alice")}
+        """Make Alice's groupchat with three people in it and a conversation; Bob and Carol stay.  Dora has others."""
+        self.friends["dora"] = await self.people.elsewhere("dora")
+        for name, settings in OTHER_ROOMS.items():
+            await self.friends["dora"].make_room(name, **settings)
+        persons = {name: await self.people.at_panel(name) for name in ("alice", "bob", "carol")}
         for person in persons.values():
             await person.log_in()
             await person.join_room(ROOM)
@@ -157,9 +163,22 @@ class Studio:
         await person.open_room_dialog("show-list-muc-modal")
         await page.see(".chatd-rooms__open")
         await self.take(person, "room-find", screen)
-        await page.click(".chatd-rooms__open >> nth=0")
+        await page.click('.chatd-rooms__open:has-text("Board")')
+        await page.see(".chatd-outside")
+        await self.take(person, "room-refused", screen)
+        await page.click("converse-muc .close-chatbox-button")
+        await person.dialog_shown()
+        await page.click("#converse-modals .modal.show button[type=submit]")
+        await page.gone("converse-muc")
+        await person.find_room(f"{ROOM.lower().replace(' ', '-')}@{SERVICE}")
         await person.reads("See you then")
         await self.take(person, "room-chat", screen)
+        for entry, view in (("Details", "room-about"), ("Configure", "room-settings"), ("Moderate", "room-people")):
+            await person.room_menu(entry)
+            await page.see(".chatd-details, .chatd-settings, .chatd-people")
+            await self.take(person, view, screen)
+            await page.click("#converse-modals .modal.show .modal-header button")
+            await page.gone("#converse-modals .modal.show")
         await page.close()
         self.people.persons.remove(person)
 

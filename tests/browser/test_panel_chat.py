@@ -191,6 +191,6 @@ async def test_log_out_on_a_phone(people: People) -> None:
     await alice.log_in()
     await alice.page.click(".show-profile")
     await alice.page.click("converse-profile-modal .modal-footer .btn-danger")
-    await alice.page.click(".modal.show form.converse-form button[type=submit]")
+    await alice.page.click("#converse-modals .modal.show button[type=submit]")
     await alice.page.see("#notice")
     assert await alice.page.text("#notice") == "You are logged out."

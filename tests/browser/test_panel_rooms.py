@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
-from tests.browser.people import People
+from tests.browser.people import SERVICE, People
 from tests.daemon import DOMAIN
 
 
@@ -73,7 +73,7 @@ async def test_an_invitation_is_accepted(people: People) -> None:
     await dora.page.see('.modal.show :text("Who comes along?")')
     await dora.dialog_shown()
     assert await dora.page.axe() == []
-    await dora.page.click(".modal.show form.converse-form button[type=submit]")
+    await dora.page.click("#converse-modals .modal.show button[type=submit]")
     await dora.page.see("converse-muc textarea.chat-textarea")
     await dora.say("I do")
     await carol.reads("I do")
@@ -85,7 +85,7 @@ async def test_the_dialog_says_what_is_wrong(people: People) -> None:
     await emil.log_in()
     await emil.open_room_dialog("show-add-muc-modal")
     for name, nick, told, field in (
-        ("", "emil", "Enter a name for the group chat.", "chatd-room-name"),
+        ("", "emil", "Enter a name for the groupchat.", "chatd-room-name"),
         ("&&&", "emil", "This name cannot be used. Take letters, digits and spaces.", "chatd-room-name"),
         ("Fine", "", "Enter the name that the others see.", "chatd-room-nick"),
     ):
@@ -95,3 +95,66 @@ async def test_the_dialog_says_what_is_wrong(people: People) -> None:
         await emil.page.see(f'converse-add-muc-modal [role=alert]:text("{told}")')
         assert await emil.page.focused() == field
     assert await emil.page.count("converse-muc") == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_room_goes_on_after_a_restart_of_the_daemon(people: People) -> None:
+    """Two panels, one with a password to remember: both are back in the room, and nothing is lost or doubled."""
+    people.expect("WebSocket|Websocket|ERR_|Bad Gateway|request|status")
+    fritz = await people.at_panel("fritz")
+    gerda = await people.at_panel("gerda")
+    for person in (fritz, gerda):
+        await person.log_in()
+    await fritz.join_room("Attic")
+    await fritz.room_menu("Configure")
+    await fritz.page.click('[data-setting="passwordprotectedroom"] input')
+    await fritz.page.fill('[data-setting="roomsecret"] input', "sesame")
+    await fritz.page.click(".chatd-settings button[type=submit]")
+    await fritz.page.gone("converse-muc-config-modal")
+    await gerda.find_room(f"attic@{SERVICE}")
+    await gerda.page.fill("#chatd-room-password", "sesame")
+    await gerda.page.press("#chatd-room-password", "Enter")
+    await gerda.page.see("converse-muc textarea.chat-textarea")
+    await fritz.page.see('.occupant-nick:text-is("gerda")')
+    said = []
+    for round_ in range(2):
+        for person in (fritz, gerda):
+            said.append(f"{person.name} {round_}")
+            await person.say(said[-1])
+        for person in (fritz, gerda):
+            await person.reads(said[-1])
+            await person.reads(said[-2])
+        if round_:
+            break
+        people.daemon.stop()
+        for person in (fritz, gerda):
+            await person.page.see('#state[data-kind="lost"]')
+        people.daemon.start()
+        for person in (fritz, gerda):
+            await person.page.until("document.getElementById('state').dataset.kind !== 'lost'", 40)
+            await person.page.see("converse-muc textarea.chat-textarea", 30)
+        await fritz.page.see('.occupant-nick:text-is("gerda")')
+        await gerda.page.see('.occupant-nick:text-is("fritz")')
+    for person in (fritz, gerda):
+        shown = "[...document.querySelectorAll('.chat-msg__text')].map((e) => e.innerText.trim())"
+        assert await person.page.eval(shown) == said
+        assert await person.page.count("converse-muc") == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_finding_among_many_and_among_none(people: People) -> None:
+    carol = await people.elsewhere("carol")
+    hanna = await people.at_panel("hanna")
+    await hanna.log_in()
+    for number in range(10):
+        await carol.make_room(f"Zebra {number}")
+    await hanna.open_room_dialog("show-list-muc-modal")
+    await hanna.page.see('.chatd-rooms__open:text("Zebra 0")')
+    names = await hanna.page.eval("[...document.querySelectorAll('.chatd-rooms__open')].map((e) => e.innerText)")
+    assert names == sorted(names, key=str.lower)
+    assert await hanna.page.axe() == []
+    await hanna.page.fill("converse-muc-list-modal input[type=search]", "zebra 7")
+    await hanna.page.until("document.querySelectorAll('.chatd-rooms__open').length === 1")
+    await hanna.page.fill("converse-muc-list-modal input[type=search]", "zebra 77")
+    await hanna.page.see('converse-muc-list-modal :text("None of them has this in its name.")')
+    assert await hanna.page.count('converse-muc-list-modal button:text-is("Close")') == 0

@@ -96,6 +96,15 @@ export function rolesForTabs() {
     });
 }
 
+/** COMPAT(Converse 14.0.0): the arrow back to the list of participants has no name. */
+export function nameForBack() {
+    onChange(() => {
+        for (const button of document.querySelectorAll('.conversejs .back-button:not([aria-label])')) {
+            button.setAttribute('aria-label', TEXT.access.back);
+        }
+    });
+}
+
 /** COMPAT(Converse 14.0.0): between the list of participants and its items stand elements of its own. */
 export function rolesForParticipants() {
     onChange(() => {

@@ -2,12 +2,17 @@
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
 import * as access from './access.js';
 import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
-import { findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu } from './rooms.js';
+import { roomRequests } from './roomasks.js';
+import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails } from './roomdialogs.js';
+import { roomPeople } from './roompeople.js';
+import { findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu, takeInvitations } from './rooms.js';
+import { oneParticipant, outsideViews, plainInfo, refusals } from './roomstates.js';
 import { TEXT } from './strings.js';
 
 const FEATURES = [
     emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, emojiWithoutPep, keysOfDialogs,
-    ownRoomsService, roomsMenu, joinRoom, findRooms, inviteToRoom,
+    ownRoomsService, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
+    roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
 ];
 
 /**

@@ -1,16 +1,17 @@
-// Group chats in the panel: the menu of their list and the dialogs that make, join, find and invite, in plain words.
+// Groupchats in the panel: the menu of their list and the dialogs that make, join, find and invite, in plain words.
 import { completeAddress, isAddress } from './address.js';
 import { TEXT } from './strings.js';
 
 const words = TEXT.rooms;
+const MANY_ROOMS = 8; // from so many on there is a filter
 
-/** The service for group chats of a domain. */
+/** The service for groupchats of a domain. */
 export function roomsServiceOf(domain) {
     return `conference.${domain}`;
 }
 
 /**
- * The address of the group chat that somebody types: a name becomes one at `service`, an address stays. Letters of all
+ * The address of the groupchat that somebody types: a name becomes one at `service`, an address stays. Letters of all
  * alphabets are kept; what an address cannot hold (RFC 7622 3.3) becomes a dash. Empty where nothing is left.
  */
 export function roomAddress(typed, service) {
@@ -20,7 +21,7 @@ export function roomAddress(typed, service) {
     return local && `${local}@${service}`;
 }
 
-/** Each person's group chats are at the service of their own domain. */
+/** Each person's groupchats are at the service of their own domain. */
 export function ownRoomsService(converse, _converse) {
     const { api } = _converse;
     const choose = () => api.settings.set('muc_domain', roomsServiceOf(_converse.session.get('domain')));
@@ -52,7 +53,7 @@ export function roomsMenu(converse, _converse) {
 }
 
 /**
- * Making and joining: who comes first makes the group chat. COMPAT(Converse 14.0.0): its own dialog has no field for
+ * Making and joining: who comes first makes the groupchat. COMPAT(Converse 14.0.0): its own dialog has no field for
  * the name where `muc_search_service`, which is another site, is empty.
  */
 export function joinRoom(converse, _converse) {
@@ -110,7 +111,7 @@ export function joinRoom(converse, _converse) {
     api.elements.define('converse-add-muc-modal', JoinRoom);
 }
 
-/** The public group chats of the service, each a button. */
+/** The public groupchats of the service, each a button. */
 export function findRooms(converse, _converse) {
     const { api } = _converse;
     const { html } = converse.env;
@@ -125,17 +126,41 @@ export function findRooms(converse, _converse) {
         }
         renderModal() {
             if (this.loading_items) return html`<p class="chatd-form" role="status">${words.list.busy}</p>`;
-            if (!this.items.length) return html`<p class="chatd-form">${words.list.empty}</p>`;
-            return html`<ul class="chatd-rooms">${this.items.map((item) => html`<li>
-                <button type="button" class="chatd-rooms__open" data-room-jid=${item.jid}
-                        data-room-name=${item.name || item.jid} @click=${(event) => this.openRoom(event)}
-                >${item.name || item.jid}</button></li>`)}</ul>`;
+            if (!this.items.length) {
+                return html`<div class="chatd-form">
+                    <p>${words.list.empty}</p>
+                    <button type="button" class="btn btn-primary" @click=${() => this.make()}>${words.list.make}</button>
+                </div>`;
+            }
+            const name = (item) => item.name || item.jid;
+            const wanted = this.wanted ?? '';
+            const shown = this.items.filter((item) => name(item).toLowerCase().includes(wanted))
+                .sort((a, b) => name(a).localeCompare(name(b)));
+            return html`
+                ${this.items.length > MANY_ROOMS
+                    ? html`<input type="search" class="form-control" aria-label=${words.list.filter}
+                          placeholder=${words.list.filter} @input=${(event) => this.filter(event.target.value)} />`
+                    : ''}
+                ${shown.length ? '' : html`<p class="chatd-form" role="status">${words.list.none}</p>`}
+                <ul class="chatd-rooms">${shown.map((item) => html`<li>
+                    <button type="button" class="chatd-rooms__open" data-room-jid=${item.jid}
+                            data-room-name=${name(item)} @click=${(event) => this.openRoom(event)}
+                    >${name(item)}</button></li>`)}</ul>`;
+        }
+        filter(text) {
+            this.wanted = text.trim().toLowerCase();
+            this.requestUpdate();
+        }
+        make() {
+            const next = () => setTimeout(() => api.modal.show('converse-add-muc-modal', { model: this.model }));
+            this.addEventListener('hidden.bs.modal', next, { once: true });
+            this.modal.hide();
         }
     }
     api.elements.define('converse-muc-list-modal', FindRooms);
 }
 
-/** Asking somebody into a group chat (XEP-0249), with fields that have labels. */
+/** Asking somebody into a groupchat (XEP-0249), with fields that have labels. */
 export function inviteToRoom(converse, _converse) {
     const { api } = _converse;
     const { html } = converse.env;
@@ -190,4 +215,34 @@ export function inviteToRoom(converse, _converse) {
         }
     }
     api.elements.define('converse-muc-invite-modal', Invite);
+}
+
+/**
+ * Being asked into a groupchat, directly (XEP-0249) or through it (XEP-0045 7.8.2), where the room speaks for somebody.
+ * Into one that is open already, but could not be entered, one goes at once: that was asked for.
+ */
+export function takeInvitations(converse, _converse) {
+    const { api } = _converse;
+    const { Strophe } = converse.env;
+    _converse.exports.onDirectMUCInvitation = async (message) => {
+        const direct = [...message.children].find((part) => part.namespaceURI === 'jabber:x:conference');
+        const invite = message.querySelector('x > invite');
+        const jid = direct?.getAttribute('jid');
+        if (!jid) return;
+        const password = direct.getAttribute('password') ?? message.querySelector('x > password')?.textContent;
+        const room = _converse.state.chatboxes.get(jid);
+        if (room) {
+            if (password) room.save({ password });
+            if (room.session.get('connection_status') === converse.ROOMSTATUS.DISCONNECTED) room.rejoin();
+            return;
+        }
+        const from = invite?.getAttribute('from') ?? message.getAttribute('from');
+        const bare = Strophe.getBareJidFromJid(from);
+        const name = bare === jid ? Strophe.getResourceFromJid(from)
+            : _converse.state.roster?.get(bare)?.getDisplayName() ?? bare;
+        const reason = direct.getAttribute('reason') || invite?.querySelector('reason')?.textContent;
+        const text = words.invited.text(name || jid, jid);
+        if (!(await api.confirm(words.invited.title, reason ? [text, words.reason(reason)] : [text]))) return;
+        api.rooms.open(jid, { nick: _converse.exports.getDefaultMUCNickname(), ...(password ? { password } : {}) }, true);
+    };
 }
