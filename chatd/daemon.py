@@ -41,6 +41,7 @@ from chatd.server.port import TLSPort
 from chatd.server.router import Router
 from chatd.server.streams import ClientStreams
 from chatd.server.tls import Times
+from chatd.server.turn import turn_of
 from chatd.server.websocket import WebSocketResource
 from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
@@ -104,7 +105,8 @@ class Daemon(MultiService):
         raise_open_files()
         make_state_dir(settings.server.state_dir)
         self.certificates = Certificates(settings.server.host, settings.domains)
-        self.store = await open_store(settings.store, settings.server.state_dir, self.reactor)
+        self.store = await open_store(settings.store, settings.server.state_dir, self.reactor,
+                                      soon=turn_of(self.reactor).soon)
         self.router = Router([domain.name for domain in settings.domains], self.store, self.reactor, time.time)
         checker = InternalChecker(self.store.accounts, settings.auth.scram_iterations)
         auth = Authentication({domain.name: checker for domain in settings.domains})

@@ -36,9 +36,9 @@ class _OwnTurn(Turn):
 
     def end(self) -> None:
         """Flush; if that led to new writes, see to it that the reactor does not wait before it flushes them."""
-        if self._waiting:
+        if self._is_expected:
             self.flush()
-            if self._waiting:
+            if self._is_expected:
                 self.reactor.callLater(0, _nothing)
 
 

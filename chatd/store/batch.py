@@ -29,6 +29,7 @@ FULL_BATCH = 512
 """A batch of so many rows does not wait for its time."""
 
 Callback = Callable[..., object]
+Soon = Callable[[Callable[[], None]], object]
 Step = tuple[HotInsert | str, Any]
 """Rows for a table, all values in one list; or a statement and its values."""
 
@@ -36,7 +37,8 @@ Step = tuple[HotInsert | str, Any]
 class _Batch:
     """Rows that are committed together. steps are done in order; fills finds the open one of a table."""
 
-    __slots__ = ("callbacks", "failed_before", "fills", "is_due", "outcomes", "rows", "steps", "timer", "tried")
+    __slots__ = ("callbacks", "failed_before", "fills", "is_due", "is_soon", "outcomes", "rows", "steps", "timer",
+                 "tried")
 
     def __init__(self) -> None:
         self.rows = 0
@@ -47,6 +49,8 @@ class _Batch:
         self.failed_before: tuple[int, Exception] | None = None
         """So many of the callbacks answer for rows of an earlier batch that failed, with this error."""
         self.timer: IDelayedCall | None = None
+        self.is_soon = False
+        """It is due when this turn of the reactor ends."""
         self.is_due = False
         self.tried = False
 
@@ -54,10 +58,14 @@ class _Batch:
 class GroupCommit:
     """The batches of one database."""
 
-    def __init__(self, database: Database, reactor: Any, interval_s: float) -> None:
-        """reactor: its time. interval_s: how long a batch collects at most (seconds, 0 or more)."""
+    def __init__(self, database: Database, reactor: Any, interval_s: float, soon: Soon | None = None) -> None:
+        """reactor: its time. interval_s: how long a batch collects at most (seconds, 0 or more).
+
+        soon: calls something when the present turn of the reactor ends; a timed call of 0 seconds otherwise.
+        """
         self._database = database
         self._reactor = reactor
+        self._soon = soon or (lambda call: reactor.callLater(0, call))
         self._interval_s = interval_s
         self._last_due_s = -interval_s
         self._collecting = _Batch()
@@ -65,8 +73,8 @@ class GroupCommit:
         self._closing = False
         self.number = 0
         """Of the batch that collects; rises with each batch."""
-        self.committed: Callable[[], None] = lambda: None
-        """Called after each commit that succeeded."""
+        self.committed: Callable[[int], None] = lambda rows: None
+        """Called after each commit that succeeded, with the number of its rows."""
         database.before_write = self.flush
 
     @property
@@ -158,11 +166,19 @@ class GroupCommit:
         if self._closing:
             raise StoreClosed("the store is closed")
         if not batch.rows:
-            was_quiet = self._reactor.seconds() - self._last_due_s >= self._interval_s
-            batch.timer = self._reactor.callLater(0 if was_quiet else self._interval_s, self._due)
+            if self._reactor.seconds() - self._last_due_s >= self._interval_s:
+                batch.is_soon = True
+                self._soon(self._turn_ended)
+            else:
+                batch.timer = self._reactor.callLater(self._interval_s, self._due)
         elif batch.timer is not None:
             # Not in this call: the row that fills the batch is not in it yet, and more may follow in this turn.
             batch.timer.reset(0)
+
+    def _turn_ended(self) -> None:
+        if self._collecting.is_soon:            # unless that batch was not waited for
+            self._collecting.is_soon = False
+            self._due()
 
     def _due(self) -> None:
         self._last_due_s = self._reactor.seconds()
@@ -184,7 +200,7 @@ class GroupCommit:
 
     def _done(self, _: None, batch: _Batch) -> None:
         self._finish(batch, None)
-        self.committed()
+        self.committed(batch.rows)
 
     def _failed(self, failure: Failure, batch: _Batch) -> None:
         error = failure.value

@@ -19,7 +19,11 @@ from chatd.store.session import Session
 log = Logger()
 
 PAUSE_S = 1.0
-"""From the first commit after a checkpoint to the next checkpoint."""
+"""From the first commit after a checkpoint to the next one, where much is written meanwhile ..."""
+MUCH_ROWS = 1000
+"""... which is so much; a commit that comes during a checkpoint waits longer for the disk ..."""
+LONGEST_PAUSE_S = 10.0
+"""... so that few rows wait that long."""
 LONG_WAL_PAGES = 2000
 """A WAL of more pages (4 KiB each) is finished by the writer, so that it begins anew."""
 
@@ -38,13 +42,22 @@ class Checkpointer:
         self._database = database
         self._reactor = reactor
         self._timer: IDelayedCall | None = None
+        self._rows = 0
+        self._first_s = 0.0
         self._is_running = False
         self._is_closed = False
 
-    def wrote(self) -> None:
-        """Something was committed."""
-        if self._timer is None and not self._is_running and not self._is_closed:
-            self._timer = self._reactor.callLater(PAUSE_S, self._run)
+    def wrote(self, rows: int) -> None:
+        """So many rows were committed."""
+        if self._is_running or self._is_closed:
+            return
+        before, self._rows = self._rows, self._rows + rows
+        if self._timer is None:
+            self._first_s = self._reactor.seconds()
+            self._timer = self._reactor.callLater(LONGEST_PAUSE_S, self._run)
+            before = 0
+        if before < MUCH_ROWS <= self._rows:
+            self._timer.reset(max(0.0, self._first_s + PAUSE_S - self._reactor.seconds()))
 
     def close(self) -> None:
         """No further checkpoints; SQLite makes the last one when its last connection closes."""
@@ -55,6 +68,7 @@ class Checkpointer:
 
     def _run(self) -> None:
         self._timer = None
+        self._rows = 0
         self._is_running = True
         self._database.read_beside(_checkpoint).addCallback(self._beside_done).addBoth(self._ended)
 

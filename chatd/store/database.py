@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from chatd.store.engine import Engine
 from chatd.store.errors import StoreClosed, StoreError, StoreUnavailable
+from chatd.store.one_thread import OneThread
 
 log = Logger()
 T = TypeVar("T")
@@ -62,15 +63,28 @@ class _Pool(adbapi.ConnectionPool):
 
     connectionFactory = _Connection
 
-    def __init__(self, engine: Engine, clock: IReactorTime, size: int, opened: Callable[[Any], None]) -> None:
+    def __init__(self, engine: Engine, clock: IReactorTime, size: int, opened: Callable[[Any], None],
+                 thread: OneThread | None = None) -> None:
+        """thread: the only one, where size is 1."""
         args, keywords = engine.arguments()
         self.engine = engine
         self._clock = clock
         self._pause_s = 0.0
         self._not_before = 0.0
+        self._thread = thread
         super().__init__(
             engine.module, *args, cp_reactor=clock, cp_min=1, cp_max=size, cp_openfun=opened, **keywords
         )
+        self._put_thread()
+
+    def start(self) -> None:
+        """See adbapi; called as soon as the reactor runs, which may be before __init__ has ended."""
+        self._put_thread()
+        super().start()
+
+    def _put_thread(self) -> None:
+        if self._thread is not None:
+            self.threadpool: Any = self._thread
 
     def connect(self) -> Any:
         """This thread's connection. Raises StoreUnavailable at once while a pause lasts."""
@@ -113,7 +127,7 @@ class Database:
         self.before_write: Callable[[], None] = lambda: None
         self._writing = 0
         self._closed = False
-        self._writer = _Pool(engine, reactor, 1, engine.opened_writer)
+        self._writer = _Pool(engine, reactor, 1, engine.opened_writer, OneThread("chatd-store-writer"))
         self._readers = _Pool(engine, reactor, readers, engine.opened_reader) if engine.has_readers else None
 
     def write(self, job: Callable[..., T], *args: Any) -> Deferred[T]:

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from chatd.interfaces import IStore
 from chatd.store.accounts import Accounts
 from chatd.store.archive import Archive
-from chatd.store.batch import GroupCommit
+from chatd.store.batch import GroupCommit, Soon
 from chatd.store.blocking import Blocking
 from chatd.store.checkpoint import Checkpointer
 from chatd.store.database import Database
@@ -54,24 +54,27 @@ class StoreSettings(Protocol):
 
 
 def open_store(
-    settings: StoreSettings, state_dir: Path, reactor: Any, schema_dir: Path = SCHEMA_DIR
+    settings: StoreSettings, state_dir: Path, reactor: Any, schema_dir: Path = SCHEMA_DIR, soon: Soon | None = None
 ) -> Deferred[Store]:
     """Open the database that `settings` ([store] of the configuration) names, create or upgrade it.
 
     state_dir: where a relative SQLite file lives. reactor: threads, time, shutdown. schema_dir: only tests give
-    another one. Fails with StoreError (SchemaTooNew, NotOurs, StoreUnavailable), whose text is for the sysadmin.
+    another one. soon: as GroupCommit has it. Fails with StoreError (SchemaTooNew, NotOurs, StoreUnavailable), whose
+    text is for the sysadmin.
     """
-    return Deferred.fromCoroutine(_open(settings, state_dir, reactor, schema_dir))
+    return Deferred.fromCoroutine(_open(settings, state_dir, reactor, schema_dir, soon))
 
 
-async def _open(settings: StoreSettings, state_dir: Path, reactor: Any, schema_dir: Path) -> Store:
+async def _open(
+    settings: StoreSettings, state_dir: Path, reactor: Any, schema_dir: Path, soon: Soon | None
+) -> Store:
     engine = engine_for(settings.url, Path(state_dir), settings.durability)
     engine.prepare()
     database = Database(engine, reactor, settings.pool)
     try:
         await database.write_alone(ensure, engine, schema_dir)
         last_id, last_seq = await database.write(_prepare_archive, engine.late_index)
-        store = Store(database, reactor, settings.commit_interval_ms / 1000, last_id, last_seq)
+        store = Store(database, reactor, settings.commit_interval_ms / 1000, last_id, last_seq, soon)
         await store.accounts.resume_deletes()
     except BaseException:
         database.close()
@@ -107,11 +110,12 @@ class Store:
     """See IStore. Made by open_store."""
 
     def __init__(
-        self, database: Database, reactor: Any, interval_s: float, last_id: int, last_seq: int
+        self, database: Database, reactor: Any, interval_s: float, last_id: int, last_seq: int,
+        soon: Soon | None = None,
     ) -> None:
         """interval_s: how long a batch collects. last_id, last_seq: the highest id and row number given before."""
         self._database = database
-        self._batches = GroupCommit(database, reactor, interval_s)
+        self._batches = GroupCommit(database, reactor, interval_s, soon)
         self._lazily = LazyWrites(self._batches, reactor)
         self._checkpointer = Checkpointer(database, reactor) if database.engine.wants_checkpoints else None
         if self._checkpointer is not None:
