@@ -1,0 +1,109 @@
+"""A meeting of Chromium pages that send VP8 in layers, and VP9 and AV1 with layers inside, recorded and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from livekit import api
+
+from chatd.bridge.recording.clocks import SegmentClock
+from chatd.bridge.recording.manifest import Track
+from chatd.bridge.recording.pictures import PictureTrack
+from tests.bridge.clients.bridge_process import BridgeProcess
+from tests.bridge.recorded import Seen
+from tests.bridge.test_recording_egress import PERIOD, Status, call, flasher, meet, over, recording_bridge, start, stop
+
+# A white picture and a tone for 0.2 s at every second second of the machine's clock.
+FLASH = """(async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 960, height: 540 });
+    const pen = canvas.getContext('2d');
+    const context = new AudioContext();
+    const tone = new OscillatorNode(context, { frequency: x[1] });
+    const gain = new GainNode(context, { gain: 0 });
+    const target = context.createMediaStreamDestination();
+    tone.connect(gain).connect(target);
+    tone.start();
+    let n = 0;
+    setInterval(() => {
+        const isOn = Date.now() % 2000 < 200;
+        pen.fillStyle = isOn ? '#fff' : '#333';
+        pen.fillRect(0, 0, 960, 540);
+        pen.fillStyle = '#888';
+        pen.fillRect((n++ * 7) % 900, 500, 30, 30);
+        gain.gain.setValueAtTime(isOn ? 0.4 : 0, context.currentTime);
+    }, 33);
+    const [video] = canvas.captureStream(20).getVideoTracks();
+    const [audio] = target.stream.getAudioTracks();
+    const own = room.localParticipant;
+    const published = await own.publishTrack(video, { source: 'camera', videoCodec: x[0],
+        degradationPreference: 'maintain-resolution' });
+    await own.publishTrack(audio, { source: 'microphone' });
+    return published.trackSid;
+})()"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recordings")
+
+
+@pytest.fixture(scope="module")
+def bridge(folder: Path) -> Iterator[BridgeProcess]:
+    process = recording_bridge(folder)
+    yield process
+    assert process.stop() == 0, process.log[-20:]
+    assert not process.complaints()
+
+
+def test_what_browsers_send_is_recorded_in_all_codecs_and_in_time(people: Any, folder: Path) -> None:
+    bridge, room = people.bridge, people.room
+    pages = {}
+    for identity, codec, hz in (("ann", "vp8", 1000), ("ben", "vp9", 600), ("cat", "av1", 1500)):
+        page = people.page(identity)
+        pages[identity] = page, page.eval(FLASH, [codec, hz])
+    dan = flasher(people, "dan", 2200)
+    for identity in pages:
+        dan.until_seen(f"{identity}/camera", 5, timeout_s=40)
+    room_id = start(bridge, room, "all.webm")
+    tracks = {identity: call(bridge, "start_track_egress", api.TrackEgressRequest(
+        room_name=room, track_id=sid, file=api.DirectFileOutput(filepath=identity))).egress_id
+        for identity, (_, sid) in pages.items()}
+    for identity in pages:
+        dan.until_seen(f"{identity}/camera", 70, timeout_s=60)
+    for id_ in (room_id, *tracks.values()):
+        stop(bridge, id_)
+    files = {}
+    for name, id_ in (("room", room_id), *tracks.items()):
+        info = over(bridge, id_)
+        assert info.status == Status.EGRESS_COMPLETE, info
+        files[name] = Path(info.file_results[0].location)
+
+    # Each track's own file: every moment shows the largest layer there was, once.
+    for identity, codec in (("ann", "vp8"), ("ben", "vp9"), ("cat", "av1")):
+        with av.open(str(files[identity])) as container:
+            stream = container.streams.video[0]
+            assert stream.codec_context.name in (codec, "libdav1d")
+            times = [float(p.pts * p.time_base) for p in container.demux(stream) if p.size]
+        assert len(times) > 40 and times == sorted(set(times))
+        track = Track("TR_x", "PA_x", "video", "camera", codec, "", files[identity].name, 0.0,
+                      segments=[SegmentClock(0.0, [(0.0, 0.0)], True)])
+        shown = PictureTrack(folder, track)
+        widths = [frame.width for n in range(int(times[-1] * 10)) if (frame := shown.at(n / 10)) is not None]
+        # Layers that come up one after the other are another size each; then it stays.
+        assert len(widths) > 20 and widths == sorted(widths) and widths[-1] == 960, (codec, widths)
+
+    seen = Seen(files["room"])
+    assert seen.largest_hole_s("video") < 0.041 and seen.largest_hole_s("audio") < 0.03
+    inside = [at for at in seen.beeps(2200) if 0.5 < at < seen.duration_s - 0.5]
+    assert len(inside) >= 1 and all(abs((b - a) % PERIOD) < 0.1 or abs((b - a) % PERIOD) > 1.9
+                                    for a, b in zip(inside, inside[1:], strict=False))
+    # The pages share two cores with their encoders: a timer's picture and its sound may be some ms apart at the source.
+    for hz, x, y in ((1000, 0.25, 0.2), (600, 0.75, 0.2), (1500, 0.25, 0.7), (2200, 0.75, 0.7)):
+        beeps = [at for at in seen.beeps(hz) if 0.5 < at < seen.duration_s - 0.5]
+        flashes = seen.flashes(x, y, 150)
+        assert meet(beeps, flashes, 0.08) >= max(1, len(beeps) - 1), (hz, beeps, flashes)
+        assert meet(beeps, inside, 0.1) >= max(1, len(beeps) - 1), (hz, beeps, inside)
