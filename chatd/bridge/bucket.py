@@ -20,3 +20,18 @@ class Bucket:
             return False
         self._left -= amount
         return True
+
+    def spend(self, amount: float, now: float) -> bool:
+        """Take `amount` if anything is left, however little: what follows waits until the debt is paid. False, and
+        nothing is taken, while there is one. For amounts that may be larger than `burst`.
+        """
+        if not self.has_any(now):
+            return False
+        self._left -= amount
+        return True
+
+    def has_any(self, now: float) -> bool:
+        """Whether `spend` would take something now."""
+        self._left = min(self.burst, self._left + (now - self._at) * self.rate)
+        self._at = now
+        return self._left > 0

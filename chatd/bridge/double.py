@@ -183,6 +183,10 @@ class Double(Negotiation):
         own = self._subscriber.transport.quality()
         return own if self._publisher is None else min(own, self._publisher.transport.quality())
 
+    def is_silent(self) -> bool:
+        """By the connection that is always there."""
+        return self._subscriber.transport.is_silent(self.port.now())
+
     def tick(self, now: float) -> None:
         """Nothing can change while an offer is not answered: then the client has to begin anew."""
         if self._offered_at is not None and now - self._offered_at > PATIENCE_S and self.participant.signal is not None:

@@ -86,7 +86,7 @@ class Site:
             rooms.count("joins")
             return _refuse(429, "too many connections of this participant")
         websocket = web.WebSocketResponse(
-            compress=False, autoping=True, max_msg_size=self._bridge.settings.limits.message_bytes)
+            compress=False, autoping=False, max_msg_size=self._bridge.settings.limits.message_bytes)
         if not websocket.can_prepare(request).ok:
             return _refuse(400, "a WebSocket is expected")
         await websocket.prepare(request)

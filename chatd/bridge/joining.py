@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import logging
 import secrets
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from chatd.bridge import requests
 from chatd.bridge.double import Double
 from chatd.bridge.negotiation import Single
 from chatd.bridge.participant import Participant
+from chatd.bridge.rooms import LimitExceeded
 from chatd.bridge.sdp import BadSdp
 from chatd.bridge.signalling import PING_INTERVAL_S, PING_TIMEOUT_S, Signal
 from chatd.bridge.tracks import FORWARDED, MIME_TYPES
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from chatd.bridge.room import Room
     from chatd.bridge.tokens import Grants
 
+log = logging.getLogger(__name__)
+
+SDKS = {number: name.lower() for name, number in M.ClientInfo.SDK.items()}
 # The newest protocol that is understood, and a LiveKit version that clients take features from.
 PROTOCOL = 16
 VERSION = "1.9.0"
@@ -95,12 +100,12 @@ def server_info() -> M.ServerInfo:
 def admission(bridge: Bridge, grants: Grants, request: R.JoinRequest) -> tuple[int, str] | None:
     """Why this client may not come in now, as HTTP status and text; None if it may."""
     limits = bridge.settings.limits
+    if bridge.connections >= limits.connections:
+        return 503, "too many connections"
     if request.reconnect:
         return None
     if bridge.is_draining:
         return 503, "this bridge takes no new participants"
-    if bridge.connections >= limits.connections:
-        return 503, "too many connections"
     room = bridge.rooms.get(grants.room)
     if room is None:
         return (503, "too many rooms") if len(bridge.rooms) >= limits.rooms else None
@@ -116,12 +121,16 @@ async def serve(bridge: Bridge, websocket: web.WebSocketResponse, transport: asy
     if request.reconnect:
         participant = resume(bridge, grants, request, is_single)
         if participant is None:
-            refusal = R.LeaveRequest(reason=Reason.STATE_MISMATCH, action=Action.RECONNECT, can_reconnect=True)
-            await websocket.send_bytes(R.SignalResponse(leave=refusal).SerializeToString())
-            await websocket.close()
+            await _leave(websocket, Reason.STATE_MISMATCH, Action.RECONNECT)
             return
     else:
-        participant = join(bridge, grants, request, is_single)
+        try:
+            participant = join(bridge, grants, request, is_single)
+        except LimitExceeded as error:
+            # There was room when it was let in.
+            log.warning("%s cannot join %s: %s", grants.identity, grants.room, error)
+            await _leave(websocket, Reason.JOIN_FAILURE, Action.DISCONNECT)
+            return
     signal = Signal(websocket, transport, participant)
     participant.attach(signal)
     try:
@@ -129,6 +138,12 @@ async def serve(bridge: Bridge, websocket: web.WebSocketResponse, transport: asy
             _first_offer(participant, request)
     finally:
         await signal.run()
+
+
+async def _leave(websocket: web.WebSocketResponse, reason: Reason, action: Action) -> None:
+    leave = R.LeaveRequest(reason=reason, action=action, can_reconnect=action != Action.DISCONNECT)
+    await websocket.send_bytes(R.SignalResponse(leave=leave).SerializeToString())
+    await websocket.close()
 
 
 def join(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bool) -> Participant:
@@ -150,6 +165,9 @@ def join(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bool
     join_response.room.num_participants += 0 if participant.is_hidden else 1
     participant.tell(join=join_response)
     room.add(participant)
+    log.info("%s has joined %s as %s (%s %s, protocol %d%s)", participant.identity, room.name, participant.sid,
+             SDKS.get(request.client_info.sdk, "unknown"), request.client_info.version[:20],
+             request.client_info.protocol, "" if is_single else ", two connections")
     for track in list(room.tracks()):
         participant.subscriptions.consider(track)
     bridge.watch_token(participant)

@@ -115,6 +115,10 @@ class Negotiation:
         """quality.POOR, GOOD or EXCELLENT."""
         return EXCELLENT
 
+    def is_silent(self) -> bool:
+        """Whether the participant seems to be out of reach."""
+        return False
+
     def tick(self, now: float) -> None:
         """Twice a second."""
 
@@ -336,6 +340,10 @@ class Single(Negotiation):
     def quality(self) -> int:
         """Of the one connection."""
         return self._transport.quality()
+
+    def is_silent(self) -> bool:
+        """By the one connection."""
+        return self._transport.is_silent(self.port.now())
 
     def tick(self, now: float) -> None:
         """A requirement that nobody answered is repeated."""

@@ -46,8 +46,10 @@ QUALITY_S = 5.0
 FAREWELL_S = 2.0
 # Messages waiting for a participant whose WebSocket is away or slow.
 MOST_WAITING = 2000
-MOST_WAITING_BYTES = 4 << 20
-SCORES = {M.ConnectionQuality.POOR: 2.0, M.ConnectionQuality.GOOD: 3.5, M.ConnectionQuality.EXCELLENT: 4.8}
+# A room of 200 with all the metadata that is allowed has to fit in: everybody is told of everybody at a join.
+MOST_WAITING_BYTES = 32 << 20
+SCORES = {M.ConnectionQuality.POOR: 2.0, M.ConnectionQuality.GOOD: 3.5, M.ConnectionQuality.EXCELLENT: 4.8,
+          M.ConnectionQuality.LOST: 1.0}
 
 
 class Participant:
@@ -301,6 +303,9 @@ class Participant:
         if not self.was_active:
             self.was_active = True
             self.room.happened("participant_joined", self)
+        known = [p.connection_quality() for p in self.room.participants.values() if not p.is_hidden and p.is_rated]
+        if known:
+            self.tell(connection_quality=R.ConnectionQualityUpdate(updates=known))
         speakers = self.room.active_speakers()
         if speakers:
             self.tell(speakers_changed=R.SpeakersChanged(speakers=speakers))
@@ -309,7 +314,7 @@ class Participant:
         """Its transport has ended: "closed" by the peer, or "failed". It has to join anew."""
         if self.is_closed:
             return
-        log.info("%s in %s: media %s", self.identity, self.room.name, how)
+        log.debug("%s in %s: media %s", self.identity, self.room.name, how)
         if how == "closed" and self.signal is not None:
             # Most often it is leaving: its word for that may still be on the way.
             self._closed_at = self.room.rooms.now()
@@ -323,6 +328,7 @@ class Participant:
         self.version += 1
         for track in list(self.tracks.values()):
             self.unpublish(track)
+        self.data.close()
         self.subscriptions.close()
         self.dynacast.close()
         self.negotiation.close()
@@ -364,12 +370,26 @@ class Participant:
         self.subscriptions.tell_streams()
         if self.signal is not None:
             self.signal.tick(now)
-        if now - self._quality_at >= QUALITY_S and self.state == Info.State.ACTIVE:
-            self._quality_at = now
-            quality = self.negotiation.quality()
-            if quality != self._quality and not self.is_hidden:
-                self._quality = quality
-                self.room.tell(connection_quality=R.ConnectionQualityUpdate(updates=[self.connection_quality()]))
+        self._tell_quality(now)
+
+    def _tell_quality(self, now: float) -> None:
+        if self.state != Info.State.ACTIVE or self.is_hidden:
+            return
+        is_silent = self.negotiation.is_silent()
+        if now - self._quality_at < QUALITY_S and is_silent == (self._quality == M.ConnectionQuality.LOST):
+            return
+        self._quality_at = now
+        quality = M.ConnectionQuality.LOST if is_silent else self.negotiation.quality()
+        if quality != self._quality:
+            self._quality = quality
+            # A browser that is told so of itself begins anew; it will notice, and resume.
+            self.room.tell(but=self if is_silent else None, connection_quality=R.ConnectionQualityUpdate(
+                updates=[self.connection_quality()]))
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether its connection's quality is known."""
+        return self._quality is not None
 
     def connection_quality(self) -> R.ConnectionQualityInfo:
         """As told last."""

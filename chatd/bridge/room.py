@@ -5,6 +5,7 @@ Everything here runs in the loop's thread and never waits. Participants are keye
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from chatd.bridge.rooms import Rooms
 
 Reason = M.DisconnectReason
+log = logging.getLogger(__name__)
 
 
 class Room:
@@ -115,6 +117,7 @@ class Room:
             participant.tell(leave=R.LeaveRequest(
                 reason=reason, action=action, can_reconnect=action != R.LeaveRequest.Action.DISCONNECT))
         participant.close(reason)
+        log.info("%s has left %s: %s", participant.identity, self.name, Reason.Name(reason).lower())
         self.announce(participant)
         self.happened("participant_left" if was_active else "participant_connection_aborted", participant)
         if not self.participants:

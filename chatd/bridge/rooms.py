@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from livekit.protocol import models as M
 from livekit.protocol import rtc as R
 
+from chatd.bridge.bucket import Bucket
 from chatd.bridge.events import Listener, Listeners
 from chatd.bridge.flood import Floods
 from chatd.bridge.participant import Participant
@@ -33,6 +34,8 @@ class Rooms:
         self.now = now or asyncio.get_running_loop().time
         self.listeners = Listeners()
         self.floods = Floods(limits, self.now)
+        # Data messages delivered by all: media must go on beside them.
+        self.delivered = Bucket(limits.all_data_bytes_per_second, 4 * limits.all_data_bytes_per_second, self.now())
         # What was refused or dropped, and how often; part of the health reports.
         self.dropped: Counter[str] = Counter()
         self._rooms: dict[str, Room] = {}

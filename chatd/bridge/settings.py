@@ -20,7 +20,8 @@ class SettingsError(Exception):
 class Limits:
     """What a process, a room and a participant may use. All are whole numbers above 0.
 
-    Those per second or minute and their bursts are of one participant (flood.py, data.py). `metadata_bytes` holds for
+    Those per second or minute and their bursts are of one participant (flood.py, data.py), but
+    `all_data_bytes_per_second`. `data_bytes`: delivered to others, each time counted. `metadata_bytes` holds for
     metadata, and for all attributes together; `message_bytes` for one WebSocket message; `change_bytes_per_second` for
     what others are told of it; `resume_s`: how long a participant whose WebSocket is lost is kept. `recordings` run at
     a time, each up to `recording_s` and `recording_bytes`, while `recording_free_bytes` are left on the disk;
@@ -43,8 +44,9 @@ class Limits:
     change_burst_bytes: int = 2 << 20
     joins_per_minute: int = 60
     join_burst: int = 30
-    data_bytes_per_second: int = 2 << 20
-    data_burst_bytes: int = 8 << 20
+    data_bytes_per_second: int = 4 << 20
+    data_burst_bytes: int = 16 << 20
+    all_data_bytes_per_second: int = 12 << 20
     data_messages_per_second: int = 500
     data_message_burst: int = 2000
     metadata_bytes: int = 65536

@@ -105,12 +105,17 @@ class Signal:
             if self._is_finishing:
                 return
             self._heard_at = rooms.now()
-            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PING, WSMsgType.PONG):
                 return
-            self._is_text = message.type == WSMsgType.TEXT
+            # Pings of the WebSocket's own count like all else that is answered.
             if not self._flood.message(len(message.data), self._heard_at):
                 self._refuse("too many messages", Reason.PARTICIPANT_REMOVED)
                 return
+            if message.type in (WSMsgType.PING, WSMsgType.PONG):
+                if message.type == WSMsgType.PING:
+                    await self._websocket.pong(message.data)
+                continue
+            self._is_text = message.type == WSMsgType.TEXT
             try:
                 requests.handle(self._participant, parse(message), self._flood)
             except requests.TooMuch as error:

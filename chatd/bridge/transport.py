@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 30.0
 CONSENT_S = 30.0
+SILENT_S = 8.0
 # Numbers around the first that one feedback message may tell of.
 MOST_ARRIVALS = 2000
 
@@ -153,6 +154,10 @@ class Transport:
                 jitter = max(jitter, layer.reception.jitter / layer.reception.clock_hz)
         is_limited = any(s.is_limited for s in self.subscriptions.values())
         return quality(max(loss, self._loss_up()), self.line.estimator.round_trip_s, jitter, is_limited)
+
+    def is_silent(self, now: float) -> bool:
+        """Whether a connected peer has stopped checking: probably it is out of reach (clients check every 2.5 s)."""
+        return self.state == "connected" and now - self._checked_at > SILENT_S
 
     def close(self) -> None:
         """End it at once; the peer is told by DTLS. No callback follows."""

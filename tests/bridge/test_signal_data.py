@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from tests.bridge.clients.bridge_process import until
+from tests.bridge.clients.bridge_process import BridgeProcess, until
+from tests.bridge.clients.sdk import Sdk
 
 SEND = """room.localParticipant.publishData(new TextEncoder().encode(x.text), {
     reliable: x.reliable, topic: x.topic, destinationIdentities: x.to })"""
@@ -163,3 +166,27 @@ def test_hidden_participants_see_and_are_not_seen(people):
     assert ann.eval("[...room.remoteParticipants.keys()]") == ["ben"]
     # Without the hidden one, and told when it changes.
     ann.until("room.numParticipants === 2")
+
+
+def test_beyond_the_limit_reliable_messages_wait_and_others_are_dropped():
+    bridge = BridgeProcess(limits={"data_bytes_per_second": 500_000, "data_burst_bytes": 100_000})
+    ann, ben, cat = (Sdk(bridge, name) for name in ("ann", "ben", "cat"))
+    until(lambda: len(ann.state()["others"]) == 2)
+    for one in (ben, cat):
+        until(lambda one=one: ann.do("data", text="open?") or any(e["event"] == "data" for e in one.events))
+    started = time.monotonic()
+    for number in range(60):
+        ann.do("data", text=f"{number} " + "x" * 10_000, topic="file")
+    for number in range(60):
+        ann.do("data", text=f"{number} " + "x" * 1000, topic="cursor", reliable=False)
+    for one in (ben, cat):
+        one.wait_for(lambda e: e["event"] == "data" and e["text"].startswith("59 x"))
+        got = [int(e["text"].split()[0]) for e in one.events if e["event"] == "data" and e["topic"] == "file"]
+        assert got == list(range(60))
+        assert sum(e["event"] == "data" and e["topic"] == "cursor" for e in one.events) < 60
+    # 1.5 MB were delivered.
+    assert time.monotonic() - started > 1.5
+    assert bridge.health()["dropped"]["data rate"] > 0
+    for one in (ann, ben, cat):
+        one.leave()
+    assert bridge.stop() == 0

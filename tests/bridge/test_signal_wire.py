@@ -15,7 +15,8 @@ from livekit.protocol import models as M
 from livekit.protocol import rtc as R
 
 from chatd.bridge import bridge as bridge_module
-from chatd.bridge import tokens
+from chatd.bridge import dynacast, tokens
+from chatd.bridge.forward import HIGH, NONE
 from tests.bridge.clients.bridge_process import KEY, SECRET
 from tests.bridge.clients.raw_signal import (
     AUDIO,
@@ -653,3 +654,179 @@ async def test_fresh_tokens(monkeypatch, server):
     grants.check_join()
     assert (grants.identity, grants.room, grants.metadata) == ("ann", "room", "second")
     await ann.next("refresh_token")
+
+
+# -- what the media half finds out
+
+
+def receiving(server, who):
+    """Who receives: the only subscription of a participant."""
+    [entry] = server.bridge.rooms.get("room").participants[who].subscriptions.entries.values()
+    return entry
+
+
+async def pair(server):
+    """Ann receives Ben's picture."""
+    ann = await server.join("ann", request=join_request(
+        publisher_offer=description(own_offer(section("video", "recvonly")))))
+    await ann.next("answer")
+    ben = await server.join("ben")
+    info = await publish(ben, "cam", "video", source=M.TrackSource.CAMERA, width=1280, height=720, layers=[
+        M.VideoLayer(quality=n, width=320 << n, height=180 << n) for n in range(3)])
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(own_offer(section("video", "recvonly")), 2))
+    assert dict((await ann.next("answer")).mid_to_track_id) == {"0": info.sid}
+    return ann, ben, info
+
+
+@scenario()
+async def test_a_picture_that_the_line_has_no_room_for_is_told_as_paused(server):
+    ann, _, info = await pair(server)
+    media = receiving(server, "ann").media
+    # The line's own judgement does not come between.
+    media.transport.line.share = lambda now: None
+    media.allowed = NONE
+    [state] = (await ann.next("stream_state_update")).stream_states
+    assert (state.track_sid, state.state) == (info.sid, R.StreamState.PAUSED)
+    media.allowed = HIGH
+    [state] = (await ann.next("stream_state_update")).stream_states
+    assert (state.track_sid, state.state) == (info.sid, R.StreamState.ACTIVE)
+    # Switched off by the viewer is not paused by the line.
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], disabled=True))
+    await ann.pong()
+    media.allowed = NONE
+    await asyncio.sleep(1.1)
+    assert ann.count("stream_state_update") == 2
+
+
+@pytest.mark.parametrize(("settings", "wanted", "paused"), [
+    (R.UpdateTrackSettings(), 0, False),
+    (R.UpdateTrackSettings(quality=M.VideoQuality.MEDIUM), 1, False),
+    (R.UpdateTrackSettings(quality=M.VideoQuality.HIGH), 2, False),
+    (R.UpdateTrackSettings(disabled=True), 2, True),
+    (R.UpdateTrackSettings(width=300, height=160), 0, False),
+    (R.UpdateTrackSettings(width=641, height=361), 2, False),
+    (R.UpdateTrackSettings(width=400, height=225, quality=M.VideoQuality.HIGH), 1, False),
+    (R.UpdateTrackSettings(width=5000, height=5000), 2, False),
+])
+@scenario()
+async def test_track_settings(settings, wanted, paused, server):
+    ann, ben, info = await pair(server)
+    settings.track_sids.append(info.sid)
+    await ann.send(track_setting=settings)
+    await ann.pong()
+    media = receiving(server, "ann").media
+    assert (media.wanted, media.is_paused) == (wanted, paused)
+    # The same holds for what is said before the track is bound.
+    await ann.send(subscription=R.UpdateSubscription(track_sids=[info.sid]))
+    await ann.next("media_sections_requirement")
+    await ann.send(subscription=R.UpdateSubscription(track_sids=[info.sid], subscribe=True))
+    await ann.send(track_setting=settings)
+    for number in (3, 4):
+        await ann.send(offer=description(own_offer(section("video", "recvonly")), number))
+        await ann.next("answer")
+    media = receiving(server, "ann").media
+    assert (media.wanted, media.is_paused) == (wanted, paused)
+
+
+@scenario()
+async def test_nothing_of_a_track_that_the_server_muted_is_passed_on(server):
+    ann, _, info = await pair(server)
+    ben = server.bridge.rooms.get("room").participants["ben"]
+    assert not receiving(server, "ann").media.is_paused
+    ben.mute(info.sid, True)
+    assert receiving(server, "ann").media.is_paused
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], quality=M.VideoQuality.HIGH))
+    await ann.pong()
+    assert receiving(server, "ann").media.is_paused
+    ben.set_muted(ben.tracks[info.sid], False)
+    assert not receiving(server, "ann").media.is_paused
+
+
+@scenario()
+async def test_dynacast_tells_more_at_once_and_less_after_a_while(monkeypatch, server):
+    monkeypatch.setattr(dynacast, "DELAY_S", 1.2)
+    ann, ben, info = await pair(server)
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], quality=M.VideoQuality.LOW))
+    started = time.monotonic()
+
+    async def told():
+        update = await ben.next("subscribed_quality_update")
+        assert update.track_sid == info.sid
+        [codec] = update.subscribed_codecs
+        assert codec.codec == "vp8" and list(codec.qualities) == list(update.subscribed_qualities)
+        return [q.enabled for q in codec.qualities]
+
+    assert await told() == [True, False, False] and time.monotonic() - started > 1
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], quality=M.VideoQuality.MEDIUM))
+    await ann.pong()
+    await ben.pong()
+    assert ben.count("subscribed_quality_update") == 2
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], disabled=True))
+    # Changed its mind in time: nothing is told.
+    await asyncio.sleep(0.3)
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], quality=M.VideoQuality.MEDIUM))
+    await asyncio.sleep(1.8)
+    assert ben.count("subscribed_quality_update") == 2
+    await ann.send(leave=R.LeaveRequest())
+    await ben.next("subscribed_quality_update", lambda u: len(u.subscribed_codecs) == 1)
+    assert not any(q.enabled for q in ben.got[-1].subscribed_quality_update.subscribed_qualities)
+
+
+@scenario()
+async def test_a_participant_out_of_reach_is_shown_as_lost_to_others(server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    own = server.bridge.rooms.get("room").participants["ann"]
+    own.media_connected()
+    await ben.next("connection_quality", lambda u: u.updates[0].quality == M.ConnectionQuality.EXCELLENT)
+    own.negotiation.is_silent = lambda: True
+    lost = await ben.next("connection_quality")
+    assert (lost.updates[0].participant_sid, lost.updates[0].quality) == (ann.sid, M.ConnectionQuality.LOST)
+    own.negotiation.is_silent = lambda: False
+    back = await ben.next("connection_quality")
+    assert back.updates[0].quality == M.ConnectionQuality.EXCELLENT
+    await ann.pong()
+    assert M.ConnectionQuality.LOST not in [u.quality for m in ann.got for u in m.connection_quality.updates]
+    # Who comes later is told what is known.
+    await server.join("cat")
+    late = server.bridge.rooms.get("room").participants["cat"]
+    late.media_connected()
+    assert late.outbox[-1].name in ("connection_quality", "speakers_changed")
+
+
+@pytest.mark.parametrize("how", ["failed", "closed"])
+@scenario()
+async def test_who_has_lost_its_media_is_sent_to_join_anew(how, server):
+    ann, ben = await server.join("ann"), await server.join("ben")
+    server.bridge.rooms.get("room").participants["ann"].media_lost(how)
+    leave = await ann.next("leave")
+    assert (leave.reason, leave.action) == (Reason.MEDIA_FAILURE, R.LeaveRequest.Action.RECONNECT)
+    await ben.next("update", lambda u: u.participants[0].state == M.ParticipantInfo.State.DISCONNECTED)
+
+
+@scenario(limits={"resume_s": 60})
+async def test_who_has_lost_its_socket_and_its_media_is_gone_at_once(server):
+    people = {name: await server.join(name) for name in ("ann", "ben", "cat")}
+    room = server.bridge.rooms.get("room")
+    for name, first in (("ann", "socket"), ("ben", "media")):
+        one = room.participants[name]
+        if first == "media":
+            one.negotiation.is_lost = True
+        people[name].vanish()
+        while one.signal is not None:
+            await asyncio.sleep(0.01)
+        if first == "socket":
+            assert name in room.participants
+            one.media_lost("closed")
+        assert name not in room.participants
+    await people["cat"].pong()
+
+
+@scenario(limits={"messages_per_second": 10, "message_burst": 50})
+async def test_pings_of_the_websocket_are_answered_and_counted(server):
+    ann = await server.join("ann")
+    await ann.socket.ping(b"x")
+    await ann.pong()
+    for _ in range(60):
+        await ann.socket.ping()
+    assert await ann.ended() == Reason.PARTICIPANT_REMOVED
