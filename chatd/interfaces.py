@@ -569,6 +569,8 @@ class IMediaEngine(Interface):
 class IMeetings(Interface):
     """Meetings, as the web knows them; the words of what is told are those of docs/protocol.md."""
 
+    is_open = Attribute("The meetings have been read from the store.")
+
     def create(account: JID, name: str = "", password: str = "", lobby: bool = False, e2ee: bool = False,
                expires_ms: int = 0) -> Deferred[dict[str, Any]]:
         """Makes a meeting for an account of ours; fires with what `info` gives.  Fails: StanzaError item-not-found (no

@@ -48,6 +48,8 @@ class MeetingsResource(Resource):
         """The meeting of this id."""
         if request.postpath:
             return ErrorPage(404)
+        if not self._meetings.is_open:
+            return ErrorPage(503)           # the page asks again; a 404 would send people away
         info = self._meetings.info(path.decode("latin-1"))
         return _Info(info) if info is not None else ErrorPage(404, "There is no such meeting, or not any more.")
 

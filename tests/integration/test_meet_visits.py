@@ -266,6 +266,7 @@ def test_the_daemon_is_killed_in_a_meeting(tmp_path: Path) -> None:
         back = Visitor(daemon).come(token)
         assert back.jid.partition("/")[0] == ada.jid.partition("/")[0]
         assert back.enter(room, "Ada") == "", "without knocking"
+        assert any(one.findtext(CLIENT + "body") == "before" for one in back.seen), "it is the same meeting"
         owner = Visitor(daemon).come(paper)
         assert owner.enter(room, "John") == ""
         assert any(one.findtext(CLIENT + "body") == "before" for one in owner.seen)

@@ -37,6 +37,7 @@ class Meetings:
         self.made: list[dict[str, Any]] = []
         self.file = file
         self.refusal: Exception | None = None
+        self.is_open = True
 
     def create(self, account: JID, name: str = "", password: str = "", lobby: bool = False, e2ee: bool = False,
                expires_ms: int = 0) -> Deferred[dict[str, Any]]:
@@ -169,6 +170,11 @@ def test_what_the_link_shows(site: Site) -> None:
     for path in ("/talk", "/", "", "/talk-abc/x", "/%2e%2e", "/talk-abc/"):
         assert ask(site.site, MEETINGS_PATH + path).code in (404, 405), path
     assert ask(site.site, f"{MEETINGS_PATH}/talk-abc", "DELETE").code in (405, 501)
+
+
+def test_while_the_daemon_starts(site: Site) -> None:
+    site.meetings.is_open = False
+    assert ask(site.site, f"{MEETINGS_PATH}/talk-abc").code == 503
 
 
 def test_the_page(folder: Path) -> None:

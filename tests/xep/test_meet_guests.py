@@ -236,6 +236,7 @@ async def test_history_is_that_of_this_meeting() -> None:
     await enter(john, room, "John")
     await john.send_xml(f"<message to='{room}' type='groupchat'><body>last week</body></message>")
     await john.send_xml(f"<presence to='{room}/John' type='unavailable'/>")
+    hall.meeting(room).forget()             # nobody is there for five minutes
     query = f"<query xmlns='{ns.MAM}'/>"
     assert await answered(guest, "set", query, room) == "forbidden"
     assert await answered(guest, "get", f"<metadata xmlns='{ns.MAM}'/>", room) == "forbidden"

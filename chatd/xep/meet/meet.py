@@ -174,6 +174,11 @@ class Meet(Module):
             log.debug("the media engine could not be asked: {reason}", reason=str(error))
 
     # -- IMeetings
+    @property
+    def is_open(self) -> bool:
+        """See IMeetings."""
+        return all(service.is_open for service in self.services.values())
+
     def create(self, account: JID, name: str = "", password: str = "", lobby: bool = False, e2ee: bool = False,
                expires_ms: int = 0) -> Deferred[dict[str, Any]]:
         """See IMeetings."""

@@ -37,7 +37,7 @@ _ADMITTED_MOST: Final = 5000
 
 
 class Meeting(Room):
-    """See the module's text.  since_ms: when the first of those who are here now came, None while nobody is here.
+    """See the module's text.
 
     hands: raised since.  refused: until when who must not knock again.  identities: of the media engine, by full
     address.  waiting: who knocks, by bare address.  recording: the one that runs, None without; recording_problem: what
@@ -55,7 +55,6 @@ class Meeting(Room):
         self.e2ee = row.e2ee
         self.may: tuple[str, ...] = tuple(word for word in SOURCES if word in row.may)
         self.present = Present.read(row.present)
-        self.since_ms: int | None = None
         self.hands: dict[Occupant, int] = {}
         self.identities: dict[str, str] = {}
         self.waiting: dict[str, Knock] = {}
@@ -67,6 +66,11 @@ class Meeting(Room):
         self._forgetting: IDelayedCall | None = None
         if self.present.kept():
             self._forget_later()
+
+    @property
+    def since_ms(self) -> int | None:
+        """When this meeting began, None while nobody is here.  A few minutes without anybody do not end it."""
+        return self.present.since_ms or None if self.occupants else None
 
     @property
     def now_ms(self) -> int:
@@ -101,7 +105,7 @@ class Meeting(Room):
         """Guests are shown what was said since this meeting began."""
         if not self.service.is_guest(bare):
             return 0
-        return self.since_ms if self.since_ms is not None else self.now_ms
+        return self.present.since_ms or self.now_ms
 
     def mark_of(self, bare: str) -> bytes:
         """The occupant id: the same for an account's clients and for its visits."""
@@ -159,9 +163,9 @@ class Meeting(Room):
         if self._forgetting is not None:
             self._forgetting.cancel()
             self._forgetting = None
-        if self.since_ms is None:
-            self.since_ms = self.now_ms
-            self._save({"used_ms": self.now_ms})
+        if not self.present.since_ms:
+            self.present.since_ms = self.now_ms
+            self._save({"used_ms": self.now_ms, "present": self.present.kept()})
         knock = self.waiting.pop(occupant.jid, None)
         if knock is not None:
             self.service.forget_knock(knock)
@@ -235,7 +239,6 @@ class Meeting(Room):
 
     # -- life
     def _emptied(self) -> None:
-        self.since_ms = None
         self.used_ms = self.now_ms
         self._save({"used_ms": self.used_ms})
         if self.recording is not None:

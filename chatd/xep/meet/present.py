@@ -20,9 +20,11 @@ _PEOPLE: Final = ("admitted", "moderators", "removed", "sources")
 
 @attrs.define
 class Present:
-    """is_locked: nobody new comes in.  admitted: have been in, or were let in.  moderators: guests who were made one.
-    removed: put out for good; sources: where those came from who were guests.  exceptions: what single people may."""
+    """since_ms: when it began, 0 while it has not.  is_locked: nobody new comes in.  admitted: have been in, or were
+    let in.  moderators: guests who were made one.  removed: put out for good; sources: where those came from who were
+    guests.  exceptions: what single people may."""
 
+    since_ms: int = 0
     is_locked: bool = False
     admitted: set[str] = attrs.field(factory=set)
     moderators: set[str] = attrs.field(factory=set)
@@ -36,12 +38,13 @@ class Present:
         people = {name: set(kept.get(name, ())) for name in _PEOPLE}
         exceptions = {bare: {word: bool(may) for word, may in words.items() if word in SOURCES}
                       for bare, words in dict(kept.get("exceptions", {})).items()}
-        return cls(is_locked=bool(kept.get("locked")), exceptions=exceptions, **people)
+        return cls(since_ms=int(kept.get("since", 0)), is_locked=bool(kept.get("locked")), exceptions=exceptions,
+                   **people)
 
     def kept(self) -> dict[str, Any]:
         """For the store."""
         found: dict[str, Any] = {name: sorted(getattr(self, name)) for name in _PEOPLE}
-        found |= {"locked": self.is_locked, "exceptions": self.exceptions}
+        found |= {"since": self.since_ms, "locked": self.is_locked, "exceptions": self.exceptions}
         return {name: value for name, value in found.items() if value}
 
     def may(self, bare: str, rule: tuple[str, ...]) -> tuple[str, ...]:
