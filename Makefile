@@ -14,7 +14,7 @@ export npm_config_cache := $(CURDIR)/build/cache/npm
 export npm_config_update_notifier := false
 TRIAL_FILES = $$(grep -rl --include='test_*.py' SynchronousTestCase tests)
 
-.PHONY: run setup ui demo check test test-long pytest trial lint bench bench-media lock clean debian-packages help
+.PHONY: run setup ui demo check test test-long pytest trial fuzz lint bench bench-media lock clean debian-packages help
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -50,6 +50,14 @@ test-%: $(VENV)/.dev-done
 #: make pytest      the same tests as make test, without installing Debian packages
 pytest: $(VENV)/.dev-done
 	$(PYTEST) -m "not long"
+
+#: make fuzz        a minute for each parser of what comes from the network, on two cores; FUZZ_SECONDS=10 for a look
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.dev-done
+	@mkdir -p build; export CHATD_FUZZ_SECONDS=$(FUZZ_SECONDS); status=0; \
+	CHATD_FUZZ_PART=1/2 $(PYTEST) -v -p no:cacheprovider tests/fuzz >build/fuzz.log 2>&1 & other=$$!; \
+	CHATD_FUZZ_PART=0/2 $(PYTEST) -v -p no:cacheprovider tests/fuzz || status=1; \
+	wait $$other || status=1; cat build/fuzz.log; exit $$status
 
 #: make trial       the tests that need no reactor, run by Twisted's own runner
 trial: $(VENV)/.dev-done

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -26,7 +27,10 @@ from chatd.xep.carbons import Carbons
 from tests.xep.rooms import ROOM, configure, enter, rooms
 from tests.xep.world import Client, World
 
-RUNS = max(1, int(os.environ.get("CHATD_FUZZ_EXAMPLES", "300")) // 10)
+# In a minute of fuzzing (conftest.py) the runs begin with another seed each time; CHATD_FUZZ_SEED repeats one.
+SECONDS = float(os.environ.get("CHATD_FUZZ_SECONDS", "0"))
+RUNS = int(2 * SECONDS) or max(1, int(os.environ.get("CHATD_FUZZ_EXAMPLES", "300")) // 10)
+FIRST = int(os.environ.get("CHATD_FUZZ_SEED", "0")) or (int(time.time()) if SECONDS else 0)
 STEPS = 80
 SECRET = "zzsecret"             # in the resource of everybody's real address, and in nothing that is sent
 
@@ -253,7 +257,7 @@ def check_told(client: Client, stanza: Stanza, is_eve: bool) -> None:
         assert stanza.name != "presence" or xml.count(f'xmlns="{ns.MUC_USER}"'.encode()) <= 1
 
 
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + RUNS))
 @pytest_twisted.ensureDeferred
 async def test_rooms(seed: int, faults: list[Any]) -> None:
     """One run: a room is made, and then anything happens."""
