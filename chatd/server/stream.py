@@ -28,7 +28,7 @@ from chatd.interfaces import IClientStream
 from chatd.server.login import LogIn
 from chatd.server.session import Session
 from chatd.server.stream_management import ACK_S, REQUEST
-from chatd.server.streams import source_of
+from chatd.server.streams import SWEEP_S, source_of
 
 if TYPE_CHECKING:
     from chatd.server.streams import ClientStreams
@@ -42,6 +42,10 @@ _FOR_SESSION: Final = 1         # its session has enough to work off
 _FOR_RATE: Final = 2            # it sent faster than it may
 _FOR_OUTPUT: Final = 4          # it does not take what it is sent
 
+_RECENT_S: Final = 0.75 * SWEEP_S
+"""Who acknowledged something so short a time ago is asked by the next sweep, or after so many more stanzas: a third of
+the acknowledgements in a lively room were those that the sweep had asked for."""
+
 OUTPUT_BYTES: Final = 8 << 20
 """What may wait for a client that reads too slowly; beyond it the connection is cut, and the session hibernates."""
 
@@ -54,8 +58,8 @@ class ClientStream:
     is_closing: the end has been said, or the carrier is gone; nothing is taken or sent any more.
     """
 
-    __slots__ = ("__weakref__", "_asked_s", "_bytes", "_held", "_resent", "_slowed", "_stanzas", "address", "heard_s",
-                 "is_closing", "login", "peer_ended", "session", "source", "streams")
+    __slots__ = ("__weakref__", "_acknowledged_s", "_asked_s", "_bytes", "_held", "_resent", "_slowed", "_stanzas",
+                 "address", "heard_s", "is_closing", "login", "peer_ended", "session", "source", "streams")
 
     wire = Wire.TCP
 
@@ -73,6 +77,7 @@ class ClientStream:
         self._held = 0
         self._resent = 0
         self._asked_s = 0.0
+        self._acknowledged_s = 0.0
         self._stanzas = TokenBucket(limits.stanzas_per_second, limits.stanzas_burst, now)
         self._bytes = TokenBucket(limits.bytes_per_second, limits.bytes_burst, now)
 
@@ -177,6 +182,7 @@ class ClientStream:
                     raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
                 session.smacks.acknowledge(parse_h(element))
                 self._asked_s = 0.0
+                self._acknowledged_s = self.heard_s
             else:
                 session.receive(element)
         elif space == ns.STREAMS and name == "error":
@@ -303,6 +309,8 @@ class ClientStream:
         if session is None or session.smacks is None or self.is_closing:
             return
         smacks = session.smacks
+        if now - self._acknowledged_s < _RECENT_S:
+            return
         if smacks.may_ask or (len(smacks) and not self._asked_s):
             self.ask()
             smacks.asked()

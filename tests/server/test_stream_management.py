@@ -111,6 +111,23 @@ def test_the_server_asks() -> None:
     assert len(site.session().smacks) == 0
 
 
+def test_who_acknowledged_just_now_is_not_asked_by_the_sweep() -> None:
+    site = Site()
+    wire, bob = site.tcp().log_in(), site.tcp().log_in("bob")
+    wire.write("<presence/>")
+    enabled(wire)
+    bob.write(message(ALICE, "1"))
+    wire.write(ack(1))
+    bob.write(message(ALICE, "2"))
+    wire.read()
+    site.clock.advance(5)
+    site.streams.sweep()
+    assert wire.read() == ""
+    site.clock.advance(4)
+    site.streams.sweep()
+    assert wire.read() == ASK, "a little later it is"
+
+
 def test_a_client_that_answers_nothing_is_cut_and_may_come_back() -> None:
     site = Site()
     wire, bob = site.tcp().log_in(), site.tcp().log_in("bob")
