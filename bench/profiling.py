@@ -28,7 +28,7 @@ from bench.plan import (
 from bench.servers.chatd import Chatd
 
 WARM_S = 1.0
-IDLE = ("Condition.wait ", "wait (threading", "_worker (")  # threads with nothing to do
+IDLE = ("Condition.wait ", "wait (threading", "_worker (", "OneThread._work (")  # threads with nothing to do
 
 
 def main() -> int:
