@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -155,22 +155,25 @@ class Visits:
     def admit(self, domain: str, given: str) -> Deferred[JID | None]:
         """Who comes to `domain` with this pass; None where it is not good. Fails with StanzaError
         resource-constraint where there are too many."""
+        return Deferred.fromCoroutine(self._admit(domain, given))
+
+    async def _admit(self, domain: str, given: str) -> JID | None:
         place = self.domains[domain]
         if sum(_visitor(session).place is place for session in self.sessions.values()) >= place.most:
             raise StanzaError("resource-constraint", "wait")
         now = self._router.now()
         ticket = read_pass(given, "ticket")
         if ticket is not None:
-            return Deferred.fromCoroutine(self._by_ticket(ticket, place, now))
+            return await self._by_ticket(ticket, place, now)
         if not place.takes_guests:
-            return succeed(None)
+            return None
         guest = read_pass(given, "guest")
         if guest is None:
-            return succeed(JID.of(secrets.token_hex(10), domain))
+            return JID.of(secrets.token_hex(10), domain)
         if not guest.is_good(self.secret, now):
-            return succeed(None)
+            return None
         jid = JID.parse(guest.subject)
-        return succeed(jid if jid.domain == domain else None)
+        return jid if jid.domain == domain else None
 
     async def _by_ticket(self, ticket: Any, place: _Place, now: float) -> JID | None:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatd.core import ns
-from tests.daemon import DOMAIN, OTHER, PASSWORD, Daemon, running
+from tests.daemon import DOMAIN, OTHER, Daemon, running
 from tests.integration.slix import PATIENCE_S, PLUGINS, Client
 from tests.integration.visitors import (
     API,
@@ -225,19 +225,6 @@ def test_bad_passes(daemon: Daemon) -> None:
             assert condition(eve.sign_in(paper, f"guest.{OTHER}")) == "not-authorized", "another domain's meetings"
     log = daemon.log.read_text()
     assert signature not in log and paper.split(".")[3] not in log
-
-
-def test_passwords_are_not_guessed_faster_for_it(daemon: Daemon) -> None:
-    """A visit proves nothing: wrong passwords before it still count."""
-    for _ in range(7):
-        with RawWebSocket(daemon, source="127.0.0.77") as raw:
-            raw.open(DOMAIN)
-            raw.auth(BOB, "wrong")
-        with Visitor(daemon, source="127.0.0.77") as visitor:
-            visitor.come()
-    with RawWebSocket(daemon, source="127.0.0.77") as raw:
-        raw.open(DOMAIN)
-        assert condition(raw.auth(BOB, PASSWORD)) == "temporary-auth-failure"
 
 
 def test_the_daemon_is_killed_in_a_meeting(tmp_path: Path) -> None:
