@@ -34,8 +34,10 @@ ROWS = (Row("1 → 10", 11, 1), Row("1 → 30", 31, 1), Row("1 → 50", 51, 1), 
         Row("saturation, 1 → 50", 51, 1, 12), Row("saturation, mesh of 10", 10, 10, 8))
 
 
-def own_namespace() -> None:
-    """Run on in a network namespace of our own: media never touches a real interface. Needs root."""
+def own_namespace(module: str = "bench.media") -> None:
+    """Run on (`module` from its beginning) in a network namespace of our own: media never touches a real interface.
+    Needs root.
+    """
     if os.environ.get("CHATD_BENCH_NAMESPACE"):
         return
     if os.geteuid():
@@ -46,7 +48,7 @@ def own_namespace() -> None:
         'ip link set bench0 up && ip link set bench1 up && exec "$@"'
     )
     os.execvp(
-        "unshare", ["unshare", "-n", "sh", "-c", command, "sh", sys.executable, "-m", "bench.media", *sys.argv[1:]]
+        "unshare", ["unshare", "-n", "sh", "-c", command, "sh", sys.executable, "-m", module, *sys.argv[1:]]
     )
 
 

@@ -32,7 +32,8 @@ from typing import Any
 import av
 
 from chatd.bridge.recording import manifest, remux
-from chatd.bridge.recording.composer import FORMATS, Cancelled, ComposeError, Output, Result, compose
+from chatd.bridge.recording.composer import compose
+from chatd.bridge.recording.output import FORMATS, Cancelled, ComposeError, Output, Result
 
 PROGRESS = "progress.json"
 LOCK = "compose.lock"

@@ -18,7 +18,7 @@ from livekit.protocol import egress as E
 
 from chatd.bridge.egresses import Egresses, TooMany
 from chatd.bridge.egressjob import Plan, Status, source_of
-from chatd.bridge.recording import composer, layout, paths, remux
+from chatd.bridge.recording import layout, output, paths, remux
 from chatd.bridge.recording.recorder import RecordingError
 from chatd.bridge.recording.writer import SUFFIX
 from chatd.bridge.twirp import Grants, TwirpError, denied
@@ -198,10 +198,10 @@ class EgressService:
         try:
             name = paths.fill(template, {"room_name": room.name, "room_id": room.sid, **values}, time.time())
             path = paths.inside(root, name, paths.fill("{room_name}-{time}", {"room_name": room.name}, time.time()))
-            known = path.suffix in (*composer.FORMATS, *more)
+            known = path.suffix in (*output.FORMATS, *more)
             if wanted and path.suffix != wanted or not known:
                 path = path.with_name(path.name + (wanted or usual))
-            if path.suffix not in more and not composer.supported(path.suffix):
+            if path.suffix not in more and not output.supported(path.suffix):
                 raise TwirpError("unimplemented", "this server cannot make files ending with %s" % path.suffix)
             paths.make_room(root, path)
         except paths.BadPath as error:
@@ -243,8 +243,8 @@ def _one_file(request: Any) -> tuple[str, int]:
     return files[0].filepath, files[0].file_type
 
 
-def _only_here(output: Any) -> None:
-    if output.WhichOneof("output") is not None:
+def _only_here(file: Any) -> None:
+    if file.WhichOneof("output") is not None:
         raise TwirpError("unimplemented", "files stay on this server: no uploads")
 
 

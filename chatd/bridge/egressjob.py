@@ -27,7 +27,7 @@ from livekit.protocol import models as M
 from chatd.bridge.composing import Composing, ComposingError
 from chatd.bridge.events import Event
 from chatd.bridge.recording import manifest, paths
-from chatd.bridge.recording.composer import ComposeError, place
+from chatd.bridge.recording.output import ComposeError, place
 from chatd.bridge.recording.recorder import Recording, RecordingError
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ import pytest
 from chatd.bridge import compose as program
 from chatd.bridge.recording import labels, layout, manifest, remux
 from chatd.bridge.recording.canvas import Canvas
-from chatd.bridge.recording.composer import Cancelled, ComposeError, Output, Result, compose, place, supported
+from chatd.bridge.recording.composer import compose
 from chatd.bridge.recording.layout import Rect, arrange, fit, grid
 from chatd.bridge.recording.mixer import BLOCK, CEILING, Limiter, stretch
+from chatd.bridge.recording.output import Cancelled, ComposeError, Output, Result, place, supported
 from tests.bridge.recorded import Made, Seen
 
 AREA = Rect(0, 0, 1280, 720)

@@ -24,6 +24,7 @@ from chatd.bridge.recording import layout as layouts
 from chatd.bridge.recording.canvas import Canvas
 from chatd.bridge.recording.manifest import Manifest, Track
 from chatd.bridge.recording.mixer import BLOCK, RATE, Limiter, Sound, loudness
+from chatd.bridge.recording.output import FORMATS, Cancelled, ComposeError, Output, Result, place, supported
 from chatd.bridge.recording.pictures import PictureTrack
 from chatd.bridge.recording.sounds import SoundTrack
 
@@ -37,71 +38,6 @@ AHEAD_S = 0.2
 KEYFRAME_S = 4
 AFTER_S = 0.5
 PICTURE_SOURCES = ("camera", "screen_share")
-
-
-class ComposeError(Exception):
-    """There is no file; the text says why."""
-
-
-class Cancelled(Exception):
-    """Somebody wanted no file."""
-
-
-@attrs.frozen
-class Output:
-    """What is to be made. `path` ends with .webm, .mp4 or .ogg; it is never overwritten, a number is put behind it.
-
-    `video_bitrate`, `audio_bitrate`: bits a second, 0 for what suits the size. `layout`: before any that the recording
-    itself notes.
-    """
-
-    path: Path
-    width: int = 1280
-    height: int = 720
-    fps: int = 25
-    layout: str = "grid"
-    with_audio: bool = True
-    with_video: bool = True
-    video_bitrate: int = 0
-    audio_bitrate: int = 0
-    shows_speakers: bool = True
-
-
-@attrs.frozen
-class Result:
-    """The file; `start_s`: where in the recording it begins."""
-
-    path: Path
-    size: int
-    start_s: float
-    duration_s: float
-
-
-# Container, video codec with its options, audio codec, by the ending of the name. VP9 in WebM is free of licences and
-# small; MP4 is for players that know nothing else, if this PyAV has the encoders.
-FORMATS: dict[str, tuple[str, str, dict[str, str], str]] = {
-    ".webm": ("webm", "libvpx-vp9", {
-        "deadline": "realtime", "cpu-used": "8", "row-mt": "1", "tile-columns": "1", "lag-in-frames": "0", "crf": "33",
-        "tune-content": "default"}, "libopus"),
-    ".mp4": ("mp4", "libx264", {"preset": "veryfast", "crf": "24"}, "aac"),
-    ".ogg": ("ogg", "", {}, "libopus"),
-}
-
-
-def supported(suffix: str) -> bool:
-    """Whether this PyAV can make files with this ending."""
-    if suffix not in FORMATS:
-        return False
-    return all(name in av.codec.codecs_available for name in FORMATS[suffix][1::2] if name) and all(
-        _encodes(name) for name in FORMATS[suffix][1::2] if name)
-
-
-def _encodes(name: str | dict[str, str]) -> bool:
-    try:
-        av.Codec(str(name), "w")
-    except ValueError:
-        return False
-    return True
 
 
 def compose(found: Manifest, directory: Path, output: Output, progress: Callable[[float], None] = lambda part: None,
@@ -121,19 +57,6 @@ def compose(found: Manifest, directory: Path, output: Output, progress: Callable
         raise ComposeError(getattr(error, "strerror", None) or str(error)) from error
     finally:
         draft.unlink(missing_ok=True)
-
-
-def place(draft: Path, path: Path) -> Path:
-    """Give a finished file its name, or the name with a number if something has it already."""
-    for n in range(1, 10000):
-        name = path if n == 1 else path.with_name("%s-%d%s" % (path.stem, n, path.suffix))
-        try:
-            os.link(draft, name)
-        except FileExistsError:
-            continue
-        draft.unlink()
-        return name
-    raise ComposeError("there are too many files of this name")
 
 
 @attrs.define
@@ -205,19 +128,19 @@ class _Composition:
         suffix = output.path.suffix
         if not supported(suffix):
             raise ComposeError("files ending with %s cannot be made here" % (suffix or "nothing"))
-        format_, video_codec, options, audio_codec = FORMATS[suffix]
-        with_video = output.with_video and bool(video_codec)
+        made = FORMATS[suffix]
+        with_video = output.with_video and bool(made.video)
         if not with_video and not output.with_audio:
             raise ComposeError("neither sound nor picture was asked for")
         duration = self._end_s - self._start_s
-        container = av.open(str(draft), "w", format=format_,
-                            options={"movflags": "+faststart"} if format_ == "mp4" else {})
+        container = av.open(str(draft), "w", format=made.name,
+                            options={"movflags": "+faststart"} if made.name == "mp4" else {})
         with container:
             container.metadata["title"] = self._found.room
-            video = self._video_stream(container, video_codec, options) if with_video else None
+            video = self._video_stream(container, made.video, made.options) if with_video else None
             audio: Any = None
             if output.with_audio:
-                audio = container.add_stream(audio_codec, rate=RATE)
+                audio = container.add_stream(made.audio, rate=RATE)
                 audio.layout = "stereo"
                 audio.bit_rate = output.audio_bitrate or 96_000
             step = 1 / output.fps if video is not None else 0.5

@@ -93,7 +93,7 @@ class Recording:
 
     @property
     def thread_s(self) -> float:
-        """Seconds that the thread has worked for it."""
+        """Seconds of processor time that the thread has worked for it."""
         return self._desk.busy_s
 
     async def start(self, id_: str, room: str, room_sid: str) -> None:

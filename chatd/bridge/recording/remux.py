@@ -16,8 +16,8 @@ from typing import Any
 import av
 import av.error
 
-from chatd.bridge.recording.composer import Cancelled, ComposeError, Result, place
 from chatd.bridge.recording.manifest import Manifest, Track
+from chatd.bridge.recording.output import Cancelled, ComposeError, Result, place
 
 CONTAINERS = {
     ".webm": ("webm", {"vp8", "vp9", "av1", "opus"}),
