@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from livekit.protocol import models as M
 from livekit.protocol import rtc as R
 
 from chatd.bridge import answer, sdp
@@ -31,7 +32,13 @@ log = logging.getLogger(__name__)
 GATHER_S = 0.05
 # A client that did not answer a requirement for so long has lost it.
 PATIENCE_S = 10.0
+MOST_IGNORED = 5
+MOST_SECTIONS = sdp.MOST_SECTIONS - 50
 KINDS = ("audio", "video")
+
+
+def _count(offer: sdp.Offer | None, kind: str) -> int:
+    return sum(1 for section in offer.sections if section.kind == kind) if offer is not None else 0
 
 
 class Connection:
@@ -243,6 +250,7 @@ class Single(Negotiation):
         self._released: set[str] = set()
         self._asked = [0, 0]
         self._asked_at: float | None = None
+        self._ignored = 0
 
     def _changed(self, state: str) -> None:
         if state == "connected":
@@ -256,8 +264,7 @@ class Single(Negotiation):
         participant = self.participant
         offer = sdp.parse(description.sdp)
         self._connection.heard(offer)
-        self._offer = offer
-        self._asked, self._asked_at = [0, 0], None
+        self._follow(offer)
         plans, fresh = self._publish(offer, self._transport)
         bound = self._bind(offer)
         for entry in bound:
@@ -270,6 +277,24 @@ class Single(Negotiation):
             participant.publish(track)
         if participant.subscriptions.unbound() and self._timer is None:
             self._negotiate()
+        if len(offer.sections) > MOST_SECTIONS:
+            # Clients never take sections back. Before there are more than can be read, it begins anew, in a moment.
+            log.info("%s has %d sections and begins anew", participant.identity, len(offer.sections))
+            participant.room.remove(participant, M.DisconnectReason.STATE_MISMATCH, R.LeaveRequest.Action.RECONNECT)
+
+    def _follow(self, offer: sdp.Offer) -> None:
+        """See whether the client does what it is asked for: an offer may have crossed the requirement, five in a row
+        did not.
+        """
+        wanted = self._asked_at is not None and any(
+            asked and _count(offer, kind) <= _count(self._offer, kind)
+            for asked, kind in zip(self._asked, KINDS, strict=True))
+        self._ignored = self._ignored + 1 if wanted else 0
+        self._offer = offer
+        self._asked, self._asked_at = [0, 0], None
+        if self._ignored >= MOST_IGNORED:
+            self._asked_at = self.participant.room.rooms.now()
+            self._asked = [1000, 1000]
 
     def _bind(self, offer: sdp.Offer) -> list[Entry]:
         """Bind what is wanted to free sections; all bound entries."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -157,3 +159,21 @@ def test_a_bridge_that_ends_sends_everybody_to_the_next(request):
     assert until(lambda: "cat" in ann.eval("[...room.remoteParticipants.keys()]"))
     people.go()
     again.stop()
+
+
+@pytest.mark.long
+def test_who_stops_dead_is_shown_as_lost_then_gone_and_comes_back(people):
+    """As a laptop whose lid is closed: no packet, no close of anything. ICE consent (RFC 7675) ends it."""
+    ann, ben, cat = people.page("ann"), people.sdk("ben"), people.sdk("cat")
+    ben.publish("camera", width=320, height=180)
+    cat.publish("microphone")
+    ann.until_decoded("ben/camera", 10)
+    mark = ann.mark()
+    os.kill(ben.pid, signal.SIGSTOP)
+    ann.wait("ConnectionQualityChanged", "lost", "ben", timeout_s=30, after=mark)
+    ann.wait("ParticipantDisconnected", "ben", timeout_s=60, after=mark)
+    ann.until_decoded("cat/microphone", 50)
+    os.kill(ben.pid, signal.SIGCONT)
+    ben.wait("reconnected", timeout_s=60)
+    ann.until_decoded("ben/camera", 10, timeout_s=60)
+    ben.until_seen("cat/microphone", 50)

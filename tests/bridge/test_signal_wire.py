@@ -830,3 +830,91 @@ async def test_pings_of_the_websocket_are_answered_and_counted(server):
     for _ in range(60):
         await ann.socket.ping()
     assert await ann.ended() == Reason.PARTICIPANT_REMOVED
+
+
+@scenario()
+async def test_a_client_that_adds_no_sections_is_not_asked_for_ever(server):
+    ann = await server.join("ann", request=join_request(publisher_offer=description(own_offer())))
+    await ann.next("answer")
+    await publish(await server.join("ben"), "mic")
+    await ann.next("media_sections_requirement")
+    for number in range(2, 20):
+        await ann.send(offer=description(own_offer(), number))
+        await ann.next("answer", lambda a, number=number: a.id == number)
+    await ann.pong()
+    assert 3 < ann.count("media_sections_requirement") <= 6
+    # It is still served when it does.
+    await ann.send(offer=description(own_offer(section("audio", "recvonly")), 50))
+    assert len((await ann.next("answer", lambda a: a.id == 50)).mid_to_track_id) == 1
+
+
+@scenario()
+async def test_a_session_that_has_grown_too_many_sections_begins_anew(server):
+    ann = await server.join("ann")
+    await ann.send(offer=description(own_offer(*[section("audio", "recvonly")] * 360)))
+    await ann.next("answer")
+    leave = await ann.next("leave")
+    assert leave.action == R.LeaveRequest.Action.RECONNECT
+
+
+# -- the older mode
+
+
+@scenario()
+async def test_the_older_mode_offers_at_once_and_one_at_a_time(server):
+    ann = await server.join("ann", single=False)
+    assert ann.got[0].join.subscriber_primary
+    first = await ann.next("offer")
+    assert first.type == "offer" and "m=application" in first.sdp and not first.mid_to_track_id
+    infos = [await publish(await server.join(f"p{n}"), "mic") for n in range(3)]
+    await asyncio.sleep(0.3)
+    assert ann.count("offer") == 1, "the first is not answered yet"
+    await ann.send(answer=answer_to(first))
+    second = await ann.next("offer")
+    assert second.id == first.id + 1
+    assert sorted(second.mid_to_track_id.values()) == sorted(info.sid for info in infos)
+    # An answer to something else changes nothing; one without audio refuses all, and that is said.
+    await ann.send(answer=answer_to(first))
+    await ann.send(answer=answer_to(second, rejects=True))
+    refused = {(await ann.next("subscription_response")).track_sid for _ in infos}
+    assert refused == {info.sid for info in infos}
+    await ann.pong()
+    assert ann.count("offer") == 2
+
+
+def answer_to(offer, rejects=False):
+    """What a client would answer; `rejects`: no track of it."""
+    lines, bundled = [], []
+    for part in offer.sdp.split("m=")[1:]:
+        kind = part.split()[0]
+        mid = next(line for line in part.split("\r\n") if line.startswith("a=mid:"))
+        transport = ["a=ice-ufrag:abcd", "a=ice-pwd:" + "p" * 24, "a=setup:active",
+                     "a=fingerprint:sha-256 " + ":".join(["AB"] * 32)]
+        if kind == "application":
+            lines += ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", mid, *transport, "a=sctp-port:5000"]
+        else:
+            lines += ["m=audio %d UDP/TLS/RTP/SAVPF 111" % (0 if rejects else 9), mid, *transport,
+                      "a=rtpmap:111 opus/48000/2", "a=recvonly"]
+        if not rejects or kind == "application":
+            bundled.append(mid.removeprefix("a=mid:"))
+    head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE " + " ".join(bundled)]
+    return R.SessionDescription(type="answer", id=offer.id, sdp="\r\n".join([*head, *lines]) + "\r\n")
+
+
+@scenario()
+async def test_a_resume_in_the_older_mode_offers_anew(server):
+    ann = await server.join("ann", single=False)
+    first = await ann.next("offer")
+    await ann.send(answer=answer_to(first))
+    await ann.pong()
+    again = Raw(await server.open("/rtc", access_token=server.token("ann"), reconnect="1", sid=ann.sid))
+    await again.next("reconnect")
+    offer = await again.next("offer")
+
+    def ufrag(text):
+        return text.split("a=ice-ufrag:")[1].split()[0]
+
+    assert ufrag(offer.sdp) != ufrag(first.sdp)
+    # The other mode's socket cannot take over.
+    other = Raw(await server.open("/rtc/v1", access_token=server.token("ann"), join_request=wrap(resume(ann.sid))))
+    assert (await other.next("leave")).action == R.LeaveRequest.Action.RECONNECT

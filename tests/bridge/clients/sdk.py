@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from tests.bridge.clients.bridge_process import ROOT, BridgeProcess
@@ -73,6 +74,24 @@ class Sdk(LineProcess):
             if time.monotonic() > end:
                 raise Failed(f"{self.identity} sees of {key}: {seen}; {self._tail()}")
             time.sleep(0.1)
+
+    def until_smooth(self, keys: Iterable[str], gap_s: float = 1.0, seconds: float = 2.0,
+                     timeout_s: float = 40.0) -> None:
+        """Wait until no two frames of any of these are more than `gap_s` apart for some seconds. At once, on a machine
+        that has time for its clients.
+        """
+        end = time.monotonic() + timeout_s
+        keys = list(keys)
+        while True:
+            self.do("forget_gaps")
+            before = self.frames()
+            time.sleep(seconds)
+            now = self.frames()
+            if all(key in before and now[key]["gap_s"] <= gap_s and now[key]["frames"] > before[key]["frames"]
+                   for key in keys):
+                return
+            if time.monotonic() > end:
+                raise Failed(f"{self.identity} sees with gaps: {now}")
 
     def until_still(self, key: str, pause_s: float = 0.5, timeout_s: float = 20.0) -> None:
         """Wait until nothing of "identity/source" arrives. (The SDK has no event for a section that went inactive.)"""
