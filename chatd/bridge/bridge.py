@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import logging
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from livekit.protocol import egress as E
@@ -117,9 +118,12 @@ class Bridge:
     def watch_token(self, participant: Participant) -> None:
         """Give the participant fresh tokens while it is there."""
         loop = asyncio.get_running_loop()
+        # The timer must not keep one who has left, with all that waited for it.
+        who = weakref.ref(participant)
 
         def refresh() -> None:
-            if not participant.is_closed:
+            participant = who()
+            if participant is not None and not participant.is_closed:
                 participant.tell(refresh_token=participant.fresh_token(self.keys, REFRESHED_TTL_S))
                 loop.call_later(REFRESH_S, refresh)
 

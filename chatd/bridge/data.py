@@ -46,7 +46,7 @@ class DataIn:
         self._messages = Bucket(limits.data_messages_per_second, limits.data_message_burst, now)
         # Who goes on beyond the limit costs even when all of it is dropped.
         self._excess = Bucket(limits.data_messages_per_second, 5 * limits.data_message_burst, now)
-        self._waiting: deque[tuple[M.DataPacket, str]] = deque()
+        self._waiting: deque[tuple[M.DataPacket, str, int]] = deque()
         self._waiting_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -94,7 +94,7 @@ class DataIn:
         if not self._waiting and self._may_deliver(now):
             self._deliver(packet, label, now)
         elif label == RELIABLE and self._waiting_bytes + size <= MOST_WAITING_BYTES:
-            self._waiting.append((packet, label))
+            self._waiting.append((packet, label, size))
             self._waiting_bytes += size
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(DRAIN_S, self._drain)
@@ -114,11 +114,10 @@ class DataIn:
         participant = self._participant
         now = participant.room.rooms.now()
         while self._waiting and not participant.is_closed and self._may_deliver(now):
-            packet, label = self._waiting.popleft()
+            packet, label, size = self._waiting.popleft()
+            self._waiting_bytes -= size
             self._deliver(packet, label, now)
-        if not self._waiting:
-            self._waiting_bytes = 0
-        elif not participant.is_closed:
+        if self._waiting and not participant.is_closed:
             self._timer = asyncio.get_running_loop().call_later(DRAIN_S, self._drain)
 
     def close(self) -> None:
