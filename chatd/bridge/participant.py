@@ -52,6 +52,11 @@ SCORES = {M.ConnectionQuality.POOR: 2.0, M.ConnectionQuality.GOOD: 3.5, M.Connec
           M.ConnectionQuality.LOST: 1.0}
 
 
+# Whether a source gives sound.
+SOUNDS = {M.TrackSource.MICROPHONE: True, M.TrackSource.SCREEN_SHARE_AUDIO: True, M.TrackSource.CAMERA: False,
+          M.TrackSource.SCREEN_SHARE: False}
+
+
 class Participant:
     """See the module. Made by `joining.py`, which also sets `negotiation` before it adds it to the room.
 
@@ -197,7 +202,7 @@ class Participant:
 
     def _enforce(self, was_hidden: bool) -> None:
         for track in [*self.tracks.values()]:
-            if not self.may_publish(track.info.source):
+            if not self.may_publish(track.info.source, track.info.type):
                 self.end_track(track)
         for track in list(self.room.tracks()):
             self.subscriptions.consider(track)
@@ -209,10 +214,13 @@ class Participant:
                 for other in list(self.room.participants.values()):
                     other.subscriptions.consider(track)
 
-    def may_publish(self, source: M.TrackSource) -> bool:
-        """Whether its permission allows tracks from this source."""
+    def may_publish(self, source: M.TrackSource, type_: M.TrackType) -> bool:
+        """Whether its permission allows tracks from this source. Where only some are allowed, the source has to be
+        one of such tracks: sound that is called a camera is still heard.
+        """
         sources = self.permission.can_publish_sources
-        return self.permission.can_publish and (not sources or source in sources)
+        return self.permission.can_publish and (
+            not sources or source in sources and SOUNDS.get(source) in (None, type_ == M.TrackType.AUDIO))
 
     def subscribe(self, sids: Iterable[str], wanted: bool) -> None:
         """What it subscribes to, by its own word or the server API's; unknown sids are remembered."""
@@ -343,12 +351,14 @@ class Participant:
     def take_request(self, request: R.JoinRequest) -> None:
         """What a join request asks for beyond the token: own metadata and attributes, if the token allows it."""
         self.client = request.client_info
-        size = sum(len(key) + len(value) for key, value in request.participant_attributes.items())
+        attributes = {**self.attributes, **request.participant_attributes}
+        attributes = {key: value for key, value in attributes.items() if value}
+        size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
         if not self.permission.can_update_metadata or (
-                max(size, len(request.metadata)) > self.room.rooms.limits.metadata_bytes):
+                max(size, len(request.metadata.encode())) > self.room.rooms.limits.metadata_bytes):
             return
         self.metadata = request.metadata or self.metadata
-        self.attributes.update(request.participant_attributes)
+        self.attributes = attributes
 
     def fresh_token(self, keys: Mapping[str, str], ttl_s: float) -> str:
         """The same grants, for another while; what has changed since is in it."""
@@ -367,7 +377,7 @@ class Participant:
             return
         self.negotiation.tick(now)
         self.dynacast.tick(now)
-        self.subscriptions.tell_streams()
+        self.subscriptions.tick()
         if self.signal is not None:
             self.signal.tick(now)
         self._tell_quality(now)

@@ -23,6 +23,9 @@ Reason = M.DisconnectReason
 MOST_LAYERS = 3
 MOST_CODECS = 4
 MOST_TEXT = 1024
+MOST_NAME = 256
+# What is said of a track is told to everybody, again and again.
+MOST_TRACK_BYTES = 16384
 
 
 class BadMessage(Exception):
@@ -71,14 +74,15 @@ def _answer(participant: Participant, description: R.SessionDescription) -> None
 def add_track(participant: Participant, request: R.AddTrackRequest) -> None:
     """A client wants to publish, or to add a codec to what it publishes (`sid`)."""
     rooms = participant.room.rooms
-    if len(request.layers) > MOST_LAYERS or len(request.simulcast_codecs) > MOST_CODECS or max(
+    if request.ByteSize() > MOST_TRACK_BYTES or len(request.layers) > MOST_LAYERS or (
+            len(request.simulcast_codecs) > MOST_CODECS) or max(
             len(request.cid), len(request.name), len(request.stream)) > MOST_TEXT:
         raise BadMessage("add_track is too long")
     if request.type not in (M.TrackType.AUDIO, M.TrackType.VIDEO):
         refuse(participant, Refusal.UNSUPPORTED_TYPE, "only audio and video tracks", add_track=request)
     elif not request.cid:
         refuse(participant, Refusal.INVALID_REQUEST, "a track needs a cid", add_track=request)
-    elif not participant.may_publish(request.source):
+    elif not participant.may_publish(request.source, request.type):
         refuse(participant, Refusal.NOT_ALLOWED, "does not have permission to publish", add_track=request)
     elif request.sid:
         _add_codec(participant, request)
@@ -126,6 +130,8 @@ def _subscription_permission(participant: Participant, request: R.SubscriptionPe
 
 
 def _update_layers(participant: Participant, request: R.UpdateVideoLayers) -> None:
+    if request.ByteSize() > MOST_TRACK_BYTES:
+        raise BadMessage("update_layers is too long")
     track = participant.tracks.get(request.track_sid)
     if track is not None and track.kind == "video" and len(request.layers) <= MOST_LAYERS:
         track.update_layers(request.layers)
@@ -156,8 +162,11 @@ def _update_metadata(participant: Participant, request: R.UpdateParticipantMetad
     attributes = {**participant.attributes, **request.attributes}
     size = sum(len(key.encode()) + len(value.encode()) for key, value in attributes.items())
     most = participant.room.rooms.limits.metadata_bytes
-    if max(size, len(request.metadata.encode()), len(request.name.encode())) > most or len(attributes) > 1000:
+    if max(size, len(request.metadata.encode())) > most or len(attributes) > 1000:
         refuse(participant, Refusal.LIMIT_EXCEEDED, "at most %d bytes" % most, number)
+        return
+    if len(request.name) > MOST_NAME:
+        refuse(participant, Refusal.LIMIT_EXCEEDED, "a name has at most %d characters" % MOST_NAME, number)
         return
     # The client sends what it had for what it does not change, "" if it had nothing.
     participant.update(name=request.name or None, metadata=request.metadata or None, attributes=request.attributes)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Choices about tracks that are not there (yet).
 MOST_CHOICES = 2000
 MOST_RULES = 1000
+# Ours have 15 characters.
+MOST_SID = 64
 
 
 class Entry:
@@ -108,6 +110,8 @@ class Subscriptions:
         self.sharing = Sharing(participant)
         self._wants_all = wants_all
         self._chosen: OrderedDict[str, bool] = OrderedDict()
+        # There was no room for a track.
+        self._is_short = False
 
     # -- what is wanted
 
@@ -121,7 +125,9 @@ class Subscriptions:
         """Something that decides about this track has changed, or it is new."""
         entry = self.entries.get(track.sid)
         if self._may_have(track):
-            if entry is None and len(self.entries) < self.participant.room.rooms.limits.subscriptions:
+            if entry is None and len(self.entries) >= self.participant.room.rooms.limits.subscriptions:
+                self._is_short = True
+            elif entry is None:
                 self.entries[track.sid] = Entry(track)
                 track.participant.dynacast.look(track)
                 self.participant.negotiation.renegotiate()
@@ -132,6 +138,8 @@ class Subscriptions:
         """Want these tracks or not, whatever auto_subscribe says."""
         tracks = {track.sid: track for track in self.participant.room.tracks()}
         for sid in sids:
+            if len(sid) > MOST_SID:
+                continue
             if len(self._chosen) >= MOST_CHOICES and sid not in self._chosen:
                 self._chosen.popitem(last=False)
             self._chosen[sid] = wanted
@@ -151,7 +159,7 @@ class Subscriptions:
 
     def set(self, settings: R.UpdateTrackSettings) -> None:
         """track_setting: size, quality, whether it is shown at all."""
-        for sid in settings.track_sids:
+        for sid in dict.fromkeys(settings.track_sids):
             entry = self.entries.get(sid)
             if entry is not None:
                 entry.set(settings)
@@ -192,7 +200,15 @@ class Subscriptions:
             entry.is_refused = False
             self.participant.negotiation.renegotiate()
 
-    # -- what the line allows
+    # -- clock
+
+    def tick(self) -> None:
+        """Twice a second: what there is room for again; what the line allows."""
+        if self._is_short and len(self.entries) < self.participant.room.rooms.limits.subscriptions:
+            self._is_short = False
+            for track in self.participant.room.tracks():
+                self.consider(track)
+        self.tell_streams()
 
     def tell_streams(self) -> None:
         """Which videos have been paused for lack of bandwidth, or go on: told when it changes."""
@@ -217,14 +233,18 @@ class Sharing:
     def __init__(self, participant: Participant) -> None:
         self.participant = participant
         self._is_for_all = True
-        self._rules: dict[str, R.TrackPermission] = {}
+        # Identity or sid of a viewer -> sids of tracks, None for all.
+        self._rules: dict[str, frozenset[str] | None] = {}
 
     def allows(self, track: Track, viewer: Participant) -> bool:
         """Whether this viewer may have this track."""
         if self._is_for_all:
             return True
-        rule = self._rules.get(viewer.identity) or self._rules.get(viewer.sid)
-        return rule is not None and (rule.all_tracks or track.sid in rule.track_sids)
+        for name in (viewer.identity, viewer.sid):
+            if name in self._rules:
+                sids = self._rules[name]
+                return sids is None or track.sid in sids
+        return False
 
     def set(self, permission: R.SubscriptionPermission) -> None:
         """The publisher's word; viewers for whom it changes something are told."""
@@ -233,7 +253,8 @@ class Sharing:
                  if v is not self.participant]
         before = [self.allows(track, viewer) for track, viewer in pairs]
         self._is_for_all = permission.all_participants
-        self._rules = {rule.participant_identity or rule.participant_sid: rule
+        self._rules = {rule.participant_identity or rule.participant_sid:
+                       None if rule.all_tracks else frozenset(rule.track_sids)
                        for rule in list(permission.track_permissions)[:MOST_RULES]}
         for (track, viewer), was_allowed in zip(pairs, before, strict=True):
             is_allowed = self.allows(track, viewer)
