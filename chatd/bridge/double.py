@@ -15,7 +15,7 @@ from chatd.bridge import answer, sdp
 from chatd.bridge.data import LOSSY, RELIABLE
 from chatd.bridge.negotiation import Connection, Negotiation
 from chatd.bridge.subscriptions import Entry
-from chatd.bridge.tracks import MIME_TYPES
+from chatd.bridge.tracks import MIME_TYPES, Encoding
 
 if TYPE_CHECKING:
     from chatd.bridge.participant import Participant
@@ -120,17 +120,29 @@ class Double(Negotiation):
             if slot.entry is not None and entries.get(slot.entry.track.sid) is not slot.entry:
                 slot.entry = None
         for entry in self.participant.subscriptions.unbound():
-            encoding = next((e for e in entry.track.encodings if e.publication is not None and not (
-                entry.is_untakeable(e.word))), None)
-            if encoding is None:
+            found = self._own(entry)
+            if found is None:
+                # Until another codec of it comes.
+                self.participant.subscriptions.refuse(entry)
                 continue
             slot = next((s for s in self._slots if s.entry is None and s.kind == entry.track.kind), None)
             if slot is None:
                 slot = Slot(str(len(self._slots)), entry.track.kind)
                 self._slots.append(slot)
             slot.entry = entry
-            codec = answer.own_codec(MIME_TYPES[encoding.word], encoding.codec)
-            entry.bind(self._subscriber.transport, slot.mid, encoding, codec)
+            entry.bind(self._subscriber.transport, slot.mid, *found)
+
+    @staticmethod
+    def _own(entry: Entry) -> tuple[Encoding, sdp.Codec] | None:
+        """The first codec of the track that the client may take and that we have numbers for."""
+        for encoding in entry.track.encodings:
+            if encoding.publication is not None and not entry.is_untakeable(encoding.word):
+                try:
+                    return encoding, answer.own_codec(MIME_TYPES[encoding.word], encoding.codec)
+                except ValueError:
+                    # A profile that nobody uses.
+                    entry.untakeable.add(encoding.word)
+        return None
 
     def answered(self, description: R.SessionDescription) -> None:
         """The client's answer to our offer."""

@@ -335,18 +335,24 @@ class House:
     async def _run(self, steps: list[Any]) -> None:
         self.number += 1
         name = "room %d" % self.number
-        for step in steps:
-            try:
-                self._do(name, *step)
-            except (requests.BadMessage, requests.TooMuch, sdp.BadSdp) as error:
-                who = self._person(name, step[1])
-                if who is not None:
-                    who.refused(str(error))
-            # Timers of negotiations that are due at once.
-            for _ in range(3):
-                await asyncio.sleep(0)
-            self._check(name)
-        self.bridge.rooms.delete(name)
+        # What a timer raises reaches nobody else.
+        raised: list[dict[str, Any]] = []
+        self.loop.set_exception_handler(lambda loop, context: raised.append(context))
+        try:
+            for step in steps:
+                try:
+                    self._do(name, *step)
+                except (requests.BadMessage, requests.TooMuch, sdp.BadSdp) as error:
+                    who = self._person(name, step[1])
+                    if who is not None:
+                        who.refused(str(error))
+                # Timers of negotiations that are due at once.
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                assert not raised, raised
+                self._check(name)
+        finally:
+            self.bridge.rooms.delete(name)
         assert self.bridge.rooms.counts() == {"rooms": 0, "participants": 0, "tracks": 0}
 
     def _person(self, room: str, identity: str) -> Participant | None:
