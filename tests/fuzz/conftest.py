@@ -1,16 +1,21 @@
 """A minute for each parser: with CHATD_FUZZ_SECONDS=60 every target is run again and again, with other inputs, until
 its time is over (the cases of one parametrised target share it). CHATD_FUZZ_PART=0/2 takes every second target only.
 `make fuzz` sets both; without them each target runs once.
+
+The inputs follow from CHATD_FUZZ_SEED (0), so that what CI finds is found again; another number, other inputs.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import Counter
 
+import hypothesis.core
 import pytest
 
+SEED = int(os.environ.get("CHATD_FUZZ_SEED", "0"))
 SECONDS = float(os.environ.get("CHATD_FUZZ_SECONDS", "0"))
 PART, _, PARTS = os.environ.get("CHATD_FUZZ_PART", "0/1").partition("/")
 # Arithmetic of our own on values that a parser has let through: no parsers, they run once.
@@ -45,7 +50,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
         return None
     end = time.monotonic() + SECONDS / _cases[_target(pyfuncitem)]
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    while True:
-        pyfuncitem.obj(**arguments)
-        if time.monotonic() >= end:
-            return True
+    try:
+        for number in itertools.count(SEED):
+            hypothesis.core.global_force_seed = number
+            pyfuncitem.obj(**arguments)
+            if time.monotonic() >= end:
+                break
+    finally:
+        hypothesis.core.global_force_seed = None
+    return True
