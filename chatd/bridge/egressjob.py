@@ -76,7 +76,11 @@ class Plan:
 
 def source_of(track: Track) -> str:
     """As manifests have it: camera, microphone, screen_share, screen_share_audio, unknown."""
-    return M.TrackSource.Name(track.info.source).lower()
+    try:
+        return M.TrackSource.Name(track.info.source).lower()
+    except ValueError:
+        # Clients may say any number.
+        return "unknown"
 
 
 class Job:
@@ -254,13 +258,11 @@ class Job:
             return
         for track in room.tracks():
             self._add(track)
-        wanted = self.plan.tracks or ()
-        if self._has_begun and wanted and not any(track.sid in wanted for track in room.tracks()):
+        wanted, identity = self.plan.tracks, self.plan.identity
+        if room.is_closed or identity is not None and identity not in room.participants or (
+                wanted is not None and not any(track.sid in wanted for track in room.tracks())):
+            # Perhaps while the recording began, and nobody told us.
             self.stop("ended")
-
-    @property
-    def _has_begun(self) -> bool:
-        return self._recording is not None and self._recording.has_tracks
 
     def _add(self, track: Track) -> None:
         recording, publication = self._recording, track.publication

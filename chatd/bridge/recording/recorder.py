@@ -87,11 +87,6 @@ class Recording:
         return self._state == "running"
 
     @property
-    def has_tracks(self) -> bool:
-        """Whether any track has been recorded or refused so far."""
-        return self._files > 0 or bool(self.refused)
-
-    @property
     def thread_s(self) -> float:
         """Seconds of processor time that the thread has worked for it."""
         return self._desk.busy_s
