@@ -15,7 +15,7 @@ from chatd.bridge.recording.manifest import Track
 from chatd.bridge.recording.pictures import PictureTrack
 from tests.bridge.clients.bridge_process import BridgeProcess
 from tests.bridge.recorded import Seen
-from tests.bridge.test_recording_egress import PERIOD, Status, call, flasher, meet, over, recording_bridge, start, stop
+from tests.bridge.test_recording_egress import Status, apart, call, flasher, over, recording_bridge, start, stop
 
 # A white picture and a tone for 0.2 s at every second second of the machine's clock.
 FLASH = """(async () => {
@@ -93,17 +93,16 @@ def test_what_browsers_send_is_recorded_in_all_codecs_and_in_time(people: Any, f
                       segments=[SegmentClock(0.0, [(0.0, 0.0)], True)])
         shown = PictureTrack(folder, track)
         widths = [frame.width for n in range(int(times[-1] * 10)) if (frame := shown.at(n / 10)) is not None]
-        # Layers that come up one after the other are another size each; then it stays.
-        assert len(widths) > 20 and widths == sorted(widths) and widths[-1] == 960, (codec, widths)
+        # A sender that comes up or is short of processor changes its size; but layers of one picture do not take turns.
+        changes = sum(1 for a, b in zip(widths, widths[1:], strict=False) if a != b)
+        assert len(widths) > 20 and 960 in widths and changes <= len(widths) // 10, (codec, widths)
 
     seen = Seen(files["room"])
     assert seen.largest_hole_s("video") < 0.041 and seen.largest_hole_s("audio") < 0.03
     inside = [at for at in seen.beeps(2200) if 0.5 < at < seen.duration_s - 0.5]
-    assert len(inside) >= 1 and all(abs((b - a) % PERIOD) < 0.1 or abs((b - a) % PERIOD) > 1.9
-                                    for a, b in zip(inside, inside[1:], strict=False))
     # The pages share two cores with their encoders: a timer's picture and its sound may be some ms apart at the source.
     for hz, x, y in ((1000, 0.25, 0.2), (600, 0.75, 0.2), (1500, 0.25, 0.7), (2200, 0.75, 0.7)):
         beeps = [at for at in seen.beeps(hz) if 0.5 < at < seen.duration_s - 0.5]
         flashes = seen.flashes(x, y, 150)
-        assert meet(beeps, flashes, 0.08) >= max(1, len(beeps) - 1), (hz, beeps, flashes)
-        assert meet(beeps, inside, 0.1) >= max(1, len(beeps) - 1), (hz, beeps, inside)
+        assert apart(beeps, flashes) < 0.08, (hz, beeps, flashes)
+        assert apart(beeps, inside) < 0.1, (hz, beeps, inside)
