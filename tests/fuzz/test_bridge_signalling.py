@@ -326,7 +326,11 @@ class House:
 
     async def stop(self) -> None:
         await self.bridge.stop()
-        # Transports end in tasks of their own.
+        await self._settle()
+
+    @staticmethod
+    async def _settle() -> None:
+        """Transports end in tasks of their own."""
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
     def run(self, steps: list[Any]) -> None:
@@ -353,6 +357,8 @@ class House:
                 self._check(name)
         finally:
             self.bridge.rooms.delete(name)
+        if self.number % 100 == 0:
+            await self._settle()
         assert self.bridge.rooms.counts() == {"rooms": 0, "participants": 0, "tracks": 0}
 
     def _person(self, room: str, identity: str) -> Participant | None:
