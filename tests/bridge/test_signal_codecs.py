@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bridge.clients.page import Page
+from tests.bridge.clients.bridge_process import until
 
 
 @pytest.mark.parametrize("codec", ["vp8", "h264", "vp9", "av1"])
@@ -19,9 +19,7 @@ def test_a_codec_from_browser_and_sdk_to_both(people, codec):
     ann.publish("camera", videoCodec=codec, backupCodec=False)
     cat.publish("camera", codec=codec, width=320, height=180)
     for key in ("ann/camera", "cat/camera"):
-        flow = ben.until_decoded(key, 15)
-        assert flow["codec"].lower() == "video/" + codec, key
-        assert Page.is_smooth(flow)
+        assert ben.until_smooth(key, 15)["codec"].lower() == "video/" + codec, key
     ann.until_decoded("cat/camera", 15)
     # Browsers put layers into AV1 and VP9; the SDK offers no way to take those of AV1 apart, and gets the smallest.
     dan.until_seen("ann/camera", 10, size=(320, 180) if codec == "av1" else (640, 360))
@@ -77,7 +75,7 @@ def test_frames_that_are_encrypted_from_end_to_end(people):
     ann.publish("camera", width=1280, height=720)
     ann.publish("tone")
     cat.publish("camera", width=320, height=180)
-    assert Page.is_smooth(ben.until_decoded("ann/camera", 15, width=1280))
+    ben.until_smooth("ann/camera", 15, width=1280)
     ben.until_decoded("cat/camera", 15, width=320)
     cat.until_seen("ann/camera", 10, size=(1280, 720))
     assert cat.until_seen("ann/screen_share_audio", 50)["level"] > 0.05
@@ -94,9 +92,13 @@ def test_sound_in_stereo_and_without_pauses(people):
     cat.publish("microphone", stereo=True, dtx=False)
     ann.publish("tone", forceStereo=True, dtx=False, red=False)
     for key in ("cat/microphone", "ann/screen_share_audio"):
-        sound = ben.until_decoded(key, 300)
-        assert sound["codec"] == "audio/opus" and sound["totalAudioEnergy"] > 0.001
-        assert sound["concealedSamples"] < 0.1 * sound["totalSamplesReceived"]
+        def is_heard(key=key):
+            sound = ben.until_decoded(key, 300)
+            assert sound["codec"] == "audio/opus" and sound["totalAudioEnergy"] > 0.001
+            # Made up by the receiver: nothing was lost, but a busy machine may be late.
+            return sound["concealedSamples"] < 0.1 * sound["totalSamplesReceived"]
+
+        until(is_heard, 60)
     # The publisher is told that both channels and pauses are wanted.
     assert "stereo=1" in ann.eval("connections[0].currentRemoteDescription.sdp")
     cat.until_seen("ann/screen_share_audio", 50)

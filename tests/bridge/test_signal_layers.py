@@ -7,7 +7,6 @@ from __future__ import annotations
 import pytest
 
 from tests.bridge.clients.bridge_process import until
-from tests.bridge.clients.page import Page
 
 
 def video(page):
@@ -28,8 +27,7 @@ def test_qualities_by_hand(people, hd):
     ben.until_decoded("ann/camera", 5, width=1280)
     for quality, width in (("LOW", 320), ("HIGH", 1280), ("MEDIUM", 640), ("LOW", 320), ("MEDIUM", 640)):
         ben.eval("publication('ann', 'camera').setVideoQuality(LK.VideoQuality[x])", quality)
-        flow = ben.until_decoded("ann/camera", 10, width=width)
-        assert Page.is_smooth(flow)
+        ben.until_smooth("ann/camera", 10, width=width)
     # The other viewer has what it had, all the time.
     cat.until_seen("ann/camera", 5, size=(1280, 720))
     ben.eval("publication('ann', 'camera').setEnabled(false)")
@@ -58,7 +56,7 @@ def test_adaptive_stream_follows_the_size_of_the_tile(people, hd):
     ben.until("tile('ann/camera')")
     for size, width in (("1280px", 1280), ("300px", 320), ("600px", 640)):
         ben.eval("tile('ann/camera').style.cssText = `width:${x};height:calc(${x} * 9 / 16)`", size)
-        assert Page.is_smooth(ben.until_decoded("ann/camera", 8, width=width))
+        ben.until_smooth("ann/camera", 8, width=width)
     # Not to be seen: nothing is sent; seen again: at once a keyframe.
     ben.eval("tile('ann/camera').style.display = 'none'")
     counted = {"packetsReceived": -1}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.bridge.clients.bridge_process import until
-from tests.bridge.clients.page import Page
 
 OLD = {"singlePeerConnection": False}
 
@@ -19,8 +18,8 @@ def test_older_clients_among_newer(people):
     cat.publish("microphone")
     dan.publish("microphone", frequency=800)
     for page, other in ((ann, "ben"), (ben, "ann")):
-        assert Page.is_smooth(page.until_decoded(other + "/camera", 15))
-        assert Page.is_smooth(page.until_decoded("cat/camera", 15, width=320))
+        page.until_smooth(other + "/camera", 15)
+        page.until_smooth("cat/camera", 15, width=320)
         page.until_decoded("cat/microphone", 100)
         page.until_decoded("dan/microphone", 100)
     for one in (cat, dan):

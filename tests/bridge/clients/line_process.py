@@ -86,7 +86,7 @@ class LineProcess:
             raise Failed(f"{self.name}: {op}: {answer['error']}")
         return answer["ok"]
 
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 20.0,
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 40.0,
                  after: int = 0) -> dict[str, Any]:
         """The first event from number `after` on that `wanted(event)` accepts, waiting for it if need be."""
         seen = after

@@ -123,7 +123,7 @@ class Page:
         """An expression in the page, awaited; `argument` is its `x`."""
         return self._chromium.ask("eval", name=self._name, code=code, argument=argument)
 
-    def until(self, code: str, timeout_s: float = 20.0, argument: Any = None) -> Any:
+    def until(self, code: str, timeout_s: float = 40.0, argument: Any = None) -> Any:
         """Wait until an expression in the page is true, and give it."""
         end = time.monotonic() + timeout_s
         while True:
@@ -142,7 +142,7 @@ class Page:
         """What happened, of one RoomEvent ("TrackSubscribed") or all: {t, event, args}."""
         return [e for e in self.eval("seen") if not name or e["event"] == name]
 
-    def wait(self, name: str, *args: Any, timeout_s: float = 20.0, after: int = 0) -> dict[str, Any]:
+    def wait(self, name: str, *args: Any, timeout_s: float = 40.0, after: int = 0) -> dict[str, Any]:
         """The first event of this name, from number `after` of all on, that has all `args` among its arguments."""
         return dict(self.until("seen.slice(x[2]).find(e => e.event === x[0] && x[1].every(a => e.args.includes(a)))",
                                timeout_s, [name, list(args), after]))
@@ -170,7 +170,7 @@ class Page:
         """The selected candidate pair of each peer connection."""
         return list(self.eval("paths()"))
 
-    def until_decoded(self, key: str, frames: int = 20, timeout_s: float = 30.0,
+    def until_decoded(self, key: str, frames: int = 20, timeout_s: float = 45.0,
                       width: int | None = None) -> dict[str, Any]:
         """Wait until `frames` more video frames (audio: so many hundreds of samples) of "identity/source" are decoded,
         all of them `width` wide if that is given. Gives getStats: counters as what was added meanwhile.
@@ -193,15 +193,20 @@ class Page:
                 raise Failed(f"{self.identity} has of {key}: {now}; {self._tail()}")
             time.sleep(0.15)
 
-    @staticmethod
-    def is_smooth(flow: dict[str, Any]) -> bool:
-        """Whether what `until_decoded` gave is a picture without trouble of the network's: nothing lost, packets in
-        time, (almost) no frozen time. On a machine that is too busy a decoder may stop for a moment by itself.
+    def until_smooth(self, key: str, frames: int = 20, timeout_s: float = 60.0,
+                     width: int | None = None) -> dict[str, Any]:
+        """`until_decoded`, until it comes without trouble of the network's: nothing lost, packets in time, (almost) no
+        frozen time. At once where there is time for browsers; on a machine that is too busy, a decoder may stop for a
+        moment by itself, so one smooth stretch is enough.
         """
-        frozen_s, seen_s = flow["totalFreezesDuration"], max(0.1, flow["totalInterFrameDelay"])
-        fine = flow["packetsLost"] == 0 and flow["jitter"] < 0.15 and frozen_s < 0.3 + 0.1 * seen_s
-        assert fine, flow
-        return fine
+        end = time.monotonic() + timeout_s
+        while True:
+            flow = self.until_decoded(key, frames, max(5.0, end - time.monotonic()), width)
+            frozen_s, seen_s = flow["totalFreezesDuration"], max(0.1, flow["totalInterFrameDelay"])
+            if flow["packetsLost"] == 0 and flow["jitter"] < 0.15 and frozen_s < 0.3 + 0.1 * seen_s:
+                return flow
+            if time.monotonic() > end:
+                raise Failed(f"{self.identity} never has a smooth {key}: {flow}")
 
     def _tail(self) -> str:
         return f"events {self.events()[-15:]}; warnings {self.warnings()[-5:]}"

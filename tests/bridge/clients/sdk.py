@@ -52,12 +52,12 @@ class Sdk(LineProcess):
     def frames(self) -> dict[str, dict[str, Any]]:
         return dict(self.ask("frames"))
 
-    def wait(self, name: str, *args: Any, timeout_s: float = 20.0, after: int = 0) -> dict[str, Any]:
+    def wait(self, name: str, *args: Any, timeout_s: float = 40.0, after: int = 0) -> dict[str, Any]:
         """The first event of this name (from number `after` on) that has all `args` among its arguments."""
         return self.wait_for(lambda e: e["event"] == name and all(arg in e.get("args", []) for arg in args),
                              timeout_s, after)
 
-    def until_seen(self, key: str, frames: int = 10, timeout_s: float = 20.0,
+    def until_seen(self, key: str, frames: int = 10, timeout_s: float = 45.0,
                    size: tuple[int, int] | None = None) -> dict[str, Any]:
         """Wait until `frames` more frames of "identity/source" are decoded (of this size), and give what was seen."""
         end = time.monotonic() + timeout_s
@@ -93,7 +93,7 @@ class Sdk(LineProcess):
             if time.monotonic() > end:
                 raise Failed(f"{self.identity} sees with gaps: {now}")
 
-    def until_still(self, key: str, pause_s: float = 0.5, timeout_s: float = 20.0) -> None:
+    def until_still(self, key: str, pause_s: float = 0.5, timeout_s: float = 40.0) -> None:
         """Wait until nothing of "identity/source" arrives. (The SDK has no event for a section that went inactive.)"""
         end = time.monotonic() + timeout_s
         before = -1
