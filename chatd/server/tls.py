@@ -342,7 +342,11 @@ class SocketTLS(_Base):
         if waiting + len(self.dataBuffer) > self.bufferSize:
             self._maybePauseProducer()
         if not self._queued:
-            self.startWriting()
+            if self._turn is None or self._writing or self._aborting:
+                self.startWriting()
+            else:
+                self._queued = True
+                self._turn.add(self)
 
     def startWriting(self) -> None:
         """Ask to be flushed at the end of this turn; Twisted's own code calls it whenever there is something to do."""

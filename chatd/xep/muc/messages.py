@@ -15,7 +15,7 @@ from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.marks import BODY, CONTENT, NO_PERMANENT_STORE, NO_STORE, STORE, marks_of
-from chatd.core.stanza import Stanza, attribute
+from chatd.core.stanza import Stanza
 from chatd.core.stanza_id import STANZA_ID
 from chatd.xep.muc.addresses import with_address
 from chatd.xep.muc.forgery import FORGED, honest
@@ -98,21 +98,23 @@ def speak(room: Room, occupant: Occupant | None, stanza: Stanza, keep: bool = Fa
             attributes[name] = stanza.attrs[name]
     stamp_ms = int(service.now() * 1000)
     row_id = service.new_id(stamp_ms)
-    said = Stanza("message", attributes, stanza.inner + mark, (*children, _MARK) if mark else children)
-    told = said.added(b'<stanza-id xmlns="%b" by="%b" id="%d"/>' % (
-        ns.SID.encode(), attribute(room.bare).encode(), row_id), STANZA_ID)
+    inner, names = stanza.inner + mark, (*children, _MARK) if mark else children
     marks = marks_of(children)
-    is_kept = keep or (bool(marks & (BODY | CONTENT | STORE)) and not marks & (NO_STORE | NO_PERMANENT_STORE))
-    if is_kept and room.config["archive"]:
-        if occupant is not None:
-            row = with_address(room, occupant, stanza.attrs["from"], said.to_bytes_ns())
-            service.append(-room.id, row_id, occupant.jid, occupant.nick, row, stamp_ms)
-        else:
-            service.append(-room.id, row_id, room.bare, "", said.to_bytes_ns(), stamp_ms)
-    if is_kept and room.history is not None and belongs(told):
-        room.history.append((row_id, stamp_ms, told))
+    if keep or (marks & (BODY | CONTENT | STORE) and not marks & (NO_STORE | NO_PERMANENT_STORE)):
+        if room.config["archive"]:
+            row = Stanza("message", attributes, inner, names).to_bytes_ns()
+            if occupant is not None:
+                row = with_address(room, occupant, stanza.attrs["from"], row)
+                service.append(-room.id, row_id, occupant.jid, occupant.nick, row, stamp_ms)
+            else:
+                service.append(-room.id, row_id, room.bare, "", row, stamp_ms)
+        told = Stanza("message", attributes, b'%b%b%d"/>' % (inner, room.id_xml, row_id), (*names, STANZA_ID))
+        if room.history is not None and belongs(told):
+            room.history.append((row_id, stamp_ms, told))
+    else:
+        told = Stanza("message", attributes, inner, names)
     seats = [seat for one in room.occupants.values() for seat in one.seats.values()]
-    service.then(_hand_out, room, seats, told if is_kept else said, stanza)
+    service.then(_hand_out, room, seats, told, stanza)
     return row_id
 
 

@@ -83,7 +83,7 @@ class Room:
 
     locked: made but not configured yet (XEP-0045 10.1.1).  history: what was said last, None: not read yet.
     reserved: kept nicknames, see nick.py; None: to be made anew.  invited: who invited whom, bare addresses.
-    spent: what people have made the room do, see rate.py.
+    spent: what people have made the room do, see rate.py.  id_xml: what the stanza-ids it gives begin with.
     """
 
     def __init__(self, service: Conference, row: RoomRow, locked: bool = False) -> None:
@@ -91,6 +91,7 @@ class Room:
         self.id = row.id
         self.jid = JID.of(row.local, row.domain)
         self.bare = self.jid.bare
+        self.id_xml = f'<stanza-id xmlns="{ns.SID}" by="{attribute(self.bare)}" id="'.encode()
         self.secret = row.secret
         self.config: dict[str, Any] = {**DEFAULTS, **row.config, "persistent": row.persistent}
         self.subject, self.subject_nick, self.subject_ms = row.subject, row.subject_nick, row.subject_ms
