@@ -58,7 +58,8 @@ class Composing:
         last: dict[str, Any] = {}
         try:
             if self.is_cancelled:
-                process.terminate()
+                with suppress(ProcessLookupError):
+                    process.terminate()
             async for line in process.stdout:
                 with suppress(ValueError):
                     last = json.loads(line)
@@ -67,8 +68,14 @@ class Composing:
             return last, status, await errors
         except asyncio.CancelledError:
             # The bridge ends. So does the process, which sees the end of its standard input.
-            process.terminate()
+            with suppress(ProcessLookupError):
+                process.terminate()
             raise
+        except ValueError:
+            # A line longer than MOST_LINE: not a process of ours.
+            with suppress(ProcessLookupError):
+                process.kill()
+            raise ComposingError("the composing process said what cannot be read") from None
         finally:
             errors.cancel()
 

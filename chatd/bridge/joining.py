@@ -186,6 +186,9 @@ def _first_offer(participant: Participant, request: R.JoinRequest) -> None:
     except (BadSdp, requests.BadMessage) as error:
         participant.room.rooms.count("signal message")
         participant.refused(str(error))
+    except Exception:
+        log.exception("the first offer of %s was not handled", participant.identity)
+        participant.refused("internal error")
 
 
 def resume(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bool) -> Participant | None:

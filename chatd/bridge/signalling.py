@@ -69,9 +69,10 @@ class Signal:
         self._something.set()
 
     def finish(self) -> None:
-        """Send what is in the outbox, then close."""
+        """Send what is in the outbox, then close; a client that does not read is cut off."""
         self._is_finishing = True
         self._something.set()
+        asyncio.get_running_loop().call_later(2 * FINISH_S, self.abort)
 
     def abort(self) -> None:
         """Close at once; what is in the outbox stays there."""

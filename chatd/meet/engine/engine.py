@@ -55,7 +55,7 @@ class OneServer:
 
     def server(self, room: str) -> str:
         """See Sites."""
-        return self.url.replace("ws", "http", 1)
+        return "http" + self.url.removeprefix("http").removeprefix("ws")
 
     def servers(self) -> list[str]:
         """See Sites."""
