@@ -1,9 +1,10 @@
 """An ordinary XMPP client (slixmpp) for the browser tests to chat with; told what to do in JSON lines.
 
 Run as a program of its own: slixmpp needs asyncio's loop, the tests have Twisted's reactor.
-Requests: connect {jid, password, host, port}, send {to, body}, subscribe {to}, roster, enter {room, nick}, ask {to,
-type, xml}, raw {xml}, disconnect.
-It agrees to every subscription and asks for one in return. Says unasked: message, presence, subscribed.
+Requests: connect {jid, password, host, port}, send {to, body}, subscribe {to}, roster, enter {room, nick}, tell
+{room, body}, ask {to, type, xml}, raw {xml}, disconnect.
+It agrees to every subscription and asks for one in return. Says unasked: message, told (in a room), presence,
+subscribed.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Friend(slixmpp.ClientXMPP):
     def received(self, message: Any) -> None:
         if message["type"] in ("chat", "normal") and message["body"]:
             say(event="message", sender=message["from"].bare, body=message["body"])
+        elif message["type"] == "groupchat" and message["body"]:
+            say(event="told", nick=message["from"].resource, body=message["body"])
 
 
 async def main() -> None:
@@ -84,6 +87,8 @@ async def main() -> None:
                 answer["ok"] = {jid: friend.client_roster[jid]["subscription"] for jid in friend.client_roster}
             elif request["op"] == "enter":
                 await friend.plugin["xep_0045"].join_muc_wait(slixmpp.JID(request["room"]), request["nick"], timeout=15)
+            elif request["op"] == "tell":
+                friend.send_message(request["room"], request["body"], mtype="groupchat")
             elif request["op"] == "ask":
                 iq = friend.make_iq(ito=request["to"], itype=request["type"])
                 iq.append(ET.fromstring(request["xml"]))

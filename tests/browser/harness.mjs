@@ -1,7 +1,9 @@
 // Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
 //
-// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket}; `https` accepts the
-//              self-signed certificate, `noWebSocket` makes the server refuse every web socket (404)
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media}; `https` accepts
+//              the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404); `media`:
+//              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas), "none" (there are none),
+//              or not given: refused
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
@@ -19,7 +21,7 @@ const TIMEOUT_MS = 15_000;
 const FLAGS = [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--force-color-profile=srgb',
-    '--no-proxy-server',
+    '--no-proxy-server', '--use-fake-device-for-media-stream',
 ];
 
 let browser;
@@ -46,11 +48,42 @@ function watch(page) {
     return log;
 }
 
-async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false }) {
+/** Runs in the page: keeps its media connections for getStats, and stands in for what a headless browser has not. */
+function mediaOf(media) {
+    globalThis.__peers = [];
+    const Peer = globalThis.RTCPeerConnection;
+    globalThis.RTCPeerConnection = class extends Peer {
+        constructor(...all) {
+            super(...all);
+            globalThis.__peers.push(this);
+        }
+    };
+    if (media === 'none') {
+        navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
+        navigator.mediaDevices.enumerateDevices = () => Promise.resolve([]);
+    }
+    if (media === 'granted') {
+        navigator.mediaDevices.getDisplayMedia = async () => {
+            const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 720 });
+            const pen = canvas.getContext('2d');
+            let count = 0;
+            setInterval(() => {
+                pen.fillStyle = '#f7f4ec'; pen.fillRect(0, 0, 1280, 720);
+                pen.fillStyle = '#20303c'; pen.font = '48px sans-serif';
+                pen.fillText('Plan of the north wing', 90, 130); pen.fillText(`Page ${1 + (count++ >> 6)}`, 90, 640);
+                for (let at = 0; at < 6; at += 1) pen.strokeRect(90 + at * 180, 220, 160, 300 - at * 30);
+            }, 100);
+            return canvas.captureStream(10);
+        };
+    }
+}
+
+async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media }) {
     const context = await (await launch()).newContext({
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
+    if (media === 'granted') await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const entry = { context, page, log: watch(page) };
@@ -65,6 +98,7 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
             };
         });
     }
+    await page.addInitScript(mediaOf, media ?? '');
     await page.addInitScript(() => {
         globalThis.__violations = [];
         document.addEventListener('securitypolicyviolation', (event) =>

@@ -1,4 +1,5 @@
-// Builds the browser files: `npm run build` writes chatd/web/static/ from src/ and the installed converse.js.
+// Builds the browser files: `npm run build` writes chatd/web/static/ from src/ and the installed converse.js (the panel)
+// and from meet/ with Vite (the meeting page).
 //
 // Converse.js does not survive another bundler, so its dist/ is copied as it is: without source maps, its unminified
 // twins, its web site, and without its OMEMO library, which the panel does not use. What is copied or ours goes
@@ -9,10 +10,12 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statS
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { build } from 'vite';
 import { TEXT } from './src/strings.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SRC = join(HERE, 'src');
+const MEET = join(HERE, 'meet');
 const CONVERSE = join(HERE, 'node_modules', 'converse.js', 'dist');
 const TARGET = join(HERE, '..', 'static');
 const BUILDING = `${TARGET}.building`;
@@ -70,18 +73,44 @@ function compress() {
     }
 }
 
+/** Builds the meeting page's scripts and styles; what is not needed at once stays in files of its own. */
+async function buildMeet() {
+    const { output } = await build({
+        root: MEET, base: './', configFile: false, logLevel: 'warn', publicDir: false,
+        esbuild: { jsx: 'automatic', legalComments: 'none' },
+        resolve: { conditions: ['browser', 'module', 'import', 'default'] },
+        build: {
+            outDir: join(BUILDING, 'assets', 'meet'), target: 'es2022', cssCodeSplit: false, modulePreload: false, emptyOutDir: false,
+            chunkSizeWarningLimit: 1_000, assetsInlineLimit: 0,
+            rollupOptions: {
+                input: join(MEET, 'main.jsx'),
+                output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', assetFileNames: 'main[extname]' },
+            },
+        },
+    });
+    if (!output.some((file) => file.fileName === 'main.css')) throw new Error('Vite has made no main.css');
+}
+
+/** Writes a page with its {{placeholders}} filled in. */
+function fill(from, to) {
+    const known = { ...places, text: TEXT };
+    const page = readFileSync(from, 'utf8').replace(/\{\{([\w.]+)\}\}/g, (_, name) => {
+        const value = name.split('.').reduce((found, key) => found?.[key], known);
+        if (typeof value !== 'string') throw new Error(`${from} asks for {{${name}}}, which the build does not know`);
+        return value.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+    });
+    writeFileSync(to, page);
+}
+
 rmSync(BUILDING, { recursive: true, force: true });
 mkdirSync(join(BUILDING, 'assets', 'panel'), { recursive: true });
 copy(CONVERSE, join(BUILDING, 'assets', 'converse'), (name) => !LEFT_OUT.some((pattern) => pattern.test(name)));
 copy(SRC, join(BUILDING, 'assets', 'panel'), (name) => name !== 'index.html');
-const places = { converse: seal('converse'), panel: seal('panel') };
-const known = { ...places, text: TEXT };
-const page = readFileSync(join(SRC, 'index.html'), 'utf8').replace(/\{\{([\w.]+)\}\}/g, (_, name) => {
-    const value = name.split('.').reduce((found, key) => found?.[key], known);
-    if (typeof value !== 'string') throw new Error(`index.html asks for {{${name}}}, which the build does not know`);
-    return value.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-});
-writeFileSync(join(BUILDING, 'index.html'), page);
+await buildMeet();
+const places = { converse: seal('converse'), panel: seal('panel'), meet: seal('meet') };
+fill(join(SRC, 'index.html'), join(BUILDING, 'index.html'));
+mkdirSync(join(BUILDING, 'meet'));
+fill(join(MEET, 'index.html'), join(BUILDING, 'meet', 'index.html'));
 cpSync(join(SRC, 'favicon.svg'), join(BUILDING, 'favicon.svg'));
 compress();
 rmSync(TARGET, { recursive: true, force: true });

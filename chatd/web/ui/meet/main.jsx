@@ -1,0 +1,61 @@
+// The meeting page: which meeting, as whom, in which language; then the view of where one is.
+import { useEffect, useSyncExternalStore } from 'react';
+import { createRoot } from 'react-dom/client';
+import './style.css';
+import { Door } from './door.jsx';
+import { Inside } from './inside.jsx';
+import { Meeting } from './meeting.js';
+import { loadWords, t } from './words.js';
+
+/** Takes what the panel handed over (#ticket=…&name=…) out of the address, where it would be shown and kept. */
+function handedOver() {
+    const values = new URLSearchParams(location.hash.slice(1));
+    if (values.has('ticket')) history.replaceState(null, '', location.pathname);
+    return { ticket: values.get('ticket') ?? undefined, name: values.get('name') ?? '' };
+}
+
+function Plain({ title, text, children }) {
+    return (
+        <main className="plain">
+            <div className="card card--small">
+                <img src="/favicon.svg" alt="" width="44" height="44" />
+                <h1>{title}</h1>
+                {text && <p role="status">{text}</p>}
+                {children}
+            </div>
+        </main>
+    );
+}
+
+function Page({ meeting, name }) {
+    const state = useSyncExternalStore(meeting.subscribe, meeting.snapshot);
+    const title = state.info?.name || t('title');
+    useEffect(() => { document.title = title; }, [title]);
+    switch (state.phase) {
+        case 'loading': return <Plain title={title} text={t('loading')} />;
+        case 'problem': return (
+            <Plain title={title} text={t(state.problem)}>
+                {state.problem === 'unreachable' && <button className="primary" onClick={() => meeting.look()}>{t('retry')}</button>}
+            </Plain>
+        );
+        case 'waiting': return (
+            <Plain title={t('waitingTitle')} text={t('waitingText')}>
+                <div className="dots" aria-hidden="true"><i /><i /><i /></div>
+                <button onClick={() => meeting.stopWaiting()}>{t('stopWaiting')}</button>
+            </Plain>
+        );
+        case 'in': return <Inside meeting={meeting} state={state} title={title} />;
+        case 'left': return (
+            <Plain title={state.problem ? title : t('leftTitle')} text={state.problem && t(state.problem)}>
+                {meeting.mayRejoin && <button className="primary" autoFocus onClick={() => meeting.rejoin()}>{t('rejoin')}</button>}
+            </Plain>
+        );
+        default: return <Door meeting={meeting} state={state} title={title} given={name} />;
+    }
+}
+
+const { ticket, name } = handedOver();
+const meeting = new Meeting(decodeURIComponent(location.pathname.split('/').pop()), ticket);
+meeting.look();
+await loadWords();
+createRoot(document.getElementById('meeting')).render(<Page meeting={meeting} name={name} />);

@@ -1,0 +1,18 @@
+// Two short sounds, made here: somebody knocks, and a recording begins.
+const TUNES = { knock: [660, 880], recordingOn: [520, 520, 390] };
+
+/** Plays one; a browser that forbids it stays quiet. */
+export function chime(name) {
+    const context = new AudioContext();
+    const loudness = context.createGain();
+    loudness.gain.value = 0.12;
+    loudness.connect(context.destination);
+    TUNES[name].forEach((pitch, at) => {
+        const tone = context.createOscillator();
+        tone.frequency.value = pitch;
+        tone.connect(loudness);
+        tone.start(context.currentTime + at * 0.18);
+        tone.stop(context.currentTime + at * 0.18 + 0.14);
+    });
+    setTimeout(() => context.close(), 1_500);
+}
