@@ -76,6 +76,9 @@ def test_what_browsers_send_is_recorded_in_all_codecs_and_in_time(people: Any, f
         dan.until_seen(f"{identity}/camera", 70, timeout_s=60)
     for id_ in (room_id, *tracks.values()):
         stop(bridge, id_)
+    # Composing waits for whoever wants the processor: the pages' encoders have done their part.
+    for page, _ in pages.values():
+        page.close()
     files = {}
     for name, id_ in (("room", room_id), *tracks.items()):
         info = over(bridge, id_)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
-from chatd.bridge.recording.clocks import Report, SenderClock, TrackClock, measure
+from chatd.bridge.recording.clocks import Heard, Pace, Report, SegmentClock, SenderClock, TrackClock, measure
 from chatd.bridge.recording.segments import Segment
 
 CAMERA, MICROPHONE = 1, 2
@@ -37,7 +38,7 @@ class Sender:
     def clock(self, ssrc: int, began: float, reports: list[Report]) -> TrackClock:
         both = SenderClock(reports)
         own = [r for r in reports if r.ssrc == ssrc]
-        return TrackClock([measure(self.segment(ssrc, began), float("inf"), own, both)])
+        return TrackClock([measure(self.segment(ssrc, began), Heard(own), both)])
 
     def pts(self, ssrc: int, began: float, at: float) -> float:
         """Where what was captured at `at` stands in the file."""
@@ -80,8 +81,47 @@ def test_participants_whose_clocks_are_hours_apart_are_placed_by_their_fastest_r
         assert abs(seen[0] - seen[1]) < 0.05
 
 
+def stalled(stalls: list[tuple[float, float]], queue=lambda at: 0.0) -> tuple[SegmentClock, Callable[[float], float]]:
+    """A microphone whose clock stands still: at each (when, how long). `queue(at)`: what its line adds. Gives its
+    clock, and where in the file stands what was heard at a time.
+    """
+    sender = Sender(100.0)
+
+    def rtp(at: float) -> float:
+        return 50.0 + at - sum(min(long, max(0.0, at - when)) for when, long in stalls)
+
+    found = [Report(MICROPHONE, rtp(at), sender.ntp(at), at + 0.02 + queue(at)) for at in (2.5, 7.5, 12.5, 17.5, 22.5)]
+    camera = [sender.report(CAMERA, float(n)) for n in range(25)]
+    paces: list[Pace] = []
+    for n in range(50):
+        # As track.py notes them: windows of half a second of its own time.
+        late = min(n / 2 + k / 50 + 0.02 + queue(n / 2 + k / 50) - rtp(n / 2 + k / 50) for k in range(25))
+        if not paces or abs(late - paces[-1].late_s) > 0.02:
+            paces.append(Pace(MICROPHONE, rtp(n / 2), late))
+    clock = measure(Segment(0.0, MICROPHONE, 50.0, 0.02), Heard(found, paces), SenderClock(found + camera))
+    return clock, lambda at: (rtp(at) - 50.0) * 1000
+
+
+STALLS = [
+    [], [(4.0, 0.15)], [(9.0, 0.3)], [(9.0, 0.1), (10.5, 0.12), (11.5, 0.1)], [(1.0, 0.2)], [(24.0, 0.2)],
+    [(4.0, 0.05), (9.0, 0.05), (14.0, 0.05), (19.0, 0.05)],
+]
+
+
+@pytest.mark.parametrize("stalls", STALLS)
+@pytest.mark.parametrize("queue", [lambda at: 0.0, lambda at: 0.2 if 5 < at < 6 or 10 < at < 11 else 0.0])
+def test_sound_stays_where_it_was_though_samples_were_lost(stalls: list, queue: Callable[[float], float]) -> None:
+    clock, pts = stalled(stalls, queue)
+    track = TrackClock([clock])
+    for n in range(2, 98):
+        at = n / 4
+        if any(when - 0.6 < at < when + long + 0.6 for when, long in stalls):
+            continue
+        assert abs(track.at(pts(at)) - at - 0.02) < 0.035, at
+
+
 def test_without_reports_it_is_the_time_of_arrival() -> None:
-    clock = measure(Segment(2000.0, CAMERA, 50.0, 7.5), float("inf"), [], SenderClock([]))
+    clock = measure(Segment(2000.0, CAMERA, 50.0, 7.5), Heard([]), SenderClock([]))
     assert not clock.is_measured
     assert TrackClock([clock]).at(2500.0) == pytest.approx(8.0)
 
@@ -92,11 +132,11 @@ def test_a_stretch_without_a_report_of_its_own_takes_the_streams_nearest_unless_
     both = SenderClock(found)
     # The stream went on: the second segment is a matter of the file only.
     second = Segment(9000.0, CAMERA, sender.rtp(CAMERA, 8.0), 8.33)
-    clock = measure(second, float("inf"), found, both)
+    clock = measure(second, Heard(found), both)
     assert clock.is_measured and TrackClock([clock]).at(9000.0) == pytest.approx(8.03, abs=0.001)
     # Its timestamps stood still for five seconds: no old report holds.
     paused = Segment(9000.0, CAMERA, sender.rtp(CAMERA, 3.0), 8.33)
-    clock = measure(paused, float("inf"), found, both)
+    clock = measure(paused, Heard(found), both)
     assert not clock.is_measured and TrackClock([clock]).at(9000.0) == pytest.approx(8.33)
 
 
@@ -108,7 +148,8 @@ def test_each_segment_has_the_reports_of_its_own_time() -> None:
     found = [(sender if n < 60 else late).report(CAMERA, float(n)) for n in range(120) if not 60 <= n < 67]
     both = SenderClock(found)
     segments = [sender.segment(CAMERA, 0.0), late.segment(CAMERA, 67.0, 60000.0)]
-    clock = TrackClock([measure(segments[0], segments[1].at, found, both), measure(segments[1], 1e9, found, both)])
+    heard = Heard(found)
+    clock = TrackClock([measure(segments[0], heard, both, segments[1]), measure(segments[1], heard, both)])
     for pts, at in ((0, 0.0), (30000, 30.0), (59000, 59.0), (60000, 67.0), (112000, 119.0)):
         assert clock.at(pts) == pytest.approx(at + 0.03, abs=0.002)
 
@@ -118,7 +159,7 @@ def test_reports_that_cannot_be_true_are_not_believed(wild: float) -> None:
     sender = Sender(10.0)
     found = [sender.report(CAMERA, float(n)) for n in range(10)]
     found[4] = found[4]._replace(ntp=found[4].ntp + wild)
-    clock = measure(sender.segment(CAMERA, 0.0), 1e9, found, SenderClock(found))
+    clock = measure(sender.segment(CAMERA, 0.0), Heard(found), SenderClock(found))
     for at in (0.0, 5.0, 9.0):
         assert TrackClock([clock]).at(at * 1000) == pytest.approx(at + 0.03, abs=0.01)
 

@@ -102,8 +102,8 @@ def info_of(bridge: BridgeProcess, id_: str) -> Any:
     return found
 
 
-def over(bridge: BridgeProcess, id_: str, timeout_s: float = 90) -> Any:
-    """Wait until it has ended."""
+def over(bridge: BridgeProcess, id_: str, timeout_s: float = 300) -> Any:
+    """Wait until it has ended. Composing gives way to whatever else the machine does."""
     return until(lambda: (i := info_of(bridge, id_)).status > Status.EGRESS_ENDING and i, timeout_s, "an egress ends")
 
 

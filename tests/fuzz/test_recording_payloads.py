@@ -133,9 +133,9 @@ values = st.one_of(st.none(), st.booleans(), st.integers(-5, 1 << 40), st.floats
                    st.just("TR_a"), st.just("PA_a"), st.just("../x"), st.just("01-video.webm"))
 names = st.sampled_from(["sid", "participant", "kind", "source", "codec", "name", "file", "width", "height", "pts",
                          "ssrc", "rtp", "ntp", "muted", "degrees", "from", "to", "reason", "packets", "frames",
-                         "octets", "layout", "error", "identity", "at"])
-events = st.sampled_from(["participant", "left", "track", "refused", "segment", "report", "muted", "rotation", "gap",
-                          "written", "untrack", "layout", "stopped", "else"])
+                         "octets", "layout", "error", "identity", "late", "at"])
+events = st.sampled_from(["participant", "left", "track", "refused", "segment", "report", "pace", "muted", "rotation",
+                          "gap", "written", "untrack", "layout", "stopped", "else"])
 
 
 @many

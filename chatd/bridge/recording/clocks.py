@@ -10,8 +10,9 @@ With the whole recording at hand, every offset is taken from the reports around 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from statistics import median
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ MOST_DRIFT = 200e-6
 WINDOW_S = 30.0
 # A stretch without a report of its own uses its stream's nearest report, unless that contradicts its time of arrival.
 PLAUSIBLE_S = 1.0
+# Reports of one stream differ by less. More is a clock that stood still: a sound card or a program lost samples.
+STEP_S = 0.03
 # Reports that put a segment farther from its arrival than any line takes are made up, or its clock was set meanwhile.
 MOST_DELAY_S = 5.0
 
@@ -35,6 +38,16 @@ class Report(NamedTuple):
     rtp_s: float
     ntp: float
     at: float
+
+
+class Pace(NamedTuple):
+    """From a stream's own time `rtp_s` on (until the next of these) its quickest packets came `late_s` after it, by the
+    recording's clock: how far the two are apart means nothing, that it changes does.
+    """
+
+    ssrc: int
+    rtp_s: float
+    late_s: float
 
 
 class SenderClock:
@@ -85,31 +98,116 @@ class SegmentClock(NamedTuple):
     is_measured: bool
 
 
-def measure(segment: Segment, until: float, reports: Sequence[Report], sender: SenderClock) -> SegmentClock:
-    """The clock of a segment. `until`: arrival of the next one's first frame; `reports`: the track's, as they arrived.
+class Heard:
+    """All that was heard of one track's clocks: `reports` and `paces`, as they came. Ready to be asked often."""
+
+    def __init__(self, reports: Sequence[Report], paces: Sequence[Pace] = ()) -> None:
+        self._reports: dict[int, list[Report]] = {}
+        self._paces: dict[int, list[tuple[float, float]]] = {}
+        for report in sorted(reports, key=lambda report: report.at):
+            self._reports.setdefault(report.ssrc, []).append(report)
+        for pace in sorted(paces, key=lambda pace: pace.rtp_s):
+            self._paces.setdefault(pace.ssrc, []).append((pace.rtp_s, pace.late_s))
+
+    def reports(self, ssrc: int, at: float, until: float) -> tuple[list[Report], list[Report]]:
+        """The stream's reports that came in this time, and some around its beginning."""
+        same = self._reports.get(ssrc, [])
+        first = bisect_left(same, at, key=lambda report: report.at)
+        last = bisect_left(same, until, key=lambda report: report.at)
+        return same[first:last], same[max(0, first - 5):first + 5]
+
+    def paces(self, ssrc: int, rtp_s: float, until_s: float) -> list[tuple[float, float]]:
+        """The stream's paces in this stretch of its own time."""
+        same = self._paces.get(ssrc, [])
+        return same[bisect_left(same, (rtp_s, -1e18)):bisect_left(same, (until_s, -1e18))]
+
+
+def measure(segment: Segment, heard: Heard, sender: SenderClock, following: Segment | None = None) -> SegmentClock:
+    """The clock of a segment; `following`: the next one, if there is one.
 
     Without any report that fits, or with reports that cannot be true, it is the time of arrival.
     """
     pts_ms, ssrc, rtp_s, at = segment
-    same = [report for report in reports if report.ssrc == ssrc]
-    own = [report for report in same if at <= report.at < until]
-    if not own and same and sender:
+    own, around = heard.reports(ssrc, at, following.at if following is not None else float("inf"))
+    if not own and around and sender:
         expected = at - sender.offset(at) - rtp_s
-        best = min(same, key=lambda report: abs(report.ntp - report.rtp_s - expected))
+        best = min(around, key=lambda report: abs(report.ntp - report.rtp_s - expected))
         if abs(best.ntp - best.rtp_s - expected) < PLAUSIBLE_S:
             own = [best]
     offsets = [report.ntp - report.rtp_s for report in own]
-    points: list[tuple[float, float]] = []
+    known: list[tuple[float, float]] = []
     for i, report in enumerate(own):
-        x = pts_ms + (report.rtp_s - rtp_s) * 1000
-        if points and x <= points[-1][0]:
+        if known and report.rtp_s <= known[-1][0]:
             continue
-        # Reports of one stream differ by some milliseconds; the median of five neighbours does not.
-        smooth = median(offsets[max(0, i - 2):i + 3])
-        points.append((x, report.rtp_s + smooth + sender.offset(report.at) - x / 1000))
+        near = [offset for offset in offsets[max(0, i - 2):i + 3] if abs(offset - offsets[i]) < STEP_S]
+        known.append((report.rtp_s, median(near) + sender.offset(report.at)))
+    # What the stream's own time is to be moved by, at points of it.
+    until_s = rtp_s + (following.pts_ms - pts_ms) / 1000 if following is not None else float("inf")
+    moved = _with_steps(known, heard.paces(ssrc, rtp_s, until_s))
+    points = [(pts_ms + (x - rtp_s) * 1000, x + y - (pts_ms / 1000 + x - rtp_s)) for x, y in moved]
     if not points or abs(points[0][1] + pts_ms / 1000 - at) > MOST_DELAY_S:
         return SegmentClock(pts_ms, [(pts_ms, at - pts_ms / 1000)], False)
     return SegmentClock(pts_ms, points, True)
+
+
+def _with_steps(known: list[tuple[float, float]], paces: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Between two reports that do not agree, the step is where packets began to come later (or earlier) for good."""
+    if not known or not paces:
+        return known
+    starts, late = [x for x, _ in paces], [y for _, y in paces]
+
+    def pace(x: float) -> float:
+        return late[max(0, bisect_right(starts, x) - 1)]
+
+    found: list[tuple[float, float]] = []
+    first, last = known[0], known[-1]
+    # Before the first report: what came earlier, compared with how it came around that report.
+    around = min(pace(first[0]), pace(first[0] + 2.0))
+    before = [(x, first[1] - (around - y if around - y > STEP_S else 0.0)) for x, y in paces if x < first[0]]
+    found += _stairs(before, first)
+    for (x, y), (next_x, next_y) in zip(known, known[1:], strict=False):
+        found.append((x, y))
+        if abs(next_y - y) <= STEP_S:
+            continue
+        inside = paces[bisect_right(starts, x):bisect_left(starts, next_x)]
+        base, level, steps = pace(x), y, []
+        for (at, value), least in zip(inside, _least_from(inside), strict=True):
+            # A queue makes packets late for a while only: what stays is the clock.
+            if next_y > y:
+                level = min(next_y, max(level, y + least - base))
+            else:
+                level = max(next_y, min(level, y + value - base))
+            steps.append((at, level))
+        found += _stairs(steps, (next_x, next_y), y) if steps else []
+    found.append(last)
+    behind = paces[bisect_right(starts, last[0]):]
+    base = pace(last[0])
+    for (at, _), least in zip(behind, _least_from(behind), strict=True):
+        level = last[1] + least - base if least - base > STEP_S else last[1]
+        if abs(level - found[-1][1]) > STEP_S:
+            found += [(at - 0.001, found[-1][1]), (at, level)]
+    return [entry for i, entry in enumerate(found) if not i or entry[0] > found[i - 1][0]]
+
+
+def _least_from(entries: list[tuple[float, float]]) -> list[float]:
+    """For each the least value from there on."""
+    return list(accumulate((value for _, value in reversed(entries)), min))[::-1]
+
+
+def _stairs(steps: list[tuple[float, float]], end: tuple[float, float],
+            start: float | None = None) -> list[tuple[float, float]]:
+    """Level between steps, and up to the value at the end."""
+    found: list[tuple[float, float]] = []
+    level = start
+    for at, value in steps:
+        if level is not None and value != level:
+            found.append((at - 0.001, level))
+        if value != level:
+            found.append((at, value))
+        level = value
+    if level is not None and level != end[1]:
+        found.append((end[0] - 0.001, level))
+    return found
 
 
 class TrackClock:

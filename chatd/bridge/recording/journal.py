@@ -9,6 +9,7 @@ Every line has `event` and `at`, seconds since the recording began:
     refused      sid, participant, kind, source, reason
     segment      sid, pts, ssrc, rtp            segments.Segment, in milliseconds and seconds
     report       sid, ssrc, rtp, ntp            clocks.Report
+    pace         sid, ssrc, rtp, late           clocks.Pace
     muted        sid, muted
     rotation     sid, pts, degrees              the picture is to be turned clockwise by so much
     gap          sid, from, to (pts), reason, packets

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from chatd.bridge.recording import journal
-from chatd.bridge.recording.clocks import Report, SegmentClock, SenderClock, TrackClock, measure
+from chatd.bridge.recording.clocks import Heard, Pace, Report, SegmentClock, SenderClock, TrackClock, measure
 from chatd.bridge.recording.segments import Segment
 from chatd.bridge.recording.writer import last_pts_ms
 
@@ -121,6 +121,7 @@ class _Pending:
         self.track = track
         self.segments: list[Segment] = []
         self.reports: list[Report] = []
+        self.paces: list[Pace] = []
         self.gaps: list[dict[str, Any]] = []
         self.rotations: list[tuple[float, int]] = []
         self.last_pts = 0.0
@@ -202,6 +203,8 @@ def _take_of_track(one: _Pending, event: str, at: float, entry: dict[str, Any]) 
         one.last_pts = max(one.last_pts, segment.pts_ms)
     elif event == "report":
         one.reports.append(Report(int(entry["ssrc"]), float(entry["rtp"]), float(entry["ntp"]), at))
+    elif event == "pace":
+        one.paces.append(Pace(int(entry["ssrc"]), float(entry["rtp"]), float(entry["late"])))
     elif event == "muted":
         if entry["muted"]:
             track.muted.append((at, None))
@@ -229,9 +232,9 @@ def _place(found: Manifest, pending: dict[str, _Pending]) -> None:
         track = one.track
         if not one.segments:
             continue
-        ends = [segment.at for segment in one.segments[1:]] + [float("inf")]
-        track.segments = [measure(segment, until, one.reports, senders[track.participant])
-                          for segment, until in zip(one.segments, ends, strict=True)]
+        heard = Heard(one.reports, one.paces)
+        track.segments = [measure(segment, heard, senders[track.participant], following)
+                          for segment, following in zip(one.segments, [*one.segments[1:], None], strict=True)]
         track.is_measured = all(segment.is_measured for segment in track.segments)
         clock = track.clock()
         track.start_s, track.end_s = clock.at(one.segments[0].pts_ms), clock.at(one.last_pts)

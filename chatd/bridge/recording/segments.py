@@ -29,9 +29,11 @@ class Segment(NamedTuple):
 
 
 class Segments:
-    """`clock_hz`: of the RTP timestamps. `current`: the segment that frames belong to; None before the first."""
+    """`clock_hz`: of the RTP timestamps. `current`: the segment that frames belong to; None before the first.
+    `rtp_s`: the last frame's own time.
+    """
 
-    __slots__ = ("current", "_clock_hz", "_timestamps", "_pts", "_rtp_s", "_at")
+    __slots__ = ("current", "rtp_s", "_clock_hz", "_timestamps", "_pts", "_at")
 
     def __init__(self, clock_hz: int) -> None:
         self.current: Segment | None = None
@@ -39,7 +41,7 @@ class Segments:
         # SSRC -> its last timestamp, unwrapped
         self._timestamps: dict[int, int] = {}
         self._pts = 0.0
-        self._rtp_s = 0.0
+        self.rtp_s = 0.0
         self._at = 0.0
 
     def seconds(self, ssrc: int, timestamp: int) -> float:
@@ -62,8 +64,8 @@ class Segments:
         begins = (
             segment is None
             or segment.ssrc != ssrc
-            or rtp_s < self._rtp_s
-            or at - self._at - (rtp_s - self._rtp_s) > PAUSE_S
+            or rtp_s < self.rtp_s
+            or at - self._at - (rtp_s - self.rtp_s) > PAUSE_S
             or abs(at - segment.at - (rtp_s - segment.rtp_s)) > DRIFT_S
         )
         if begins:
@@ -71,5 +73,5 @@ class Segments:
             self.current = segment = Segment(pts, ssrc, rtp_s, at)
         assert segment is not None
         self._pts = segment.pts_ms + (rtp_s - segment.rtp_s) * 1000
-        self._rtp_s, self._at = rtp_s, at
+        self.rtp_s, self._at = rtp_s, at
         return self._pts, begins

@@ -16,7 +16,7 @@ import numpy as np
 from chatd.bridge.recording.clocks import TrackClock
 from chatd.bridge.recording.mixer import RATE, Sound, stretch
 
-JUMP_S = 0.06
+JUMP_S = 0.04
 # Closer than this is rounding: times in files are whole milliseconds.
 NEAR_S = 0.0015
 MOST_STRETCH = 3

@@ -30,8 +30,11 @@ STALL_MS = 3000
 LEAST_GAP_MS = 100
 # How many reports of a stream are kept at first, and how often later.
 FIRST_REPORTS = 8
-REPORT_S = 2.0
+REPORT_S = 5.0
 WRITTEN_S = 5.0
+# How late the quickest sound of so many seconds came is noted, where it has changed by so much: clocks.Pace.
+PACE_S = 0.5
+PACE_CHANGE_S = 0.02
 
 
 class TrackFile:
@@ -60,6 +63,9 @@ class TrackFile:
         self._gap_from: int | None = None
         self._reports = 0
         self._report_at = self._written_at = -100.0
+        # SSRC and beginning of a window of its own time, the least lateness in it, and the last that was noted.
+        self._window = (0, 0.0)
+        self._late_s = self._noted_late_s = 0.0
 
     @property
     def octets(self) -> int:
@@ -129,6 +135,19 @@ class TrackFile:
                           rtp=round(self._segments.seconds(report.ssrc, report.timestamp), 5),
                           ntp=round(report.ntp / 4294967296, 5))
 
+    def _pace(self, at: float) -> None:
+        """Sound whose clock stands still (samples were lost before they were sent) comes later from then on."""
+        rtp_s = self._segments.rtp_s
+        late_s = at - rtp_s
+        ssrc, begin = self._window
+        if ssrc == self._ssrc and 0 <= rtp_s - begin < PACE_S:
+            self._late_s = min(self._late_s, late_s)
+            return
+        if ssrc and (ssrc != self._ssrc or abs(self._late_s - self._noted_late_s) > PACE_CHANGE_S):
+            self._noted_late_s = self._late_s
+            self._journal.add("pace", at, sid=self.sid, ssrc=ssrc, rtp=round(begin, 5), late=round(self._late_s, 4))
+        self._window, self._late_s = (self._ssrc, rtp_s), late_s
+
     def _ready(self, ready: object, at: float) -> None:
         if isinstance(ready, Lost):
             self._lost += ready.count
@@ -155,6 +174,8 @@ class TrackFile:
             self._lost = 0
         elif self._gap_from is None and pts - file.last_pts > STALL_MS:
             self._gap_from = file.last_pts
+        if not self._is_video:
+            self._pace(at)
         last = file.last_pts
         written = file.write(frame.data, pts, frame.is_key)
         self.frames_written += 1
