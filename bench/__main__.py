@@ -8,6 +8,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -233,6 +234,7 @@ def _measure(
         except (ServerFailed, GeneratorFailed, RuntimeError) as error:
             fail(name, False, 0, error)
             _keep_logs(template, arguments)
+            shutil.rmtree(template, ignore_errors=True)  # a variant of the program tries again
             continue
         templates[cls.program] = template
 

@@ -214,13 +214,14 @@ class _Round:
         """Those who enter, and group chat at a fixed rate and at saturation."""
         ask, plan, form = self._generator.ask, self._plan, self._server.room_form()
         tail = f"{plan.room_warm_s} {plan.room_seconds}"
-        for rooms in plan.rooms:
+        for number, rooms in enumerate(plan.rooms):
+            if number:
+                ask(f"logout 0 {plan.rooms[number - 1].occupants}")
             who = f"0 {rooms.occupants}"
             _require(ask(f"login {who} {MAX_LOGINS_AT_ONCE}"), rooms.occupants)
             self._measure(f"enter-{rooms.phase}", f"enter {who} {rooms.size} {MAX_ENTERING_AT_ONCE} {form}")
             self._measure(f"room-rate-{rooms.phase}", f"groupchat-rate {who} {rooms.size} {rooms.rate} {tail}")
             self._measure(f"room-{rooms.phase}", f"groupchat {who} {rooms.size} {rooms.speakers} {tail}")
-            ask(f"logout {who}")
 
     def check_archive(self) -> None:
         """Two rows a message, one for each side, or one for the room.

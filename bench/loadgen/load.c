@@ -118,7 +118,7 @@ void load_logout(int first, int count)
 /* Mutual subscription of all in each group of so many neighbours, through the protocol. */
 void load_befriend(int first, int count, int group)
 {
-    uint64_t give_up = in_s(60);
+    uint64_t give_up = in_s(240);
     memset(&tally, 0, sizeof tally);
     int missing = count;
     mark_start();
@@ -144,7 +144,7 @@ void load_befriend(int first, int count, int group)
 /* Rooms of `size` neighbours.  The first of each makes it, with these settings, and then the others enter. */
 void load_enter(int first, int count, int size, int concurrency, const char *settings)
 {
-    uint64_t give_up = in_s(60), presences;
+    uint64_t give_up = in_s(120), presences;
     int entered = 0, wanted = count - count / size;
     memset(&tally, 0, sizeof tally);
     for (int i = first; i < first + count; i++)
