@@ -18,7 +18,7 @@ def video(page):
 def hd(people):
     """A publisher of three layers."""
     ann = people.page("ann", {"dynacast": True})
-    ann.publish("camera", width=1280, height=720, fps=15)
+    ann.publish("camera", width=1280, height=720, fps=10)
     return ann
 
 

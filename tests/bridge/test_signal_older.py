@@ -11,7 +11,7 @@ def test_older_clients_among_newer(people):
     ann, ben = people.page("ann", OLD), people.page("ben")
     cat, dan = people.sdk("cat", single=False), people.sdk("dan")
     assert ann.until("connections.length") >= 1
-    ann.publish("camera", width=1280, height=720)
+    ann.publish("camera")
     ann.publish("tone")
     ben.publish("camera")
     cat.publish("camera", width=320, height=180)
@@ -23,7 +23,7 @@ def test_older_clients_among_newer(people):
         page.until_decoded("cat/microphone", 100)
         page.until_decoded("dan/microphone", 100)
     for one in (cat, dan):
-        one.until_seen("ann/camera", 10, size=(1280, 720))
+        one.until_seen("ann/camera", 10, size=(640, 360))
         one.until_seen("ben/camera", 10)
         assert one.until_seen("ann/screen_share_audio", 50)["level"] > 0.05
     cat.until_seen("dan/microphone", 50)
@@ -44,10 +44,10 @@ def test_older_clients_among_newer(people):
 
 def test_layers_mute_and_sections_used_again(people):
     ann, ben, cat = people.page("ann", OLD), people.page("ben", OLD), people.sdk("cat", single=False)
-    ann.publish("camera", width=1280, height=720)
+    ann.publish("camera")
     cat.publish("microphone")
-    ben.until_decoded("ann/camera", 5, width=1280)
-    for quality, width in (("LOW", 320), ("HIGH", 1280)):
+    ben.until_decoded("ann/camera", 5, width=640)
+    for quality, width in (("LOW", 320), ("HIGH", 640)):
         ben.eval("publication('ann', 'camera').setVideoQuality(LK.VideoQuality[x])", quality)
         ben.until_decoded("ann/camera", 8, width=width)
     cat.until_seen("ann/camera", 5)

@@ -88,13 +88,34 @@ class Participant:
     def _keep(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._ended)
         return task
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            say(event="failed", args=[repr(task.exception())])
+
     async def _watch(self, track: Any, seen: Seen) -> None:
-        async for event in rtc.VideoStream(track, capacity=2):
+        while True:
+            stream = rtc.VideoStream(track, capacity=2)
+            try:
+                # Seen once in fifty on a busy machine: the SDK decodes (its statistics say so) and hands out nothing.
+                event = await asyncio.wait_for(anext(stream), 8)
+            except TimeoutError:
+                say(event="stream_restarted", args=[track.sid])
+                await stream.aclose()
+                continue
+            except StopAsyncIteration:
+                return
+            break
+        while True:
             seen.count()
             seen.width, seen.height = event.frame.width, event.frame.height
+            try:
+                event = await anext(stream)
+            except StopAsyncIteration:
+                return
 
     async def _listen(self, track: Any, seen: Seen) -> None:
         async for event in rtc.AudioStream(track, capacity=10):
