@@ -40,6 +40,7 @@ TALK = (
 )
 
 ROOM = "Project North"
+ROOM_TOPIC = "The north wing: plans, dates, people"
 OTHER_ROOMS: dict[str, dict[str, str]] = {
     "Board": {"membersonly": "1"}, "Help desk": {}, "Lunch club": {}, "Night shift": {"moderatedroom": "1"},
 }
@@ -143,6 +144,9 @@ class Studio:
         for person in persons.values():
             await person.log_in()
             await person.join_room(ROOM)
+        await persons["alice"].room_menu("Topic")
+        await persons["alice"].page.fill("#chatd-topic", ROOM_TOPIC)
+        await persons["alice"].page.click("chatd-room-topic button[type=submit]")
         for who, body in ROOM_TALK:
             await persons[who].say(body)
             for person in persons.values():

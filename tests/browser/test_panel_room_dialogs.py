@@ -142,6 +142,30 @@ async def test_requests_to_write_and_to_become_a_member(people: People) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_the_topic(people: People) -> None:
+    """Set from the menu by who may, shown to all; the others have no such entry."""
+    emil = await people.at_panel("emil")
+    fritz = await people.at_panel("fritz", width=390, height=844)
+    for person in (emil, fritz):
+        await person.log_in()
+    await emil.page.see('.chatd-none:text("None is open.")')
+    await emil.join_room("Kitchen")
+    await emil.page.gone(".chatd-none")
+    await emil.page.see('.occupant-badges .badge[title="Owner"]')
+    await fritz.find_room(f"kitchen@{SERVICE}")
+    await fritz.page.see("converse-muc textarea.chat-textarea")
+    await emil.room_menu("Topic")
+    await emil.page.until("document.activeElement.id === 'chatd-topic'")
+    assert await emil.page.axe() == []
+    await emil.page.fill("#chatd-topic", "Who washes up?")
+    await emil.page.click("chatd-room-topic button[type=submit]")
+    for person in (emil, fritz):
+        await person.page.see('.chat-head__desc:has-text("Who washes up?")')
+        assert await person.page.axe() == []
+    assert await fritz.page.count(".chatd-topic-button") == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_the_end_of_a_room(people: People) -> None:
     """Asked once, with a reason and another place; who was inside goes there by a click."""
     alice = await people.at_panel("alice")

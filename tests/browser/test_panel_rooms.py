@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import pytest_twisted
 
@@ -121,9 +123,8 @@ async def test_a_room_goes_on_after_a_restart_of_the_daemon(people: People) -> N
         for person in (fritz, gerda):
             said.append(f"{person.name} {round_}")
             await person.say(said[-1])
-        for person in (fritz, gerda):
-            await person.reads(said[-1])
-            await person.reads(said[-2])
+            for other in (fritz, gerda):
+                await other.reads(said[-1])
         if round_:
             break
         people.daemon.stop()
@@ -139,6 +140,58 @@ async def test_a_room_goes_on_after_a_restart_of_the_daemon(people: People) -> N
         shown = "[...document.querySelectorAll('.chat-msg__text')].map((e) => e.innerText.trim())"
         assert await person.page.eval(shown) == said
         assert await person.page.count("converse-muc") == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_room_goes_on_when_web_sockets_are_blocked_meanwhile(people: People) -> None:
+    """The panel changes to BOSH, is in the room again and stays there."""
+    people.expect("WebSocket|Websocket|ERR_|request|status")
+    carol = await people.elsewhere("carol")
+    room = await carol.make_room("Train")
+    link = people.link()
+    emil = await people.at_panel("emil", link)
+    await emil.log_in()
+    await emil.find_room(room)
+    await emil.say("in the station")
+    await emil.page.eval("""void (globalThis.WebSocket = class extends WebSocket {
+        constructor(url, protocols) { super(`${new URL(url).origin}/nowhere`, protocols); }
+    })""")
+    await link.cut()
+    await emil.page.see('#state[data-kind="lost"]')
+    link.mend()
+    await emil.page.until("document.getElementById('state').dataset.kind !== 'lost'", 60)
+    await emil.page.see("converse-muc textarea.chat-textarea", 30)
+    await emil.page.log()
+    for number in range(8):
+        await emil.say(f"in the tunnel {number}")
+    assert await emil.page.eval("document.getElementById('state').dataset.kind") != "lost"
+    assert not (await emil.page.log())["sockets"]
+    assert await emil.page.count('.chat-msg__text:has-text("in the station")') == 1
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_a_room_goes_on_after_a_long_outage(people: People) -> None:
+    """So long that web sockets and then every try of a request by BOSH have failed."""
+    people.expect("WebSocket|Websocket|ERR_|request|status")
+    hanna = await people.at_panel("hanna")
+    await hanna.log_in()
+    await hanna.join_room("Cellar")
+    await hanna.say("before")
+    people.daemon.stop()
+    complaints = ""
+    for _ in range(300):
+        if re.search(r"request id \d+\.3 error", complaints):
+            break
+        await hanna.page.until("new Promise((done) => setTimeout(() => done(true), 500))")
+        complaints += "\n".join((await hanna.page.log())["complaints"])
+    else:
+        raise AssertionError(f"it never gave up: {complaints}")
+    people.daemon.start()
+    await hanna.page.until("document.getElementById('state').dataset.kind !== 'lost'", 60)
+    await hanna.page.see("converse-muc textarea.chat-textarea", 30)
+    await hanna.say("after")
+    assert await hanna.page.count('.chat-msg__text:has-text("before")') == 1
 
 
 @pytest_twisted.ensureDeferred

@@ -3,7 +3,7 @@
 import * as access from './access.js';
 import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
 import { roomRequests } from './roomasks.js';
-import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails } from './roomdialogs.js';
+import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
 import { roomPeople } from './roompeople.js';
 import { findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu, takeInvitations } from './rooms.js';
 import { oneParticipant, outsideViews, plainInfo, refusals } from './roomstates.js';
@@ -13,6 +13,7 @@ const FEATURES = [
     emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, emojiWithoutPep, keysOfDialogs,
     ownRoomsService, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
+    topicOfRoom,
 ];
 
 /**

@@ -265,3 +265,55 @@ export function destroyRoom(converse, _converse) {
             api.modal.show('chatd-destroy-room', { model: view.model }, event);
         } })));
 }
+
+/** An entry of the menu to say what a groupchat is about, which Converse has a command for only. */
+export function topicOfRoom(converse, _converse) {
+    const { api } = _converse;
+    const { html } = converse.env;
+    class Topic extends _converse.exports.BaseModal {
+        initialize() {
+            super.initialize();
+            this.addEventListener('shown.bs.modal', () => this.querySelector('textarea')?.focus());
+        }
+        getModalTitle() {
+            return words.topic.title(this.model.getDisplayName());
+        }
+        renderModal() {
+            return html`<form class="chatd-form" @submit=${(event) => this.submit(event)} novalidate>
+                <div class="chatd-form__field">
+                    <label class="form-label" for="chatd-topic">${words.topic.label}</label>
+                    <textarea id="chatd-topic" name="topic" class="form-control" rows="3" maxlength="4000"
+                              .value=${this.model.get('subject')?.text ?? ''}></textarea>
+                </div>
+                <div class="chatd-form__buttons">
+                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
+                        ${TEXT.contact.cancel}
+                    </button>
+                    <button type="submit" class="btn btn-primary">${words.topic.submit}</button>
+                </div>
+            </form>`;
+        }
+        submit(event) {
+            event.preventDefault();
+            this.model.setSubject(String(new FormData(event.target).get('topic') ?? '').trim());
+            this.modal.hide();
+        }
+    }
+    api.elements.define('chatd-room-topic', Topic);
+    api.listen.on('getHeadingButtons', (view, buttons) => {
+        const { model } = view;
+        const role = model.getOwnRole?.();
+        const isForAll = ['1', 'true'].includes(String(model.config?.get('changesubject')));
+        if (role !== 'moderator' && !(role === 'participant' && isForAll)) return buttons;
+        const entry = {
+            name: 'topic', a_class: 'chatd-topic-button', icon_class: 'fa-pencil-alt', i18n_text: words.topic.entry,
+            i18n_title: words.topic.hint,
+            handler: (event) => {
+                event?.preventDefault();
+                api.modal.show('chatd-room-topic', { model }, event);
+            },
+        };
+        const place = buttons.findIndex(({ name }) => name === 'nickname');
+        return [...buttons.slice(0, place), entry, ...buttons.slice(place)];
+    });
+}

@@ -39,6 +39,10 @@ export function roomsMenu(converse, _converse) {
             const menu = this.querySelector('converse-dropdown');
             if (menu) menu.items = this.menuItems();
         }
+        render() {
+            const list = super.render();
+            return this.getRoomsToShow().length ? list : html`${list}<p class="chatd-none">${words.none}</p>`;
+        }
         menuItems() {
             const item = (name, dialog, icon, text) => html`<a class="dropdown-item ${name}" role="button"
                 @click=${(event) => api.modal.show(dialog, { model: this.model }, event)}>

@@ -5,6 +5,7 @@ import { settingsFor } from './settings.js';
 const SILENCE_MS = 8_000; // without a sign of life from the server a way in counts as closed
 const CLEARED_AWAY_MS = 250;
 const FAILED_TRIES_BEFORE_OTHER_WAY = 3;
+const BOSH_RETRIES = 2; // of one request, after 1 and 8 s; the third would wait 27 s, when the server is long there again
 const SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
 const STREAM_ERRORS = 'urn:ietf:params:xml:ns:xmpp-streams';
 
@@ -81,11 +82,18 @@ export class Session {
         this.#converse = _converse;
         this.#api = api;
         _converse.state.config.set('trusted', false);
-        api.listen.on('connectionInitialized', () => this.#watch(api.connection.get()));
+        api.listen.on('connectionInitialized', () => {
+            const connection = api.connection.get();
+            connection.maxRetries = BOSH_RETRIES;
+            this.#watch(connection);
+        });
+        api.listen.on('afterResourceBinding', () => this.#withoutAcknowledgements(converse));
         api.listen.on('connfeedback', (feedback) => {
             // Kept keys that no longer fit are refused on our side: no server has given a condition then.
             const isRefused = feedback.get('connection_status') === converse.env.Strophe.Status.AUTHFAIL;
             if (isRefused) this.#condition ||= 'not-authorized';
+            // COMPAT(Strophe in Converse 14.0.0): after the last try of a request by BOSH it stops without an end.
+            if (feedback.get('message') === 'giving-up') api.connection.get()?._doDisconnect('giving-up');
         });
         api.listen.on('connected', () => this.#connected());
         api.listen.on('reconnected', () => {
@@ -182,6 +190,23 @@ export class Session {
         // Converse means to change the way by itself, but by then has overwritten the status it decides by.
         this.#failedTries += 1;
         if (this.#failedTries % FAILED_TRIES_BEFORE_OTHER_WAY === 0) this.#api.connection.get()?.switchTransport();
+    }
+
+    /**
+     * COMPAT(Converse 14.0.0): after a change from the web socket to BOSH, where there is no stream management, it goes
+     * on asking for acknowledgements, which ends the stream, again and again. What was not acknowledged is sent anew.
+     */
+    #withoutAcknowledgements({ env }) {
+        const { session } = this.#converse;
+        if (!this.#api.connection.isType('bosh') || !session.get('smacks_enabled')) return;
+        const unknown = session.get('unacked_stanzas') ?? [];
+        session.save({
+            smacks_enabled: false, smacks_stream_id: null, num_stanzas_handled: 0, num_stanzas_handled_by_server: 0,
+            num_stanzas_since_last_ack: 0, unacked_stanzas: [],
+        });
+        for (const stanza of unknown.map((xml) => env.u.toStanza(xml))) {
+            if (stanza.nodeName === 'message' && stanza.getAttribute('type') !== 'groupchat') this.#api.send(stanza);
+        }
     }
 
     #disconnected() {

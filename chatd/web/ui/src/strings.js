@@ -75,6 +75,14 @@ export const TEXT = {
     },
     // Converse.js says groupchat in all its languages, so we do, too.
     rooms: {
+        none: 'None is open. The menu makes one, or finds one.',
+        topic: {
+            entry: 'Topic',
+            hint: 'Say what this groupchat is about just now',
+            title: (name) => `Topic of ${name}`,
+            label: 'What it is about just now',
+            submit: 'Save',
+        },
         join: {
             title: 'Make or join a groupchat',
             name: 'Name of the groupchat',
