@@ -147,7 +147,7 @@ class Signal:
                     else:
                         await self._websocket.send_bytes(message.binary)
                     # Only now: a socket that breaks leaves it for the next.
-                    outbox.took(message)
+                    self._participant.sent(message)
                 if self._is_finishing:
                     await self._websocket.close(code=WSCloseCode.OK)
                     return
