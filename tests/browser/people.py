@@ -128,12 +128,24 @@ class Person:
         await self.open_room_dialog("show-add-muc-modal")
         await self.page.fill("#chatd-room-name", name)
         await self.page.press("#chatd-room-name", "Enter")
-        await self.page.see("converse-muc textarea.chat-textarea")
+        local = name.lower().replace(" ", "-")
+        await self.page.see(f'converse-muc[jid^="{local}@"] textarea.chat-textarea')
+
+    async def look_for_room(self, room: str) -> str:
+        """The dialog that finds rooms, with this one in it; its selector.  One just being made may be missing at first."""
+        entry = f'.chatd-rooms__open[data-room-jid="{room}"]'
+        for _ in range(10):
+            await self.open_room_dialog("show-list-muc-modal")
+            await self.page.see("converse-muc-list-modal :is(.chatd-rooms__open, .btn-primary)")
+            if await self.page.count(entry):
+                return entry
+            await self.page.click("converse-muc-list-modal .modal-header button")
+            await self.page.gone("converse-muc-list-modal")
+        raise AssertionError(f"{room} is in no list")
 
     async def find_room(self, room: str) -> None:
         """Open a room by the dialog that finds them."""
-        await self.open_room_dialog("show-list-muc-modal")
-        await self.page.click(f'.chatd-rooms__open[data-room-jid="{room}"]')
+        await self.page.click(await self.look_for_room(room))
         await self.page.gone("converse-muc-list-modal")
         await self.page.see("converse-muc-heading .chatbox-title__text")
 

@@ -8,7 +8,6 @@ import pytest
 import pytest_twisted
 
 from tests.browser.people import SERVICE, People
-from tests.daemon import DOMAIN
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -27,10 +26,10 @@ async def test_two_make_join_and_chat(people: People, dark: bool) -> None:
     # Bob sits at a phone and finds it in the list.
     bob = await people.at_panel("bob", dark=dark, width=390, height=844)
     await bob.log_in()
-    await bob.open_room_dialog("show-list-muc-modal")
-    await bob.page.see(f'.chatd-rooms__open:text("{name}")')
+    entry = await bob.look_for_room(f"{name.lower().replace(' ', '-')}@{SERVICE}")
+    assert await bob.page.text(entry) == name
     assert await bob.page.axe() == []
-    await bob.page.click(f'.chatd-rooms__open[data-room-jid="{name.lower().replace(" ", "-")}@conference.{DOMAIN}"]')
+    await bob.page.click(entry)
     await bob.page.see("converse-muc textarea.chat-textarea")
     await alice.page.see('.occupant-nick:text-is("bob")')
 
