@@ -132,7 +132,7 @@ class Person:
         await self.page.see(f'converse-muc[jid^="{local}@"] textarea.chat-textarea')
 
     async def look_for_room(self, room: str) -> str:
-        """The dialog that finds rooms, with this one in it; its selector.  One just being made may be missing at first."""
+        """The dialog that finds rooms, with this one in it: its selector.  One just being made may come late."""
         entry = f'.chatd-rooms__open[data-room-jid="{room}"]'
         for _ in range(10):
             await self.open_room_dialog("show-list-muc-modal")
