@@ -6,4 +6,16 @@ The plugin pytest-twisted runs one reactor for the whole session; a test that ne
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
 import chatd.compat  # noqa: F401
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def ordinary_scheduling() -> Iterator[None]:
+    """No test may leave this process with real-time priority, which all servers and browsers started later inherit."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -15,6 +17,19 @@ OPTIONS = {
     "h264": {"tune": "zerolatency", "preset": "ultrafast"},
     "av1": {"preset": "11"},
 }
+
+
+@contextmanager
+def ordinary_priority() -> Iterator[None]:
+    """SVT-AV1 gives the thread that opens it (this one, if it may) real-time priority and leaves it so.
+
+    Every process that is started later would inherit it, and would keep all others from running.
+    """
+    policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, param)
 
 
 class Encoder:
@@ -45,21 +60,15 @@ class Encoder:
         self.count += 1
         if is_key:
             frame.pict_type = av.video.frame.PictureType.I
-        packets = self.context.encode(frame)
+        with ordinary_priority():
+            packets = self.context.encode(frame)
         return b"".join(bytes(packet) for packet in packets)
 
     def pictures(self, lumas: list[int]) -> list[bytes]:
         """For encoders that look ahead (AV1): all at once."""
-        width, height = self.size
-        found = []
-        for luma in lumas:
-            plane = np.full((height * 3 // 2, width), 128, np.uint8)
-            plane[:height] = luma
-            frame = av.VideoFrame.from_ndarray(plane, format="yuv420p")
-            frame.pts = self.count
-            self.count += 1
-            found += [bytes(packet) for packet in self.context.encode(frame)]
-        return found + [bytes(packet) for packet in self.context.encode()]
+        found = [part for luma in lumas if (part := self.picture(luma))]
+        with ordinary_priority():
+            return found + [bytes(packet) for packet in self.context.encode()]
 
 
 class Sound:
