@@ -16,7 +16,7 @@ import argparse
 import getpass
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import chatd
@@ -24,14 +24,11 @@ from chatd import ctl_output
 from chatd.config import PLACES, ConfigError, find, load
 from chatd.control_client import NotRunning, Refused, ask
 from chatd.ctl_meetings import add_meeting_commands
-from chatd.ctl_rooms import NotASetting, add_room_commands
+from chatd.ctl_rooms import add_room_commands
+from chatd.ctl_verbs import WrongUse, add_noun
 from chatd.settings import Settings
 
 DONE, REFUSED, WRONG_USE, NOT_RUNNING = range(4)
-
-
-class WrongUse(Exception):
-    """The command line, or what was typed, cannot be understood."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.rest = rest
     try:
         return int(arguments.do(arguments))
-    except (WrongUse, NotASetting) as error:
+    except WrongUse as error:
         return _fail(arguments, WRONG_USE, "bad-request", str(error))
     except ConfigError as error:
         return _fail(arguments, WRONG_USE, "bad-configuration", str(error))
@@ -93,24 +90,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _user_commands(commands: Any) -> None:
-    user = commands.add_parser("user", help="accounts: add, passwd, disable, enable, delete, list, show")
-    verbs = user.add_subparsers(metavar="VERB", required=True)
-
-    def verb(name: str, do: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = verbs.add_parser(name, help=says, description=says)
-        parser.set_defaults(do=do, words=f"user {name}")
-        if name != "list":
-            parser.add_argument("jid", metavar="JID", help="such as john@example.com")
-        return parser
-
-    verb("add", with_password, "make an account; asks for the password, or reads it from standard input")
-    verb("passwd", with_password, "set the password of an account")
-    verb("disable", with_jid, "keep an account from logging in, and end its sessions")
-    verb("enable", with_jid, "let a disabled account log in again")
-    delete = verb("delete", delete_user, "delete an account with all that is kept of it")
+    verb = add_noun(commands, "user", "accounts: add, passwd, disable, enable, delete, list, show", "jid",
+                    "such as john@example.com")
+    verb("add", "make an account; asks for the password, or reads it from standard input", with_password)
+    verb("passwd", "set the password of an account", with_password)
+    verb("disable", "keep an account from logging in, and end its sessions", with_jid)
+    verb("enable", "let a disabled account log in again", with_jid)
+    delete = verb("delete", "delete an account with all that is kept of it", delete_user)
     delete.add_argument("--yes", action="store_true", help="do not ask")
-    verb("show", with_jid, "show an account")
-    listing = verb("list", list_users, "list accounts")
+    verb("show", "show an account", with_jid)
+    listing = verb("list", "list accounts", list_users)
     listing.add_argument("domain", nargs="?", metavar="DOMAIN", help="of this domain only")
 
 

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-Do = Callable[[argparse.Namespace, str, dict[str, Any]], int]
-"""Has the daemon carry out a command (words, arguments) and prints its answer."""
+from chatd.ctl_verbs import Confirm, Do, add_noun
 
 
-def add_meeting_commands(commands: Any, do: Do, confirm: Callable[[argparse.Namespace, str, str], None]) -> None:
-    """Put `meeting` and its verbs into the parser of the command line. confirm: as for rooms."""
-    meeting = commands.add_parser("meeting", help="video meetings: list, show, end, delete")
-    verbs = meeting.add_subparsers(metavar="VERB", required=True)
-
-    def verb(name: str, says: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = verbs.add_parser(name, help=says, description=says)
-        parser.set_defaults(do=run)
-        if name != "list":
-            parser.add_argument("meeting", metavar="MEETING", help="its id, its link or its room's address")
-        return parser
+def add_meeting_commands(commands: Any, do: Do, confirm: Confirm) -> None:
+    """Put `meeting` and its verbs into the parser of the command line."""
+    verb = add_noun(commands, "meeting", "video meetings: list, show, end, delete",
+                    "meeting", "its id, its link or its room's address")
 
     def delete(arguments: argparse.Namespace) -> int:
         confirm(arguments, f"{arguments.meeting} with all that was said in it and its recordings", arguments.meeting)

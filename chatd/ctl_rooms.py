@@ -6,31 +6,19 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-Do = Callable[[argparse.Namespace, str, dict[str, Any]], int]
-"""Has the daemon carry out a command (words, arguments) and prints its answer."""
+from chatd.ctl_verbs import Confirm, Do, WrongUse, add_noun
 
 
-def add_room_commands(commands: Any, do: Do, confirm: Callable[[argparse.Namespace, str, str], None],
-                      read_password: Callable[[str], str]) -> None:
-    """Put `room` and its verbs into the parser of the command line.
-
-    confirm(arguments, what goes, address to type): raises where the person does not mean it.
-    """
-    room = commands.add_parser("room", help="rooms: list, show, create, config, destroy, affiliation, occupants, kick")
-    verbs = room.add_subparsers(metavar="VERB", required=True)
-
-    def verb(name: str, says: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = verbs.add_parser(name, help=says, description=says)
-        parser.set_defaults(do=run)
-        if name != "list":
-            parser.add_argument("room", metavar="ROOM", help="such as attic@conference.example.com")
-        return parser
+def add_room_commands(commands: Any, do: Do, confirm: Confirm, read_password: Callable[[str], str]) -> None:
+    """Put `room` and its verbs into the parser of the command line."""
+    verb = add_noun(commands, "room", "rooms: list, show, create, config, destroy, affiliation, occupants, kick",
+                    "room", "such as attic@conference.example.com")
 
     def with_settings(arguments: argparse.Namespace, words: str, values: dict[str, Any]) -> int:
         for setting in arguments.settings:
             name, equals, value = setting.partition("=")
             if not equals or not name:
-                raise NotASetting(f"{setting!r} is not NAME=VALUE")
+                raise WrongUse(f"{setting!r} is not NAME=VALUE")
             # A password is not for the eyes of everybody who may list processes.
             is_asked = name == "roomsecret" and value == "-"
             values[name] = read_password(arguments.room) if is_asked else value
@@ -67,10 +55,6 @@ def add_room_commands(commands: Any, do: Do, confirm: Callable[[argparse.Namespa
     kick.add_argument("nick", metavar="NICKNAME")
     for parser in (end, standing, kick):
         parser.add_argument("--reason", metavar="TEXT", help="told to those concerned")
-
-
-class NotASetting(ValueError):
-    """What is on the command line in a setting's place is none."""
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
