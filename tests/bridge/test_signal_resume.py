@@ -11,7 +11,7 @@ import pytest
 from tests.bridge.clients.bridge_process import BridgeProcess, until
 from tests.bridge.conftest import People
 
-COUNTERS = ("packetsLost", "nackCount", "pliCount")
+COUNTERS = ("freezeCount", "packetsLost", "nackCount", "pliCount")
 
 
 def counted(page, key):
@@ -34,7 +34,7 @@ def test_a_cut_websocket_is_resumed_and_viewers_see_nothing_of_it(people, how):
     cat.wait("reconnected")
     assert not [e for e in ann.events()[mark:] if e["event"] in ("Disconnected", "Reconnecting")], "no full reconnect"
     for who in ("ann", "cat"):
-        ben.until_smooth(who + "/camera", 15)
+        ben.until_decoded(who + "/camera", 15)
         assert counted(ben, who + "/camera") == before[who]
     assert not [e for e in ben.events()[others:] if e["event"] in ("ParticipantDisconnected", "TrackUnsubscribed")]
     # What is new after the cut reaches both, what they send arrives, and once only.
