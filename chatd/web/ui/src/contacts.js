@@ -75,10 +75,10 @@ function readNameAndGroups(form) {
 }
 
 /** Both buttons at the foot of a dialog. */
-function buttons(html, dialog, submit) {
+export function buttons(html, dialog, submit, kind = 'btn-primary') {
     return html`<div class="chatd-form__buttons">
         <button type="button" class="btn btn-secondary" @click=${() => dialog.close()}>${TEXT.contact.cancel}</button>
-        <button type="submit" class="btn btn-primary">${submit}</button>
+        <button type="submit" class="btn ${kind}">${submit}</button>
     </div>`;
 }
 

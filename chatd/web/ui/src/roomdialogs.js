@@ -1,5 +1,6 @@
 // The dialogs of a groupchat: about it, its settings, destroying it. Who is in it and may do what: roompeople.js.
 import { isAddress } from './address.js';
+import { buttons } from './contacts.js';
 import { roomAddress } from './rooms.js';
 import { TEXT } from './strings.js';
 
@@ -232,12 +233,7 @@ export function destroyRoom(converse, _converse) {
                            spellcheck="false" aria-describedby="chatd-destroy-hint" />
                     <p id="chatd-destroy-hint" class="chatd-form__hint">${words.destroy.otherHint}</p>
                 </div>
-                <div class="chatd-form__buttons">
-                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
-                        ${TEXT.contact.cancel}
-                    </button>
-                    <button type="submit" class="btn btn-danger chatd-danger">${words.destroy.submit}</button>
-                </div>
+                ${buttons(html, this, words.destroy.submit, 'btn-danger chatd-danger')}
             </form>`;
         }
         async submit(event) {
@@ -285,12 +281,7 @@ export function topicOfRoom(converse, _converse) {
                     <textarea id="chatd-topic" name="topic" class="form-control" rows="3" maxlength="4000"
                               .value=${this.model.get('subject')?.text ?? ''}></textarea>
                 </div>
-                <div class="chatd-form__buttons">
-                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
-                        ${TEXT.contact.cancel}
-                    </button>
-                    <button type="submit" class="btn btn-primary">${words.topic.submit}</button>
-                </div>
+                ${buttons(html, this, words.topic.submit)}
             </form>`;
         }
         submit(event) {

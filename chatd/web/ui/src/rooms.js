@@ -1,5 +1,6 @@
 // Groupchats in the panel: the menu of their list and the dialogs that make, join, find and invite, in plain words.
 import { completeAddress, isAddress } from './address.js';
+import { buttons } from './contacts.js';
 import { TEXT } from './strings.js';
 
 const words = TEXT.rooms;
@@ -80,12 +81,7 @@ export function joinRoom(converse, _converse) {
                     <input id="chatd-room-nick" name="nickname" type="text" class="form-control" autocomplete="off"
                            .value=${_converse.exports.getDefaultMUCNickname() ?? ''} />
                 </div>
-                <div class="chatd-form__buttons">
-                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
-                        ${TEXT.contact.cancel}
-                    </button>
-                    <button type="submit" class="btn btn-primary">${words.join.submit}</button>
-                </div>
+                ${buttons(html, this, words.join.submit)}
             </form>`;
         }
         renderModalFooter() {
@@ -192,12 +188,7 @@ export function inviteToRoom(converse, _converse) {
                     <label class="form-label" for="chatd-invite-reason">${words.invite.reason}</label>
                     <input id="chatd-invite-reason" name="reason" type="text" class="form-control" autocomplete="off" />
                 </div>
-                <div class="chatd-form__buttons">
-                    <button type="button" class="btn btn-secondary" @click=${() => this.close()}>
-                        ${TEXT.contact.cancel}
-                    </button>
-                    <button type="submit" class="btn btn-primary">${words.invite.submit}</button>
-                </div>
+                ${buttons(html, this, words.invite.submit)}
             </form>`;
         }
         renderModalFooter() {
