@@ -11,10 +11,11 @@
 // op "log"     what the page asked for and complained about since the last time: {name}
 // op "offline" {name, value}
 // op "close"   {name}
-import { createInterface } from 'node:readline';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
+
+import { answer } from './ask.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TIMEOUT_MS = 15_000;
@@ -153,16 +154,4 @@ const OPS = {
     },
 };
 
-createInterface({ input: process.stdin }).on('line', async (line) => {
-    const { id, op, ...rest } = JSON.parse(line);
-    let answer;
-    try {
-        answer = { id, ok: (await OPS[op](rest)) ?? null };
-    } catch (error) {
-        answer = { id, error: String(error.message ?? error) };
-    }
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
-}).on('close', async () => {
-    await browser?.close();
-    process.exit(0);
-});
+answer(OPS, () => browser?.close());

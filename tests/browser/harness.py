@@ -29,14 +29,14 @@ def node_commands() -> tuple[list[str], list[str], dict[str, str]]:
     return [node], [node, str(root / "lib/node_modules/npm/bin/npm-cli.js")], environment
 
 
-def install() -> None:
-    """Install playwright-core and axe-core from the lock file, unless they are there. Raises when npm fails."""
-    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    mark = HERE / "node_modules" / ".chatd-installed"
+def install(folder: Path = HERE) -> None:
+    """Install what the lock file of a folder names, unless it is there. Raises when npm fails."""
+    lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
+    mark = folder / "node_modules" / ".chatd-installed"
     if mark.is_file() and mark.read_text() == lock:
         return
     _, npm, environment = node_commands()
-    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, env=environment, check=True)
+    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, env=environment, check=True)
     mark.write_text(lock)
 
 

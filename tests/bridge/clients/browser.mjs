@@ -5,8 +5,9 @@
 // op "offline" {name, value}: no network for the page, media excepted
 // op "close"   {name}
 // op "log"     {name}: what the page complained about in the console
-import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
+
+import { answer } from '../../browser/ask.mjs';
 
 const [flags, environment] = JSON.parse(process.argv[2] ?? '[[], {}]');
 const FLAGS = [
@@ -52,16 +53,4 @@ const OPS = {
     },
 };
 
-createInterface({ input: process.stdin }).on('line', async (line) => {
-    const { id, op, ...rest } = JSON.parse(line);
-    let answer;
-    try {
-        answer = { id, ok: (await OPS[op](rest)) ?? null };
-    } catch (error) {
-        answer = { id, error: String(error.message ?? error) };
-    }
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
-}).on('close', async () => {
-    await browser?.close();
-    process.exit(0);
-});
+answer(OPS, () => browser?.close());

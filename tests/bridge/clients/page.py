@@ -15,11 +15,9 @@ The page is livekit_page.html, served by a thread of the test together with the 
 from __future__ import annotations
 
 import functools
-import hashlib
 import http.server
 import json
 import os
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -27,7 +25,7 @@ from typing import Any
 
 from tests.bridge.clients.bridge_process import BridgeProcess
 from tests.bridge.clients.line_process import Failed, LineProcess
-from tests.browser.harness import CHROMIUM, node_commands
+from tests.browser.harness import CHROMIUM, install, node_commands
 
 HERE = Path(__file__).resolve().parent
 DIST = HERE / "node_modules" / "livekit-client" / "dist"
@@ -38,17 +36,6 @@ COUNTED = (
     "silentConcealedSamples", "totalSamplesReceived", "retransmittedPacketsReceived", "jitterBufferDelay",
     "jitterBufferEmittedCount", "totalAudioEnergy", "totalInterFrameDelay",
 )
-
-
-def install() -> None:
-    """Install livekit-client and playwright-core from the lock file, unless they are there. Raises when npm fails."""
-    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    mark = HERE / "node_modules" / ".chatd-installed"
-    if mark.is_file() and mark.read_text() == lock:
-        return
-    _, npm, environment = node_commands()
-    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, env=environment, check=True)
-    mark.write_text(lock)
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
@@ -70,7 +57,7 @@ class Chromium(LineProcess):
     def __init__(self, *flags: str, environment: dict[str, str] | None = None, prefix: tuple[str, ...] = (),
                  address: str = "127.0.0.1") -> None:
         assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing; apt-get install chromium, or set CHATD_CHROMIUM"
-        install()
+        install(HERE)
         self._site = http.server.ThreadingHTTPServer((address, 0), functools.partial(_Files, directory=str(HERE)))
         threading.Thread(target=self._site.serve_forever, daemon=True).start()
         host = "localhost" if address == "127.0.0.1" else address

@@ -134,7 +134,6 @@ class Replayer:
         await self.websocket.send_bytes(R.SignalRequest(**fields).SerializeToString())
 
     async def _listen(self) -> None:
-        pinging = time.monotonic()
         async for frame in self.websocket:
             response = R.SignalResponse.FromString(frame.data)
             kind = response.WhichOneof("message")
@@ -151,10 +150,6 @@ class Replayer:
                 await self.offer()
             elif kind == "leave":
                 print(json.dumps({"event": "sent away", "reason": str(response.leave)}), flush=True)
-            if time.monotonic() - pinging > 4:
-                pinging = time.monotonic()
-                await self.say(ping_req=R.Ping(timestamp=int(time.time() * 1000)))
-
     async def ping(self) -> None:
         while True:
             await asyncio.sleep(4)
