@@ -58,8 +58,7 @@ class Composing:
         last: dict[str, Any] = {}
         try:
             if self.is_cancelled:
-                with suppress(ProcessLookupError):
-                    process.terminate()
+                _end(process.terminate)
             async for line in process.stdout:
                 with suppress(ValueError):
                     last = json.loads(line)
@@ -68,13 +67,11 @@ class Composing:
             return last, status, await errors
         except asyncio.CancelledError:
             # The bridge ends. So does the process, which sees the end of its standard input.
-            with suppress(ProcessLookupError):
-                process.terminate()
+            _end(process.terminate)
             raise
         except ValueError:
             # A line longer than MOST_LINE: not a process of ours.
-            with suppress(ProcessLookupError):
-                process.kill()
+            _end(process.kill)
             raise ComposingError("the composing process said what cannot be read") from None
         finally:
             errors.cancel()
@@ -85,13 +82,17 @@ class Composing:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with suppress(ProcessLookupError):
-            process.terminate()
+        _end(process.terminate)
         try:
             await asyncio.wait_for(process.wait(), END_S)
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
+            _end(process.kill)
+
+
+def _end(signal: Callable[[], None]) -> None:
+    """Send it a signal, if it is still there."""
+    with suppress(ProcessLookupError):
+        signal()
 
 
 async def _tail(stream: asyncio.StreamReader) -> str:

@@ -53,13 +53,6 @@ class Double(Negotiation):
         self._offered_at: float | None = None
         self._is_stale = False
 
-    def _changed(self, state: str) -> None:
-        if state == "connected":
-            self.participant.media_connected()
-        else:
-            self.is_lost = True
-            self.participant.media_lost(state)
-
     def _publisher_changed(self, state: str) -> None:
         if state != "connected":
             self._changed(state)

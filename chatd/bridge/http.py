@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 CORS = {"Access-Control-Allow-Origin": "*"}
 # A join request with an offer and metadata is in the URL.
 MOST_LINE = 65536
-UPGRADE_MESSAGE_BYTES = 1 << 20
 
 
 class Site:

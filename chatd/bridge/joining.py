@@ -25,7 +25,6 @@ from chatd.bridge.double import Double
 from chatd.bridge.negotiation import Single
 from chatd.bridge.participant import Participant
 from chatd.bridge.rooms import LimitExceeded
-from chatd.bridge.sdp import BadSdp
 from chatd.bridge.signalling import PING_INTERVAL_S, PING_TIMEOUT_S, Signal
 from chatd.bridge.tracks import FORWARDED, MIME_TYPES
 from chatd.bridge.wire import Message
@@ -135,7 +134,7 @@ async def serve(bridge: Bridge, websocket: web.WebSocketResponse, transport: asy
     participant.attach(signal)
     try:
         if not participant.is_closed:
-            _first_offer(participant, request)
+            signal.attempt(_first_offer, participant, request)
     finally:
         await signal.run()
 
@@ -176,19 +175,12 @@ def join(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bool
 
 def _first_offer(participant: Participant, request: R.JoinRequest) -> None:
     """What came with the request itself: tracks to publish, the first offer; in the older mode we offer."""
-    try:
-        for track in list(request.add_track_requests)[:participant.room.rooms.limits.tracks]:
-            requests.add_track(participant, track)
-        if request.publisher_offer.sdp:
-            participant.negotiation.offered(request.publisher_offer)
-        elif not request.reconnect:
-            participant.negotiation.begin()
-    except (BadSdp, requests.BadMessage) as error:
-        participant.room.rooms.count("signal message")
-        participant.refused(str(error))
-    except Exception:
-        log.exception("the first offer of %s was not handled", participant.identity)
-        participant.refused("internal error")
+    for track in list(request.add_track_requests)[:participant.room.rooms.limits.tracks]:
+        requests.add_track(participant, track)
+    if request.publisher_offer.sdp:
+        participant.negotiation.offered(request.publisher_offer)
+    elif not request.reconnect:
+        participant.negotiation.begin()
 
 
 def resume(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bool) -> Participant | None:

@@ -143,6 +143,14 @@ class Negotiation:
     def _negotiate(self) -> None:
         raise NotImplementedError
 
+    def _changed(self, state: str) -> None:
+        """The state of a transport."""
+        if state == "connected":
+            self.participant.media_connected()
+        else:
+            self.is_lost = True
+            self.participant.media_lost(state)
+
     # -- publishing, common to both modes
 
     def _publish(self, offer: sdp.Offer, transport: Transport) -> tuple[dict[str, answer.Plan], list[Track]]:
@@ -251,13 +259,6 @@ class Single(Negotiation):
         self._asked = [0, 0]
         self._asked_at: float | None = None
         self._ignored = 0
-
-    def _changed(self, state: str) -> None:
-        if state == "connected":
-            self.participant.media_connected()
-        else:
-            self.is_lost = True
-            self.participant.media_lost(state)
 
     def offered(self, description: R.SessionDescription) -> None:
         """Answer it, with every wanted track for which it has a free section."""

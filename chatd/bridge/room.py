@@ -66,10 +66,6 @@ class Room:
             enabled_codecs=[M.Codec(mime=MIME_TYPES[word]) for word in FORWARDED],
         )
 
-    def by_sid(self, sid: str) -> Participant | None:
-        """The participant with this sid."""
-        return next((p for p in self.participants.values() if p.sid == sid), None)
-
     def tracks(self) -> Iterator[Track]:
         """All published tracks."""
         for participant in list(self.participants.values()):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from google.protobuf import json_format
@@ -117,17 +118,24 @@ class Signal:
                     await self._websocket.pong(message.data)
                 continue
             self._is_text = message.type == WSMsgType.TEXT
-            try:
-                requests.handle(self._participant, parse(message), self._flood)
-            except requests.TooMuch as error:
-                self._refuse(str(error), Reason.PARTICIPANT_REMOVED)
-            except requests.BadMessage as error:
-                self._refuse(str(error))
-            except BadSdp as error:
-                self._refuse("description: %s" % error)
-            except Exception:
-                log.exception("a message of %s was not handled", self._participant.identity)
-                self._refuse("internal error")
+            self.attempt(self._handle, message)
+
+    def _handle(self, message: WSMessage) -> None:
+        requests.handle(self._participant, parse(message), self._flood)
+
+    def attempt(self, handle: Callable[..., None], *values: Any) -> None:
+        """Do what the participant asks for; it is sent away where that cannot be read, or breaks a rule."""
+        try:
+            handle(*values)
+        except requests.TooMuch as error:
+            self._refuse(str(error), Reason.PARTICIPANT_REMOVED)
+        except requests.BadMessage as error:
+            self._refuse(str(error))
+        except BadSdp as error:
+            self._refuse("description: %s" % error)
+        except Exception:
+            log.exception("a message of %s was not handled", self._participant.identity)
+            self._refuse("internal error")
 
     def _refuse(self, why: str, reason: Reason = Reason.STATE_MISMATCH) -> None:
         self._participant.room.rooms.count("signal message")

@@ -45,3 +45,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """The publication has ended."""
+
+
+def await_layer(sink: Sink, layer: Layer | None, now: float) -> None:
+    """Have `sink` change to `layer` at its next keyframe, which is asked for; None: it changes to nothing any more."""
+    if sink.awaited is not None:
+        sink.awaited.waiting.discard(sink)
+    sink.awaited = layer
+    if layer is not None:
+        layer.waiting.add(sink)
+        layer.request_keyframe(now)

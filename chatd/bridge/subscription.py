@@ -16,6 +16,7 @@ from chatd.bridge import codecs, layers, rtcp, rtp
 from chatd.bridge.incoming import Layer, Profile, move_numbers
 from chatd.bridge.layers import HIGH, NONE
 from chatd.bridge.packetmap import PacketMap, Segment
+from chatd.bridge.sink import await_layer
 
 if TYPE_CHECKING:
     from chatd.bridge.forward import Publication
@@ -231,18 +232,18 @@ class Subscription:
         if rank == NONE:
             # Nothing arrives: wait on whatever there is, so that the first packet counts.
             if self.layer is None and self.awaited is None and self.publication.layers:
-                self._await(self.publication.layers[0], now)
+                await_layer(self, self.publication.layers[0], now)
         elif target is self.layer:
-            self._await(None, now)
+            await_layer(self, None, now)
         elif target is not self.awaited:
-            self._await(target, now)
+            await_layer(self, target, now)
 
     def _choose_inside(self, live: Sequence[int], now: float) -> None:
         if not self.publication.layers:
             return
         layer = self.publication.layers[0]
         if self.layer is not layer and self.awaited is not layer:
-            self._await(layer, now)
+            await_layer(self, layer, now)
         rank = layers.choose(live, self.wanted, self.allowed)
         aim = 7 if rank == NONE or rank == max(live) else rank
         if self.publication.codec == "av1" and rtp.DEPENDENCY_DESCRIPTOR not in self.profile.ids:
@@ -254,17 +255,9 @@ class Subscription:
                 layer.request_keyframe(now)
             self._sort()
 
-    def _await(self, layer: Layer | None, now: float) -> None:
-        if self.awaited is not None:
-            self.awaited.waiting.discard(self)
-        self.awaited = layer
-        if layer is not None:
-            layer.waiting.add(self)
-            layer.request_keyframe(now)
-
     def leave(self, is_restart: bool = False) -> None:
         """Stop sending; remembers where the numbers stand. `is_restart`: the layer's own numbers begin anew."""
-        self._await(None, 0.0)
+        await_layer(self, None, 0.0)
         layer = self.layer
         if layer is not None:
             self._remember(layer)

@@ -46,11 +46,6 @@ class Entry:
         self._quality = HIGH
         self._size: tuple[int, int] | None = None
 
-    @property
-    def is_wanted_now(self) -> bool:
-        """Whether media are to flow as soon as they can."""
-        return not self.is_disabled and not self.is_refused
-
     def bind(self, transport: Transport, mid: str, encoding: Encoding, codec: sdp.Codec) -> None:
         """Send the track on this section, with a new SSRC."""
         assert encoding.publication is not None

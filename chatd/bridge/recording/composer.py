@@ -37,7 +37,6 @@ CHANGE_S = 1.5
 AHEAD_S = 0.2
 KEYFRAME_S = 4
 AFTER_S = 0.5
-PICTURE_SOURCES = ("camera", "screen_share")
 
 
 def compose(found: Manifest, directory: Path, output: Output, progress: Callable[[float], None] = lambda part: None,

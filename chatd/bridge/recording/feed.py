@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chatd.bridge import layers, rtp
 from chatd.bridge.layers import HIGH, NONE
 from chatd.bridge.rtcp import SenderReport
+from chatd.bridge.sink import await_layer
 
 if TYPE_CHECKING:
     from chatd.bridge.forward import Publication
@@ -108,17 +109,9 @@ class Feed:
                     return
                 target = publication.layers[0]
         if target is self.layer:
-            self._await(None, now)
+            await_layer(self, None, now)
         elif target is not self.awaited:
-            self._await(target, now)
-
-    def _await(self, layer: Layer | None, now: float) -> None:
-        if self.awaited is not None:
-            self.awaited.waiting.discard(self)
-        self.awaited = layer
-        if layer is not None:
-            layer.waiting.add(self)
-            layer.request_keyframe(now)
+            await_layer(self, target, now)
 
     def switch(self, layer: Layer, packet: rtp.Packet, now: float) -> None:
         """A keyframe of a better layer, or the first one."""
@@ -152,7 +145,7 @@ class Feed:
 
     def leave(self, is_restart: bool = False) -> None:
         """The layer is no longer for us."""
-        self._await(None, 0.0)
+        await_layer(self, None, 0.0)
         if self.layer is not None:
             self.layer.subscriptions.remove(self)
             self.layer.regroup()

@@ -55,7 +55,7 @@ class OneServer:
 
     def server(self, room: str) -> str:
         """See Sites."""
-        return "http" + self.url.removeprefix("http").removeprefix("ws")
+        return "http" + self.url.removeprefix("ws")
 
     def servers(self) -> list[str]:
         """See Sites."""
