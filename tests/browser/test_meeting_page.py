@@ -225,5 +225,5 @@ def test_every_language_has_every_sentence() -> None:
     asked = set()
     for source in UI.glob("*.js*"):
         text = source.read_text()
-        asked |= set(re.findall(r"\bt\('(\w+)'", text)) | set(re.findall(r"#say\('(\w+)'", text))
+        asked |= set(re.findall(r"\bt\('(\w+)'", text)) | set(re.findall(r"\.tell\('(\w+)'", text))
     assert asked <= english.keys(), asked - english.keys()

@@ -1,0 +1,127 @@
+// Sound and picture of this meeting: connected, kept, connected again. docs/protocol.md section 8.
+import { reasonOf } from './devices.js';
+
+const AGAIN_MS = [500, 1_500, 3_000, 6_000, 10_000];
+const FAILED_AFTER = 4; // attempts
+
+export class Media {
+    #store;
+    #visit;
+    #may;
+    #call = null;
+    #timer = 0;
+    #tries = 0;
+    #tracks = { microphone: null, camera: null };
+    #chosen = {};
+
+    /** may(what): whether this person may. */
+    constructor(store, visit, may) {
+        this.#store = store;
+        this.#visit = visit;
+        this.#may = may;
+    }
+
+    /** tracks are those of the preview, chosen the ids of devices by kind. */
+    prepare(tracks, chosen) {
+        this.#tracks = tracks;
+        this.#chosen = chosen;
+    }
+
+    get #isIn() { return this.#store.state.phase === 'in'; }
+
+    /** What this person has on: {microphone, camera, screen}. */
+    get mine() {
+        const local = this.#store.state.people.find((one) => one.isLocal);
+        return { microphone: Boolean(local?.hasSound), camera: Boolean(local?.camera), screen: Boolean(local?.screen) };
+    }
+
+    /** Connects, from the first attempt on. */
+    begin() {
+        this.#tries = 0;
+        this.#start();
+    }
+
+    async #start() {
+        clearTimeout(this.#timer);
+        const { Call } = this.#visit.lib;
+        const before = this.#call;
+        this.#call = null;
+        const hadOn = before ? this.mine : null;
+        await before?.leave().catch(() => {});
+        if (!this.#isIn) return;
+        const call = new Call({
+            changed: () => { if (this.#call === call) this.#show(); },
+            state: (media) => { if (this.#call === call) this.#store.set({ media }); },
+            lost: () => { if (this.#call === call) this.#lost(); },
+        });
+        this.#call = call;
+        try {
+            const found = await this.#visit.ask('get', this.#visit.make('media'));
+            await call.connect(this.#near(found.getAttribute('url')), found.textContent);
+            this.#tries = 0;
+            const tracks = this.#tracks;
+            this.#tracks = { microphone: null, camera: null };
+            await call.publish(tracks, this.#may);
+            for (const source of ['microphone', 'camera']) {
+                if (hadOn?.[source] && this.#may(source)) await call.set(source, true, this.#chosen[source]).catch(() => {});
+            }
+        } catch (error) {
+            if (this.#call === call) this.#lost(error);
+        }
+        this.#show();
+    }
+
+    /** The media server's address; where it is this server, by the name that this page was opened with. */
+    #near(url) {
+        const isHere = new URL(url).host === new URL(this.#store.state.info.link).host;
+        return isHere ? location.origin.replace(/^http/, 'ws') : url;
+    }
+
+    #lost() {
+        if (!this.#isIn) return;
+        this.#store.set({ media: this.#tries > FAILED_AFTER ? 'failed' : 'reconnecting' });
+        // If this was because we are no longer in the room, the room says so in the same moment.
+        clearTimeout(this.#timer);
+        const pause = AGAIN_MS[Math.min(this.#tries++, AGAIN_MS.length - 1)];
+        this.#timer = setTimeout(() => {
+            if (this.#isIn && this.#store.state.link === 'up') this.#start();
+        }, pause);
+    }
+
+    /** The line to the room is there again: so may be the one to the media server. */
+    lineIsBack() {
+        if (!['failed', 'reconnecting'].includes(this.#store.state.media)) return;
+        this.#tries = 0;
+        this.#lost();
+    }
+
+    #show() {
+        if (this.#call) this.#store.set({ people: this.#call.people(), isSilenced: this.#call.isSilenced });
+    }
+
+    /** Switches microphone, camera or screen on or off. */
+    async set(source, isOn) {
+        try {
+            await this.#call?.set(source, isOn, this.#chosen[source]);
+        } catch (error) {
+            if (source === 'screen') { if (error.name !== 'NotAllowedError') this.#store.tell('screenBroken', {}, 'bad'); }
+            else this.#store.tell(reasonOf(error, source), {}, 'bad');
+        }
+        this.#show();
+    }
+
+    /** Takes another device from now on. */
+    async choose(kind, deviceId) {
+        this.#chosen = { ...this.#chosen, [kind]: deviceId };
+        await this.#call?.choose(kind, deviceId).catch(() => this.#store.tell('deviceBroken', {}, 'bad'));
+    }
+
+    startAudio() { this.#call?.startAudio().then(() => this.#show(), () => {}); }
+
+    end() {
+        clearTimeout(this.#timer);
+        this.#call?.leave().catch(() => {});
+        this.#call = null;
+        for (const track of Object.values(this.#tracks)) track?.stop();
+    }
+}
