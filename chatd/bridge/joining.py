@@ -22,10 +22,10 @@ from livekit.protocol import rtc as R
 
 from chatd.bridge import requests
 from chatd.bridge.double import Double
-from chatd.bridge.negotiation import Single
 from chatd.bridge.participant import Participant
 from chatd.bridge.rooms import LimitExceeded
 from chatd.bridge.signalling import PING_INTERVAL_S, PING_TIMEOUT_S, Signal
+from chatd.bridge.single import Single
 from chatd.bridge.tracks import FORWARDED, MIME_TYPES
 from chatd.bridge.wire import Message
 
@@ -194,9 +194,10 @@ def resume(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bo
     response = R.ReconnectResponse(
         ice_servers=bridge.ice_servers(grants.identity), server_info=server_info(),
         last_message_seq=participant.data.last_sequence)
-    if not participant.resume(Message(R.SignalResponse(reconnect=response))):
+    if participant.outbox.is_overrun:
         room.remove(participant, Reason.SIGNAL_CLOSE, None)
         return None
+    participant.outbox.resume(Message(R.SignalResponse(reconnect=response)))
     people = [participant.info(), *room.others(participant)]
     participant.tell(update=R.ParticipantUpdate(participants=people))
     participant.tell(room_update=R.RoomUpdate(room=room.info()))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from chatd.bridge.data import DataIn
 from chatd.bridge.dynacast import Dynacast
 from chatd.bridge.subscriptions import Subscriptions
 from chatd.bridge.tracks import Encoding, Track, new_sid
-from chatd.bridge.wire import Message
+from chatd.bridge.wire import Message, Outbox
 
 if TYPE_CHECKING:
     from chatd.bridge.negotiation import Negotiation
@@ -44,10 +43,6 @@ Action = R.LeaveRequest.Action
 QUALITY_S = 5.0
 # From the end of its media to its leave.
 FAREWELL_S = 2.0
-# Messages waiting for a participant whose WebSocket is away or slow.
-MOST_WAITING = 2000
-# A room of 200 with all the metadata that is allowed has to fit in: everybody is told of everybody at a join.
-MOST_WAITING_BYTES = 32 << 20
 SCORES = {M.ConnectionQuality.POOR: 2.0, M.ConnectionQuality.GOOD: 3.5, M.ConnectionQuality.EXCELLENT: 4.8,
           M.ConnectionQuality.LOST: 1.0}
 
@@ -86,9 +81,7 @@ class Participant:
         self.data = DataIn(self)
         self.dynacast = Dynacast(self)
         self.signal: Signal | None = None
-        self.outbox: deque[Message] = deque()
-        self._waiting_bytes = 0
-        self._is_overrun = False
+        self.outbox = Outbox()
         self._lost_at: float | None = None
         self._closed_at: float | None = None
         self._quality_at = 0.0
@@ -131,34 +124,11 @@ class Participant:
         """The same, for a message that goes to several."""
         if log.isEnabledFor(logging.DEBUG) and message.name not in UNLOGGED:
             log.debug("%s < %s %s", self.identity, message.name, str(getattr(message.response, message.name))[:300])
-        size = len(message.binary)
-        if self._is_overrun or len(self.outbox) >= MOST_WAITING or self._waiting_bytes + size > MOST_WAITING_BYTES:
-            # It does not read. What comes is useless to it without what is missing: it has to join anew.
-            self._is_overrun = True
-            self.outbox.clear()
+        if self.outbox.put(message):
             if self.signal is not None:
-                self.signal.abort()
-            return
-        self.outbox.append(message)
-        self._waiting_bytes += size
-        if self.signal is not None:
-            self.signal.wake()
-
-    def sent(self, message: Message) -> None:
-        """The WebSocket has taken the first message of the outbox."""
-        if self.outbox and self.outbox[0] is message:
-            self.outbox.popleft()
-            self._waiting_bytes -= len(message.binary)
-
-    def resume(self, first: Message) -> bool:
-        """It comes back: `first` goes out before what waits. False if too much was lost for that."""
-        if self._is_overrun:
-            return False
-        waiting = [m for m in self.outbox if m.name not in ("join", "reconnect", "leave")]
-        self.outbox.clear()
-        self.outbox.extend((first, *waiting))
-        self._waiting_bytes = sum(len(m.binary) for m in self.outbox)
-        return True
+                self.signal.wake()
+        elif self.signal is not None:
+            self.signal.abort()
 
     def attach(self, signal: Signal) -> None:
         """A WebSocket speaks for it now; an older one is closed."""

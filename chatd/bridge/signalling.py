@@ -155,7 +155,7 @@ class Signal:
                     else:
                         await self._websocket.send_bytes(message.binary)
                     # Only now: a socket that breaks leaves it for the next.
-                    self._participant.sent(message)
+                    outbox.took(message)
                 if self._is_finishing:
                     await self._websocket.close(code=WSCloseCode.OK)
                     return

@@ -26,7 +26,7 @@ Compression = R.WrappedJoinRequest.Compression
 
 def made(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
     now = time.time()
-    usual = {"iss": KEY, "sub": "eve", "nbf": now, "exp": now + 60, "video": {"roomJoin": True, "room": "house"}}
+    usual = {"iss": KEY, "sub": "eve", "nbf": now, "exp": now + 86_400, "video": {"roomJoin": True, "room": "house"}}
     kept = {name: value for name, value in {**usual, **claims}.items() if value is not ...}
     return jwt.PyJWS().encode(json.dumps(kept).encode(), secret, algorithm=algorithm)
 
