@@ -81,16 +81,19 @@ def test_participants_whose_clocks_are_hours_apart_are_placed_by_their_fastest_r
         assert abs(seen[0] - seen[1]) < 0.05
 
 
-def stalled(stalls: list[tuple[float, float]], queue=lambda at: 0.0) -> tuple[SegmentClock, Callable[[float], float]]:
-    """A microphone whose clock stands still: at each (when, how long). `queue(at)`: what its line adds. Gives its
-    clock, and where in the file stands what was heard at a time.
+def stalled(stalls: list[tuple[float, float]], queue=lambda at: 0.0, held=lambda at: 0.0) -> tuple[
+        SegmentClock, Callable[[float], float]]:
+    """A microphone whose clock stands still: at each (when, how long). `queue(at)`: what its line adds; `held(at)`: how
+    long its machine was busy before it wrote a report. Gives its clock, and where in the file stands what was heard at
+    a time.
     """
     sender = Sender(100.0)
 
     def rtp(at: float) -> float:
         return 50.0 + at - sum(min(long, max(0.0, at - when)) for when, long in stalls)
 
-    found = [Report(MICROPHONE, rtp(at), sender.ntp(at), at + 0.02 + queue(at)) for at in (2.5, 7.5, 12.5, 17.5, 22.5)]
+    found = [Report(MICROPHONE, rtp(at), sender.ntp(at + held(at)), at + 0.02 + held(at) + queue(at))
+             for at in (2.5, 7.5, 12.5, 17.5, 22.5)]
     camera = [sender.report(CAMERA, float(n)) for n in range(25)]
     paces: list[Pace] = []
     for n in range(50):
@@ -110,8 +113,13 @@ STALLS = [
 
 @pytest.mark.parametrize("stalls", STALLS)
 @pytest.mark.parametrize("queue", [lambda at: 0.0, lambda at: 0.2 if 5 < at < 6 or 10 < at < 11 else 0.0])
-def test_sound_stays_where_it_was_though_samples_were_lost(stalls: list, queue: Callable[[float], float]) -> None:
-    clock, pts = stalled(stalls, queue)
+@pytest.mark.parametrize("held", [
+    lambda at: 0.0, lambda at: 0.3 if at == 12.5 else 0.0, lambda at: 0.25 if at == 2.5 else 0.0,
+    lambda at: 0.2 if at in (7.5, 12.5, 22.5) else 0.0])
+def test_sound_stays_where_it_was_though_samples_were_lost(
+    stalls: list, queue: Callable[[float], float], held: Callable[[float], float]
+) -> None:
+    clock, pts = stalled(stalls, queue, held)
     track = TrackClock([clock])
     for n in range(2, 98):
         at = n / 4

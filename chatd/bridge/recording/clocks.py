@@ -25,6 +25,11 @@ WINDOW_S = 30.0
 PLAUSIBLE_S = 1.0
 # Reports of one stream differ by less. More is a clock that stood still: a sound card or a program lost samples.
 STEP_S = 0.03
+# What comes late for less than this is a queue or a busy machine; a clock that lost time does not find it again.
+QUEUE_S = 3.0
+MOST_PACES = 40
+# Reports around one that are asked whether it can be true.
+AROUND = 6
 # Reports that put a segment farther from its arrival than any line takes are made up, or its clock was set meanwhile.
 MOST_DELAY_S = 5.0
 
@@ -108,6 +113,7 @@ class Heard:
             self._reports.setdefault(report.ssrc, []).append(report)
         for pace in sorted(paces, key=lambda pace: pace.rtp_s):
             self._paces.setdefault(pace.ssrc, []).append((pace.rtp_s, pace.late_s))
+        self._paces = {ssrc: _without_queues(entries) for ssrc, entries in self._paces.items()}
 
     def reports(self, ssrc: int, at: float, until: float) -> tuple[list[Report], list[Report]]:
         """The stream's reports that came in this time, and some around its beginning."""
@@ -134,6 +140,9 @@ def measure(segment: Segment, heard: Heard, sender: SenderClock, following: Segm
         best = min(around, key=lambda report: abs(report.ntp - report.rtp_s - expected))
         if abs(best.ntp - best.rtp_s - expected) < PLAUSIBLE_S:
             own = [best]
+    until_s = rtp_s + (following.pts_ms - pts_ms) / 1000 if following is not None else float("inf")
+    paces = heard.paces(ssrc, rtp_s, until_s)
+    own = _believed(own, paces)
     offsets = [report.ntp - report.rtp_s for report in own]
     known: list[tuple[float, float]] = []
     for i, report in enumerate(own):
@@ -142,12 +151,49 @@ def measure(segment: Segment, heard: Heard, sender: SenderClock, following: Segm
         near = [offset for offset in offsets[max(0, i - 2):i + 3] if abs(offset - offsets[i]) < STEP_S]
         known.append((report.rtp_s, median(near) + sender.offset(report.at)))
     # What the stream's own time is to be moved by, at points of it.
-    until_s = rtp_s + (following.pts_ms - pts_ms) / 1000 if following is not None else float("inf")
-    moved = _with_steps(known, heard.paces(ssrc, rtp_s, until_s))
+    moved = _with_steps(known, paces)
     points = [(pts_ms + (x - rtp_s) * 1000, x + y - (pts_ms / 1000 + x - rtp_s)) for x, y in moved]
     if not points or abs(points[0][1] + pts_ms / 1000 - at) > MOST_DELAY_S:
         return SegmentClock(pts_ms, [(pts_ms, at - pts_ms / 1000)], False)
     return SegmentClock(pts_ms, points, True)
+
+
+def _without_queues(paces: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Without what lasted less than QUEUE_S: the larger of the least lateness shortly before and shortly after.
+
+    So a clock that stands still stays a sharp step, and a queue is no hill.
+    """
+    starts = [x for x, _ in paces]
+    found: list[tuple[float, float]] = []
+    for i, x in enumerate(starts):
+        # A sender whose timestamps jump about may have any number in one stretch.
+        first = max(0, i - MOST_PACES, bisect_right(starts, x - QUEUE_S) - 1)
+        last = min(i + MOST_PACES, bisect_left(starts, x + QUEUE_S))
+        level = max(min(v for _, v in paces[first:i + 1]), min(v for _, v in paces[i:last]))
+        if not found or level != found[-1][1]:
+            found.append((x, level))
+    return found
+
+
+def _believed(reports: list[Report], paces: list[tuple[float, float]]) -> list[Report]:
+    """Without those whose sender was held up when it wrote them: they say that the stream's clock is behind, though
+    others say that it is not, and packets did not come later either.
+    """
+    if not paces:
+        return reports
+    starts = [x for x, _ in paces]
+
+    def pace(x: float) -> float:
+        return paces[max(0, bisect_right(starts, x) - 1)][1]
+
+    entries = [(report.ntp - report.rtp_s, pace(report.rtp_s)) for report in reports]
+    found = []
+    for i, report in enumerate(reports):
+        offset, late = entries[i]
+        near = entries[max(0, i - AROUND):i + AROUND + 1]
+        if offset <= min(other + max(0.0, late - other_late) for other, other_late in near) + STEP_S:
+            found.append(report)
+    return found
 
 
 def _with_steps(known: list[tuple[float, float]], paces: list[tuple[float, float]]) -> list[tuple[float, float]]:

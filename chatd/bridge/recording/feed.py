@@ -46,7 +46,14 @@ class Reported(NamedTuple):
     now: float
 
 
-Item = rtp.Packet | Begin | Nothing | Turned | Reported
+class Sound(NamedTuple):
+    """A packet of sound and when it came (the port's clock): its clock is watched by that (clocks.Pace)."""
+
+    packet: rtp.Packet
+    now: float
+
+
+Item = rtp.Packet | Sound | Begin | Nothing | Turned | Reported
 
 
 class Feed:
@@ -129,6 +136,10 @@ class Feed:
 
     def send(self, packet: rtp.Packet, carried: list[tuple[str, bytes]] | None, send_time: bytes) -> None:
         """Keep a packet."""
+        layer = self.layer
+        if layer is not None and not layer.is_video:
+            self._items.append(Sound(packet, layer.last_at))
+            return
         if carried:
             for uri, value in carried:
                 if uri == rtp.VIDEO_ORIENTATION and value:

@@ -25,7 +25,7 @@ import attrs
 
 from chatd.bridge.forward import Publication
 from chatd.bridge.recording.desk import Desk, Worker
-from chatd.bridge.recording.feed import Feed, Item
+from chatd.bridge.recording.feed import Feed, Item, Sound
 from chatd.bridge.recording.manifest import Manifest
 from chatd.bridge.recording.writer import SUFFIX
 from chatd.bridge.rtp import Packet
@@ -213,6 +213,7 @@ class Recording:
             items = tap.feed.take()
             batches.append((tap.key, items))
             octets += sum([len(item.payload) for item in items if type(item) is Packet])
+            octets += sum([len(item.packet.payload) for item in items if type(item) is Sound])
         self._handed += octets
         if batches:
             self._worker.submit(self._desk.process, batches, self.at, self._zero, octets,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chatd.bridge.codecs import clock_hz
 from chatd.bridge.recording import sizes
-from chatd.bridge.recording.feed import Begin, Item, Nothing, Reported, Turned
+from chatd.bridge.recording.feed import Begin, Item, Nothing, Reported, Sound, Turned
 from chatd.bridge.recording.frames import Frame, Frames
 from chatd.bridge.recording.journal import Journal
 from chatd.bridge.recording.reorder import Lost, Reorder
@@ -34,7 +34,7 @@ REPORT_S = 5.0
 WRITTEN_S = 5.0
 # How late the quickest sound of so many seconds came is noted, where it has changed by so much: clocks.Pace.
 PACE_S = 0.5
-PACE_CHANGE_S = 0.02
+PACE_CHANGE_S = 0.01
 
 
 class TrackFile:
@@ -65,6 +65,8 @@ class TrackFile:
         self._report_at = self._written_at = -100.0
         # SSRC and beginning of a window of its own time, the least lateness in it, and the last that was noted.
         self._window = (0, 0.0)
+        self._noted_ssrc = 0
+        self._noted_at = -100.0
         self._late_s = self._noted_late_s = 0.0
 
     @property
@@ -81,6 +83,10 @@ class TrackFile:
             if type(item) is Packet:
                 for ready in reorder.put(item.sequence, item, at):
                     self._ready(ready, at)
+            elif isinstance(item, Sound):
+                self._pace(item.packet, item.now - offset)
+                for ready in reorder.put(item.packet.sequence, item.packet, at):
+                    self._ready(ready, item.now - offset)
             elif isinstance(item, Nothing):
                 for ready in reorder.put(item.sequence, None, at):
                     self._ready(ready, at)
@@ -135,16 +141,17 @@ class TrackFile:
                           rtp=round(self._segments.seconds(report.ssrc, report.timestamp), 5),
                           ntp=round(report.ntp / 4294967296, 5))
 
-    def _pace(self, at: float) -> None:
+    def _pace(self, packet: Packet, at: float) -> None:
         """Sound whose clock stands still (samples were lost before they were sent) comes later from then on."""
-        rtp_s = self._segments.rtp_s
+        rtp_s = self._segments.seconds(self._ssrc, packet.timestamp)
         late_s = at - rtp_s
         ssrc, begin = self._window
-        if ssrc == self._ssrc and 0 <= rtp_s - begin < PACE_S:
+        if ssrc == self._ssrc and abs(rtp_s - begin) < PACE_S:
             self._late_s = min(self._late_s, late_s)
             return
-        if ssrc and (ssrc != self._ssrc or abs(self._late_s - self._noted_late_s) > PACE_CHANGE_S):
-            self._noted_late_s = self._late_s
+        is_other = ssrc != self._noted_ssrc or abs(self._late_s - self._noted_late_s) > PACE_CHANGE_S
+        if ssrc and is_other and at - self._noted_at >= PACE_S / 2:
+            self._noted_ssrc, self._noted_late_s, self._noted_at = ssrc, self._late_s, at
             self._journal.add("pace", at, sid=self.sid, ssrc=ssrc, rtp=round(begin, 5), late=round(self._late_s, 4))
         self._window, self._late_s = (self._ssrc, rtp_s), late_s
 
@@ -174,8 +181,6 @@ class TrackFile:
             self._lost = 0
         elif self._gap_from is None and pts - file.last_pts > STALL_MS:
             self._gap_from = file.last_pts
-        if not self._is_video:
-            self._pace(at)
         last = file.last_pts
         written = file.write(frame.data, pts, frame.is_key)
         self.frames_written += 1
