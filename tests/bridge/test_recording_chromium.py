@@ -105,8 +105,8 @@ def test_what_browsers_send_is_recorded_in_all_codecs_and_in_time(people: Any, f
     seen = Seen(files["room"])
     assert seen.largest_hole_s("video") < 0.041 and seen.largest_hole_s("audio") < 0.03
     inside = [at for at in seen.beeps(2200) if 0.5 < at < seen.duration_s - 0.5]
-    # In a page a timer draws, another thread takes the picture, a third makes the sound: on a busy machine they are up to
-    # 0.1 s apart before anything is sent. The narrow limit of 80 ms is tested with the SDK's own sources.
+    # In a page a timer draws, another thread takes the picture, a third makes the sound: on a busy machine they are up
+    # to 0.1 s apart before anything is sent. The narrow limit of 80 ms is tested with the SDK's own sources.
     for hz, x, y in ((1000, 0.25, 0.2), (600, 0.75, 0.2), (1500, 0.25, 0.7), (2200, 0.75, 0.7)):
         beeps = [at for at in seen.beeps(hz) if 0.5 < at < seen.duration_s - 0.5]
         flashes = seen.flashes(x, y, 150)
