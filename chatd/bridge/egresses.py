@@ -58,8 +58,8 @@ class Egresses:
 
     async def start(self) -> None:
         """Make the folder, go on with what was left behind, and go on looking for such. OSError."""
-        self.tracks.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._take_over()
+        await asyncio.to_thread(self.tracks.mkdir, 0o750, True, True)
+        await self._take_over(is_start=True)
         self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -114,27 +114,37 @@ class Egresses:
         while True:
             await asyncio.sleep(LOOK_S)
             try:
-                self._take_over()
+                await self._take_over()
             except OSError as error:
                 log.warning("the folder of recordings: %s", error)
 
-    def _take_over(self) -> None:
-        for directory in self.tracks.iterdir():
-            if directory.name in self.jobs or not (directory / STATE).is_file():
-                continue
-            job = Job.restore(self, directory)
-            if job is None:
-                continue
-            if job.is_over:
-                if time.time() - job.info.ended_at / 1e9 > KEPT_S:
-                    job.remove()
-                else:
-                    self.jobs[directory.name] = job
-                continue
-            log.info("egress %s goes on", directory.name)
-            self.jobs[directory.name] = job
-            self._run(job)
+    async def _take_over(self, is_start: bool = False) -> None:
+        """Those that nobody has any more; at the start also those that are over, so that they can be asked for."""
+        for job in await asyncio.to_thread(self._left_behind, set(self.jobs)):
+            id_ = job.directory.name
+            if id_ in self.jobs or job.is_over and not is_start and not _is_old(job):
+                job.close()
+            elif job.is_over:
+                self.jobs[id_] = job
+            else:
+                log.info("egress %s goes on", id_)
+                self.jobs[id_] = job
+                self._run(job)
         for id_, job in list(self.jobs.items()):
-            if job.is_over and time.time() - job.info.ended_at / 1e9 > KEPT_S:
+            if job.is_over and _is_old(job):
                 del self.jobs[id_]
                 job.remove()
+
+    def _left_behind(self, known: set[str]) -> list[Job]:
+        """In a thread of its own: folders may be many, and disks slow."""
+        found = []
+        for directory in self.tracks.iterdir():
+            if directory.name not in known and (directory / STATE).is_file():
+                job = Job.restore(self, directory)
+                if job is not None:
+                    found.append(job)
+        return found
+
+
+def _is_old(job: Job) -> bool:
+    return time.time() - job.info.ended_at / 1e9 > KEPT_S

@@ -257,7 +257,11 @@ class Job:
         if room is None or recording is None or not recording.is_running:
             return
         for track in room.tracks():
-            self._add(track)
+            if self.plan.wants(track):
+                self._add(track)
+            else:
+                # Its owner has been hidden meanwhile.
+                recording.remove_track(track.sid)
         wanted, identity = self.plan.tracks, self.plan.identity
         if room.is_closed or identity is not None and identity not in room.participants or (
                 wanted is not None and not any(track.sid in wanted for track in room.tracks())):
@@ -330,6 +334,9 @@ class Job:
         self.info.updated_at = time.time_ns()
         self._keep()
         self._told_at = time.monotonic()
+        if self.is_over:
+            # Nobody can take it over any more.
+            self.close()
         self._owner.tell("egress_ended" if self.is_over else "egress_updated", self.info)
         if self._room is not None:
             self._owner.mark(self._room)
@@ -396,13 +403,15 @@ class Job:
 
     @classmethod
     def restore(cls, owner: Egresses, directory: Path) -> Job | None:
-        """A job as another process has left it; None if there is none that can be read, or somebody has it."""
+        """A job as another process has left it; None if there is none that can be read, or somebody has it. One that is
+        over is nobody's. Reads files: not for the loop's thread.
+        """
         try:
             raw = json.loads((directory / STATE).read_bytes())
             info = ParseDict(raw["info"], E.EgressInfo(), ignore_unknown_fields=True)
             plan = Plan(**raw["plan"])
             job = cls(owner, info, plan, directory)
-            return job if job.lock() else None
+            return job if job.is_over or job.lock() else None
         except (OSError, ValueError, KeyError, TypeError, ParseError):
             return None
 

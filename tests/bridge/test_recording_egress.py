@@ -265,6 +265,39 @@ def test_what_is_encrypted_from_end_to_end_is_not_recorded(people: Any) -> None:
     assert info.status == Status.EGRESS_FAILED and "encrypted" in info.error and not info.file_results
 
 
+def test_whoever_is_hidden_meanwhile_is_no_longer_recorded(people: Any, folder: Path) -> None:
+    bridge, room = people.bridge, people.room
+    flasher(people, "ann", 1000)
+    ben = flasher(people, "ben", 600)
+    people.sdk("cat").until_seen("ben/camera", 5)
+    id_ = start(bridge, room, "hidden.webm")
+
+    def hide(is_hidden: bool) -> None:
+        async def run() -> None:
+            async with api.LiveKitAPI(bridge.http_url, KEY, SECRET) as server:
+                await server.room.update_participant(api.UpdateParticipantRequest(
+                    room=room, identity="ben", permission=api.ParticipantPermission(
+                        can_publish=True, can_subscribe=True, can_publish_data=True, hidden=is_hidden)))
+
+        asyncio.run(run())
+
+    def events() -> list[str]:
+        lines = (folder / ".tracks" / id_ / "journal.jsonl").read_text().splitlines()
+        return [line["event"] for line in map(json.loads, lines)]
+
+    until(lambda: events().count("segment") >= 4, what="all four are recorded")
+    hide(True)
+    until(lambda: events().count("untrack") == 2, what="ben's are not any more")
+    hide(False)
+    until(lambda: events().count("track") == 6, what="ben's are again")
+    ben.leave()
+    stop(bridge, id_)
+    info = over(bridge, id_)
+    assert info.status == Status.EGRESS_COMPLETE
+    found = manifest.load(folder / ".tracks" / id_)
+    assert len({track.file for track in found.tracks}) == 6 == len({track.sid for track in found.tracks})
+
+
 def test_a_second_stop_gives_the_file_up(people: Any, folder: Path) -> None:
     bridge, room = people.bridge, people.room
     flasher(people, "ann", 1000)

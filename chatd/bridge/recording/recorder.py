@@ -68,6 +68,8 @@ class Recording:
         self._loop = asyncio.get_running_loop()
         self._desk = Desk(directory, partial(self._from_thread, self._failed), most_octets, least_free_octets)
         self._taps: dict[str, _Tap] = {}
+        # What has had a file: another one of the same sid has another key.
+        self._used: set[str] = set()
         self._names: dict[str, str] = {}
         self._files = 0
         self._zero = 0.0
@@ -136,10 +138,9 @@ class Recording:
             self._note("refused", sid=sid, participant=participant, kind=publication.kind, source=source,
                        reason=reason)
             return reason
-        key = sid
-        if sid in self._taps:
-            self.remove_track(sid)
-            key = "%s/%d" % (sid, self._files + 1)
+        self.remove_track(sid)
+        key = sid if sid not in self._used else "%s/%d" % (sid, self._files + 1)
+        self._used.add(sid)
         # File names are ours alone: nothing of a peer's is in them.
         self._files += 1
         file = "%02d-%s%s" % (self._files, publication.kind, SUFFIX[publication.codec])
