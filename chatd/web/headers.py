@@ -37,6 +37,8 @@ class SecurityHeaders:
     connect: tuple[str, ...] = attrs.field(default=())
     policy: bytes = attrs.field(init=False)
     """The Content-Security-Policy value."""
+    framed_policy: bytes = attrs.field(init=False)
+    """The same for a page that this server's own pages, and those that may show them, put in a frame."""
 
     @frame_ancestors.validator
     def _check_ancestors(self, _attribute: object, value: tuple[str, ...]) -> None:
@@ -46,6 +48,13 @@ class SecurityHeaders:
 
     @policy.default
     def _policy(self) -> bytes:
+        return self._policy_for(self.frame_ancestors)
+
+    @framed_policy.default
+    def _framed_policy(self) -> bytes:
+        return self._policy_for(("'self'", *(one for one in self.frame_ancestors if one != "'self'")))
+
+    def _policy_for(self, ancestors: tuple[str, ...]) -> bytes:
         return "; ".join(
             (
                 "default-src 'none'",
@@ -60,9 +69,15 @@ class SecurityHeaders:
                 "frame-src 'self'",
                 "form-action 'self'",
                 "base-uri 'none'",
-                "frame-ancestors " + (" ".join(self.frame_ancestors) or "'none'"),
+                "frame-ancestors " + (" ".join(ancestors) or "'none'"),
             )
         ).encode("ascii")
+
+    def allow_frame(self, request: Request) -> None:
+        """Let this server's own pages show the answer in a frame: the panel does so with the meeting page."""
+        request.setHeader(b"Content-Security-Policy", self.framed_policy)
+        if not self.frame_ancestors:
+            request.setHeader(b"X-Frame-Options", b"SAMEORIGIN")
 
     def apply(self, request: Request) -> None:
         """Put the headers on `request`'s answer. Resources may replace any of them afterwards."""

@@ -133,11 +133,20 @@ class MeetingPage(Resource):
             return ErrorPage(404)
         request.prepath = [*(request.prepath or []), *(request.postpath or [])]
         request.postpath = []
-        return AssetResource(asset)
+        return _FramedPage(asset) if asset.name == self._name else AssetResource(asset)
 
     def render(self, request: Request) -> bytes:
         """/meet without a meeting."""
         return error_body(request, 404)
+
+
+class _FramedPage(AssetResource):
+    """The page, which the panel shows in a frame of its own."""
+
+    def render(self, request: Any) -> Any:
+        """As AssetResource, with headers that allow it."""
+        request.site.headers.allow_frame(request)
+        return super().render(request)
 
 
 def _values(body: bytes) -> dict[str, Any]:

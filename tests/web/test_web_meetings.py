@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.interfaces import IMeetings
+from chatd.web.headers import SecurityHeaders
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
 from chatd.web.signed import SLACK_S, Signatures, authorization
@@ -189,6 +190,25 @@ def test_the_page(folder: Path) -> None:
     assert ask(site, "/meet/app.js").body == b"1"
     for path in ("/meet", "/meet/", "/meet/a/b", "/meet/..%2findex.html/x"):
         assert ask(site, path).code == 404, path
+
+
+def test_only_the_page_may_stand_in_a_frame_of_ours(folder: Path) -> None:
+    """The panel shows it in a window; nobody else does, and what lies beside it is no page."""
+    (folder / "meet").mkdir()
+    for name in ("index.html", "app.js"):
+        (folder / "meet" / name).write_text("1")
+    site = Site(folder)
+    page = ask(site.site, "/meet/talk-abc").headers
+    assert page["content-security-policy"].endswith("; frame-ancestors 'self'")
+    assert page["x-frame-options"] == "SAMEORIGIN"
+    beside = ask(site.site, "/meet/app.js").headers
+    assert beside["content-security-policy"].endswith("; frame-ancestors 'none'")
+    assert page["content-security-policy"].rpartition(";")[0] == beside["content-security-policy"].rpartition(";")[0]
+    named = site_of(folder, mounts={PAGE_PATH: MeetingPage(StaticFiles(folder))},
+                    headers=SecurityHeaders(frame_ancestors=("https://mail.example.com",)))
+    page = ask(named, "/meet/talk-abc").headers
+    assert page["content-security-policy"].endswith("; frame-ancestors 'self' https://mail.example.com")
+    assert "x-frame-options" not in page
 
 
 def test_a_page_that_was_not_built(site: Site) -> None:

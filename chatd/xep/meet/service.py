@@ -28,6 +28,7 @@ from chatd.xep.meet import lobby, state
 from chatd.xep.meet.media import get_media
 from chatd.xep.meet.meeting import Meeting, meeting_of
 from chatd.xep.meet.moderation import BESIDE, COMMANDS, config_changed, moderator_of, raise_hand, truth
+from chatd.xep.meet.owning import end_from_outside, list_meetings
 from chatd.xep.meet.recording import Recordings, forget, get_recordings, record
 from chatd.xep.meet.talking import check_message, without_ours
 from chatd.xep.muc import admin, hats, owner, register
@@ -267,6 +268,8 @@ class Meetings(Conference):
             return self._answer(raise_hand(ask, meeting), stanza)
         elif name == "forget":
             return self._answer(forget(ask, meeting), stanza)
+        elif name == "end" and ask.occupant is None:
+            return self._answer(end_from_outside(ask, meeting), stanza)
         elif name in COMMANDS:
             return self._answer(_nothing(COMMANDS[name](ask, meeting, moderator_of(ask))), stanza)
         elif name in BESIDE or name == "record":
@@ -298,6 +301,8 @@ class Meetings(Conference):
         asked = (stanza.attrs.get("type"), stanza.payload)
         if stanza.name == "iq" and asked == ("set", f"{ns.MEET} create"):
             return self._answer(self._create(stanza, from_), stanza)
+        if stanza.name == "iq" and asked == ("get", f"{ns.MEET} meetings"):
+            return self._answer(list_meetings(self, from_, self._everybody_creates), stanza)
         if stanza.name == "iq" and asked == ("get", f"{ns.MEET} ticket"):
             return self._answer(self._ticket(from_), stanza)
         self._of_service(stanza)
