@@ -18,15 +18,6 @@ from tests.bridge.clients.sdk import Sdk
 from tests.bridge.hostile import House
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Calls between real clients are long tests: what they show of pictures and freezes needs the machine to itself.
-    """
-    for item in items:
-        if {"people", "chromium"} & set(getattr(item, "fixturenames", ())) and "bridge" in item.path.parts:
-            item.add_marker(pytest.mark.long)
-
-
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
     browser = Chromium()

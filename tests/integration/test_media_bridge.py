@@ -21,9 +21,6 @@ from tests.daemon import DOMAIN
 from tests.integration.slix import Client
 from tests.media_daemon import MediaDaemon, is_running, running_media, until
 
-# Media between real clients: needs the machine to itself.
-pytestmark = pytest.mark.long
-
 ALICE, BOB = f"alice@{DOMAIN}", f"bob@{DOMAIN}"
 SMALL = {"width": 320, "height": 180}
 

@@ -15,9 +15,6 @@ from tests.integration.visitors import Visitor, host, make, page
 from tests.media_daemon import MediaDaemon, running_media, until
 from tests.raw import CLIENT
 
-# Media between real clients: needs the machine to itself.
-pytestmark = pytest.mark.long
-
 JOHN, BOB = f"john@{DOMAIN}", f"bob@{DOMAIN}"
 SMALL = {"width": 320, "height": 180}
 

@@ -16,9 +16,6 @@ from tests.integration.visitors import MEET, Visitor, fetch, host, make, page, t
 from tests.media_daemon import MediaDaemon, running_media
 from tests.raw import CLIENT
 
-# Media between real clients: needs the machine to itself.
-pytestmark = pytest.mark.long
-
 JOHN = f"john@{DOMAIN}"
 
 
