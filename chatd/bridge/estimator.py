@@ -11,6 +11,8 @@ from __future__ import annotations
 
 LOWEST_BPS = 30_000.0
 LIFE_S = 60.0
+SURE_LOSS = 0.02
+SURE_TRIP_S = 0.8
 STAGNATION_S = 0.8
 REPORT_S = 1.2
 
@@ -19,10 +21,11 @@ class Estimator:
     """One subscriber's line. Times are seconds of one steady clock, rates bits a second.
 
     `congested_at`: when it was last seen to be full; `proven`: what got through at least, or was its limit then;
-    `loss`: smoothed, 0…1.
+    `loss`: smoothed, 0…1; `is_sure`: the limit was seen by more than a falling estimate, which a busy computer at the
+    other end makes as well: packets were lost, or answers took most of a second.
     """
 
-    __slots__ = ("_remb", "_base", "_base_at", "_limit", "congested_at", "loss", "proven", "round_trip_s")
+    __slots__ = ("_remb", "_base", "_base_at", "_limit", "congested_at", "is_sure", "loss", "proven", "round_trip_s")
 
     def __init__(self) -> None:
         self._remb: float | None = None
@@ -30,6 +33,7 @@ class Estimator:
         self._limit: float | None = None
         self.congested_at = -LIFE_S
         self.proven = LOWEST_BPS
+        self.is_sure = False
         self.loss = 0.0
         self.round_trip_s = 0.1
 
@@ -59,6 +63,8 @@ class Estimator:
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
         """A receiver report: `fraction_lost` 0…1 of what was sent at the rate `sent`."""
         self.loss = 0.7 * self.loss + 0.3 * fraction_lost
+        if self._limit is not None and (self.loss > SURE_LOSS or self.round_trip_s > SURE_TRIP_S):
+            self.is_sure = True
         # A report is of the second before it: what was lost before the last cut does not cut once more. A report of a
         # few packets says little, so the smoothed loss has to be high as well.
         if min(fraction_lost, self.loss) > 0.1 and sent and (
@@ -78,7 +84,7 @@ class Estimator:
     def available(self, now: float) -> float | None:
         """Bits a second that the line takes; None while nothing is known to limit it."""
         if self._limit is not None and now - self.congested_at > LIFE_S:
-            self._limit = None
+            self._limit, self.is_sure = None, False
         return self._limit
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from chatd.bridge import quality as q
 from chatd.bridge.estimator import Estimator, Prober
-from chatd.bridge.layers import NONE, Demand, Rate, Size, allocate, choose, rank_for_size
+from chatd.bridge.layers import HIGH, LOW, NONE, Demand, Rate, Size, allocate, choose, rank_for_size
+from chatd.bridge.line import Line
+from chatd.bridge.rtcp import Remb
 from chatd.bridge.speakers import LevelMeter, Speakers
 
 SIZES = [Size(320, 180), Size(640, 360), Size(1280, 720)]
@@ -107,6 +111,55 @@ def test_heavy_loss_is_a_limit_and_light_loss_is_not() -> None:
     assert line.available(13) == pytest.approx(750_000), "a report of a few packets says little"
     line.reported(0.5, 150_000, 12.1)
     assert line.available(12.1) == pytest.approx(750_000), "reports of one congestion count once"
+
+
+def test_a_limit_is_sure_when_packets_are_lost_or_answers_late() -> None:
+    line = Estimator()
+    line.reported(0.06, 500_000, 0)
+    line.remb(500_000, 500_000, 0)
+    line.remb(300_000, 500_000, 1)
+    assert line.available(1) == 300_000 and not line.is_sure, "a busy computer makes estimates fall as well"
+    line.reported(0, 300_000, 2)
+    assert not line.is_sure
+    line.reported(0.06, 300_000, 3)
+    assert line.is_sure
+    line.reported(0, 300_000, 4)
+    assert line.is_sure, "as long as the limit stands"
+    assert line.available(100) is None and not line.is_sure
+    line.remb(300_000, 500_000, 101)
+    line.remb(200_000, 500_000, 102)
+    line.round_trip_s = 0.9
+    line.reported(0, 200_000, 103)
+    assert line.is_sure
+
+
+class Camera:
+    """A track in one size of 100 kbit/s, as a Line sees it."""
+
+    def __init__(self) -> None:
+        self.publication = SimpleNamespace(kind="video", is_screen=False, costs=lambda now: [(0, 100_000)])
+        self.is_paused, self.wanted, self.rank, self.allowed = False, HIGH, LOW, HIGH
+
+    def rate(self, now: float) -> float:
+        return 100_000.0
+
+    def allow(self, rank: int, now: float) -> None:
+        self.allowed = rank
+
+    def pad(self, octets: int, now: float) -> int:
+        return octets
+
+
+@pytest.mark.parametrize(("lost", "pictures"), [(0.0, 4), (0.3, 2)])
+def test_pictures_are_taken_away_only_where_packets_are_lost(lost: float, pictures: int) -> None:
+    """Of a line that is only believed to be narrow everybody gets the smallest layer."""
+    cameras = [Camera() for _ in range(4)]
+    line = Line(dict(enumerate(cameras)))  # type: ignore[arg-type]
+    for now, remb in enumerate((400_000, 210_000)):
+        line.remb(Remb(remb), now)
+    line.estimator.reported(lost, 250_000, 1.5)
+    line.share(2)
+    assert sum(camera.allowed != NONE for camera in cameras) == pictures
 
 
 def test_the_first_estimate_is_of_the_past() -> None:
