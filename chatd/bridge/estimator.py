@@ -3,16 +3,22 @@
 REMB is the receiver's own estimate, made from delays. It grows by 8 % a second at most and not beyond 1.5 times what
 arrives, so a low value says nothing by itself: a viewer who has just enlarged a tile would wait half a minute. What
 counts is that it *falls* to about what is sent: then packets queue up somewhere (draft-ietf-rmcat-gcc-02 section 5.5:
-0.85 of what arrives). Loss counts as there in section 6, above 10 %. A limit once found stays until `Prober` has seen
-that more gets through.
+0.85 of what arrives). But a busy computer makes it fall as well, or stand still, at a line that is idle (measured: at
+half of what is sent, for minutes). So a limit needs a witness in the receiver reports: packets that are lost, or
+answers that take longer than they have to. Loss counts by itself as there in section 6, above 10 %. A limit once found
+stays until `Prober` has seen that more gets through.
 """
 
 from __future__ import annotations
+
+import math
 
 LOWEST_BPS = 30_000.0
 LIFE_S = 60.0
 SURE_LOSS = 0.02
 SURE_TRIP_S = 0.8
+QUEUE_S = 0.05
+WITNESS_S = 2.0
 STAGNATION_S = 0.8
 REPORT_S = 1.2
 
@@ -21,16 +27,19 @@ class Estimator:
     """One subscriber's line. Times are seconds of one steady clock, rates bits a second.
 
     `congested_at`: when it was last seen to be full; `proven`: what got through at least, or was its limit then;
-    `loss`: smoothed, 0…1; `is_sure`: the limit was seen by more than a falling estimate, which a busy computer at the
-    other end makes as well: packets were lost, or answers took most of a second.
+    `loss`: smoothed, 0…1; `is_sure`: while it was limited packets were lost or answers took most of a second, which a
+    busy computer at the other end hardly does.
     """
 
-    __slots__ = ("_remb", "_base", "_base_at", "_limit", "congested_at", "is_sure", "loss", "proven", "round_trip_s")
+    __slots__ = ("_remb", "_base", "_base_at", "_limit", "_trip", "_trip_at", "_least_trip", "_suspect", "_suspect_at",
+                 "congested_at", "is_sure", "loss", "proven", "round_trip_s")
 
     def __init__(self) -> None:
         self._remb: float | None = None
         self._base = self._base_at = 0.0
         self._limit: float | None = None
+        self._trip, self._trip_at, self._least_trip = 0.0, -LIFE_S, math.inf
+        self._suspect, self._suspect_at = 0.0, -LIFE_S
         self.congested_at = -LIFE_S
         self.proven = LOWEST_BPS
         self.is_sure = False
@@ -55,14 +64,30 @@ class Estimator:
                 # Below what is sent and not growing: held down by a full line, not lagging behind.
                 is_full = is_full or (bitrate < 0.9 * sent and bitrate < 1.03 * self._base)
                 self._base, self._base_at = bitrate, now
-        if is_full:
+        if is_full and (padding or self._is_witnessed(now)):
             self._full(bitrate, now)
+        elif is_full:
+            self._suspect, self._suspect_at = bitrate, now
         elif self._limit is not None and bitrate > self._limit:
             self._limit = bitrate
+
+    def answered(self, trip: float, now: float) -> None:
+        """A packet and the report on it took `trip` seconds there and back."""
+        self.round_trip_s += 0.2 * (min(trip, 5.0) - self.round_trip_s)
+        self._trip, self._trip_at = trip, now
+        # The way may have become longer for good.
+        self._least_trip = min(trip, self._least_trip * 1.01 + 0.0005)
+
+    def _is_witnessed(self, now: float) -> bool:
+        """Whether reports speak for a full line: by loss, by waiting, or by not coming."""
+        return (self.loss > SURE_LOSS or now - self._trip_at > WITNESS_S
+                or self._trip > self._least_trip + QUEUE_S)
 
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
         """A receiver report: `fraction_lost` 0…1 of what was sent at the rate `sent`."""
         self.loss = 0.7 * self.loss + 0.3 * fraction_lost
+        if now - self._suspect_at < WITNESS_S and self._is_witnessed(now):
+            self._full(self._suspect, now)
         if self._limit is not None and (self.loss > SURE_LOSS or self.round_trip_s > SURE_TRIP_S):
             self.is_sure = True
         # A report is of the second before it: what was lost before the last cut does not cut once more. A report of a
@@ -73,7 +98,7 @@ class Estimator:
 
     def _full(self, limit: float, now: float) -> None:
         self._limit = self.proven = max(LOWEST_BPS, limit)
-        self.congested_at = now
+        self.congested_at, self._suspect_at = now, -LIFE_S
 
     def got_through(self, rate: float) -> None:
         """So much was sent for a while, and the line did not fill."""

@@ -30,17 +30,21 @@ class Line:
     def reported(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
         """The peer's report blocks: loss weighted by rate, and the round trip."""
         total, weight = 0.0, 0.0
+        trips = []
         for block in blocks:
             subscription = self._subscriptions.get(block.ssrc)
             if subscription is None:
                 continue
             trip = subscription.round_trip(block, now)
             if trip is not None:
-                self.estimator.round_trip_s += 0.2 * (min(trip, 5.0) - self.estimator.round_trip_s)
+                trips.append(trip)
             rate = subscription.layer.rate.value(now) if subscription.layer is not None else 0.0
             # A stream that has just begun has no rate yet, but its loss counts.
             total += (rate + 1) * block.fraction / 256
             weight += rate + 1
+        if trips:
+            # The shortest: what took longer may have waited inside one of the two computers.
+            self.estimator.answered(min(trips), now)
         if weight:
             self.estimator.reported(total / weight, self.sent_rate(now) + self._padding, now)
 

@@ -113,6 +113,30 @@ def test_heavy_loss_is_a_limit_and_light_loss_is_not() -> None:
     assert line.available(12.1) == pytest.approx(750_000), "reports of one congestion count once"
 
 
+def test_a_falling_estimate_needs_a_witness() -> None:
+    """A receiver on a busy computer lowers its estimate, too, but nothing is lost and answers come at once."""
+    line = Estimator()
+    for now in range(10):
+        line.answered(0.02, now)
+        line.remb(400_000 - 20_000 * now, 500_000, now)
+        assert line.available(now) is None
+    line.answered(0.12, 9.5)
+    line.reported(0, 500_000, 9.5)
+    assert line.available(9.5) == 220_000, "now answers wait as well"
+    line = Estimator()
+    for now in range(10):
+        line.answered(0.3, now)
+        line.remb(400_000 - 20_000 * now, 500_000, now)
+    assert line.available(9) is None, "it is a long way"
+    line.reported(0.08, 500_000, 9.5)
+    assert line.available(9.5) == 220_000, "packets are lost"
+    line = Estimator()
+    line.answered(0.02, 0)
+    line.remb(400_000, 500_000, 5)
+    line.remb(300_000, 500_000, 6)
+    assert line.available(6) == 300_000, "no answers come at all"
+
+
 def test_a_limit_is_sure_when_packets_are_lost_or_answers_late() -> None:
     line = Estimator()
     line.reported(0.06, 500_000, 0)
