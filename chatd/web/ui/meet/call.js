@@ -1,7 +1,18 @@
 // Sound and picture: livekit-client's room, seen as a list of people with their tracks.
-import { ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, Track } from 'livekit-client';
+import {
+    ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, ScreenSharePresets, Track,
+} from 'livekit-client';
 
 const SOURCES = { microphone: Track.Source.Microphone, camera: Track.Source.Camera, screen: Track.Source.ScreenShare };
+// Of a screen every letter has to be readable, at a few pictures a second; what moves on it may stutter.
+const SCREEN = {
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false }, resolution: ScreenSharePresets.h1080fps15.resolution,
+    contentHint: 'detail', selfBrowserSurface: 'exclude', surfaceSwitching: 'include', systemAudio: 'include',
+};
+const SCREEN_SENT = {
+    screenShareEncoding: { maxBitrate: 3_000_000, maxFramerate: 15, priority: 'medium' }, degradationPreference: 'maintain-resolution',
+    screenShareSimulcastLayers: [ScreenSharePresets.h360fps3],
+};
 const SEEN = [
     'ParticipantConnected', 'ParticipantDisconnected', 'TrackSubscribed', 'TrackUnsubscribed', 'TrackMuted', 'TrackUnmuted',
     'TrackPublished', 'TrackUnpublished', 'LocalTrackPublished', 'LocalTrackUnpublished', 'ActiveSpeakersChanged',
@@ -14,17 +25,28 @@ export class Call {
     #on;
     #speakers = document.createElement('div');
     #isLeaving = false;
+    #encryption;
 
-    /** on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended. */
-    constructor(on) {
+    /**
+     * on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended;
+     * encryption: of encryption.js, or null.
+     */
+    constructor(on, encryption = null) {
         this.#on = on;
-        this.#room = new Room({ adaptiveStream: true, dynacast: true, publishDefaults: { simulcast: true, videoCodec: 'vp8' } });
+        this.#encryption = encryption;
+        this.#room = new Room({
+            adaptiveStream: true, dynacast: true, publishDefaults: { simulcast: true, videoCodec: 'vp8' },
+            ...(encryption ? { e2ee: encryption.options } : {}),
+        });
         for (const name of SEEN) this.#room.on(RoomEvent[name], () => on.changed());
         this.#speakers.hidden = true;
         document.body.append(this.#speakers);
         this.#room
-            .on(RoomEvent.TrackSubscribed, (track) => {
-                if (track.kind === Track.Kind.Audio) this.#speakers.append(track.attach());
+            .on(RoomEvent.EncryptionError, (error, participant) => {
+                if (encryption?.failed(error, participant?.identity)) on.changed();
+            })
+            .on(RoomEvent.TrackSubscribed, (track, publication) => {
+                if (track.kind === Track.Kind.Audio && this.#isTrusted(publication)) this.#speakers.append(track.attach());
             })
             .on(RoomEvent.TrackUnsubscribed, (track) => {
                 if (track.kind === Track.Kind.Audio) track.detach().forEach((one) => one.remove());
@@ -39,6 +61,7 @@ export class Call {
 
     /** Connects; rejects when that does not work. */
     async connect(url, token) {
+        if (this.#encryption) await this.#room.setE2EEEnabled(true);
         await this.#room.connect(url, token, { autoSubscribe: true });
         this.#on.state('connected');
     }
@@ -61,8 +84,11 @@ export class Call {
         const local = this.#room.localParticipant;
         if (source === 'microphone') await local.setMicrophoneEnabled(isOn, deviceId ? { deviceId } : undefined);
         else if (source === 'camera') await local.setCameraEnabled(isOn, deviceId ? { deviceId } : undefined);
-        else await local.setScreenShareEnabled(isOn, { audio: true, selfBrowserSurface: 'exclude' });
+        else await local.setScreenShareEnabled(isOn, SCREEN, SCREEN_SENT);
     }
+
+    /** In an encrypted meeting nothing is shown or heard that came unencrypted, whoever says it is somebody's. */
+    #isTrusted(publication) { return !this.#encryption || publication.isLocal || publication.isEncrypted; }
 
     /** Takes another device: kind is microphone, camera or speaker. */
     choose(kind, deviceId) {
@@ -75,17 +101,24 @@ export class Call {
 
     get isSilenced() { return this.#room.state === ConnectionState.Connected && !this.#room.canPlaybackAudio; }
 
-    /** Who is there: {identity, isLocal, isSpeaking, quality, hasSound, camera, screen}; the tracks as LiveKit's. */
+    /**
+     * Who is there: {identity, isLocal, isSpeaking, level, spokeAt, quality, hasSound, camera, screen, isUnreadable, isPlain};
+     * the tracks as LiveKit's. isUnreadable: encrypted with another key; isPlain: not encrypted where all should be.
+     */
     people() {
         if (this.#room.state === ConnectionState.Disconnected) return [];
         return [this.#room.localParticipant, ...this.#room.remoteParticipants.values()].map((one) => {
             const of = (source) => {
                 const found = one.getTrackPublication(SOURCES[source]);
-                return found && !found.isMuted && found.track ? found.track : null;
+                return found && !found.isMuted && found.track && this.#isTrusted(found) ? found.track : null;
             };
+            const published = [...one.trackPublications.values()];
             return {
                 identity: one.identity, isLocal: one.isLocal, isSpeaking: one.isSpeaking, quality: one.connectionQuality,
                 hasSound: one.isMicrophoneEnabled, camera: of('camera'), screen: of('screen'),
+                level: one.audioLevel, spokeAt: one.lastSpokeAt?.getTime() ?? 0,
+                isUnreadable: Boolean(this.#encryption?.isUnreadable(one.identity)),
+                isPlain: published.some((found) => !this.#isTrusted(found)),
             };
         });
     }
@@ -94,6 +127,7 @@ export class Call {
     async leave() {
         this.#isLeaving = true;
         await this.#room.disconnect(true);
+        this.#encryption?.end();
         this.#speakers.remove();
     }
 }

@@ -8,17 +8,20 @@ export class Media {
     #store;
     #visit;
     #may;
+    #key;
     #call = null;
     #timer = 0;
+    #turn = 0;
     #tries = 0;
     #tracks = { microphone: null, camera: null };
     #chosen = {};
 
-    /** may(what): whether this person may. */
-    constructor(store, visit, may) {
+    /** may(what): whether this person may; key(): of an encrypted meeting, or ''. */
+    constructor(store, visit, may, key) {
         this.#store = store;
         this.#visit = visit;
         this.#may = may;
+        this.#key = key;
     }
 
     /** tracks are those of the preview, chosen the ids of devices by kind. */
@@ -43,19 +46,16 @@ export class Media {
 
     async #start() {
         clearTimeout(this.#timer);
-        const { Call } = this.#visit.lib;
+        const turn = (this.#turn += 1);
         const before = this.#call;
         this.#call = null;
         const hadOn = before ? this.mine : null;
         await before?.leave().catch(() => {});
-        if (!this.#isIn) return;
-        const call = new Call({
-            changed: () => { if (this.#call === call) this.#show(); },
-            state: (media) => { if (this.#call === call) this.#store.set({ media }); },
-            lost: () => { if (this.#call === call) this.#lost(); },
-        });
-        this.#call = call;
+        let call = null;
         try {
+            const encryption = this.#key() ? await (await import('./encryption.js')).Encryption.start(this.#key()) : null;
+            if (!this.#isIn || turn !== this.#turn) { encryption?.end(); return; }
+            call = this.#make(encryption);
             const found = await this.#visit.ask('get', this.#visit.make('media'));
             await call.connect(this.#near(found.getAttribute('url')), found.textContent);
             this.#tries = 0;
@@ -66,9 +66,19 @@ export class Media {
                 if (hadOn?.[source] && this.#may(source)) await call.set(source, true, this.#chosen[source]).catch(() => {});
             }
         } catch (error) {
-            if (this.#call === call) this.#lost(error);
+            if (this.#call === call && turn === this.#turn) this.#lost(error);
         }
         this.#show();
+    }
+
+    #make(encryption) {
+        const call = new this.#visit.lib.Call({
+            changed: () => { if (this.#call === call) this.#show(); },
+            state: (media) => { if (this.#call === call) this.#store.set({ media }); },
+            lost: () => { if (this.#call === call) this.#lost(); },
+        }, encryption);
+        this.#call = call;
+        return call;
     }
 
     /** The media server's address; where it is this server, by the name that this page was opened with. */
@@ -115,6 +125,9 @@ export class Media {
         this.#chosen = { ...this.#chosen, [kind]: deviceId };
         await this.#call?.choose(kind, deviceId).catch(() => this.#store.tell('deviceBroken', {}, 'bad'));
     }
+
+    /** The key of the meeting has become another one. */
+    useKey() { if (this.#isIn) this.begin(); }
 
     startAudio() { this.#call?.startAudio().then(() => this.#show(), () => {}); }
 
