@@ -3,8 +3,8 @@
 // op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media}; `https` accepts
 //              the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404); `media`:
 //              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the
-//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none), or not
-//              given: refused
+//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none), "asks"
+//              (the browser asks, and __allow() answers), or not given: refused
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
@@ -63,6 +63,12 @@ function mediaOf([media, seed]) {
     if (media === 'none') {
         navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
         navigator.mediaDevices.enumerateDevices = () => Promise.resolve([]);
+    }
+    if (media === 'asks') {
+        const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        const allowed = new Promise((resolve) => { globalThis.__allow = resolve; });
+        navigator.mediaDevices.getUserMedia = (wanted) => allowed.then(() => real(wanted));
+        navigator.permissions.query = () => Promise.resolve(Object.assign(new EventTarget(), { state: 'prompt' }));
     }
     if (media === 'drawn') {
         const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -126,7 +132,7 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
-    if (['granted', 'drawn'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
+    if (['granted', 'drawn', 'asks'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const entry = { context, page, log: watch(page) };

@@ -93,7 +93,7 @@ async def told(friend: Friend, nick: str, body: str) -> None:
 async def test_password(party: Party) -> None:
     room = party.meeting(inner="<password>swordfish</password>")
     ada = await party.open(room, locale="de-DE", media="none")
-    await ada.see("text=Es wurde kein Mikrofon gefunden")
+    await ada.see("text=Es wurden weder Kamera noch Mikrofon gefunden")
     await join(ada, "Ada")
     await ada.see("text=Diese Besprechung hat ein Passwort.")
     await join(ada, "Ada", "tunafish")

@@ -1,5 +1,5 @@
 // A dialog over the page: the browser's own, which keeps the focus in and gives it back, and closes with Escape.
-import { useEffect, useId, useRef } from 'react';
+import { useId, useLayoutEffect, useRef } from 'react';
 import { Icon } from './icons.jsx';
 import { t } from './words.js';
 
@@ -7,7 +7,7 @@ import { t } from './words.js';
 export function Dialog({ title, className = '', onClose, children }) {
     const dialog = useRef(null);
     const titleId = useId();
-    useEffect(() => {
+    useLayoutEffect(() => { // closed before it is taken out, or the focus would not go back
         const element = dialog.current;
         element.showModal();
         return () => element.close();

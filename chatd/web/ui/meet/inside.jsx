@@ -10,6 +10,7 @@ import { Notices, Spoken } from './notices.jsx';
 import { panelsOf } from './panels.js';
 import { SmallWindow, useSmallWindow } from './pip.jsx';
 import { Floating, useReactions } from './reactions.jsx';
+import { SettingsDialog } from './settings.jsx';
 import { talker, useShortcuts } from './shortcuts.js';
 import { chime } from './sounds.js';
 import { Stage, useLarge } from './stage.jsx';
@@ -73,7 +74,7 @@ function Top({ meeting, state, title, stage, act, copying }) {
 export function Inside({ meeting, state, title }) {
     const side = useSide();
     const [view, change] = useView();
-    const [open, setOpen] = useState(''); // a dialog: keys
+    const [open, setOpen] = useState(''); // a dialog: keys, settings
     const [isTalking, setTalking] = useState(false);
     const [isFull, toggleFull] = useFullScreen();
     const tiles = useMemo(() => tilesOf(state), [state.people, state.occupants]);
@@ -126,6 +127,7 @@ export function Inside({ meeting, state, title }) {
             <Toolbar meeting={meeting} state={state} act={act} stage={stage} side={side} />
             <SmallWindow small={small} one={shown} meeting={meeting} />
             {copying.dialog}
+            {open === 'settings' && <SettingsDialog meeting={meeting} onClose={() => setOpen('')} />}
             {open === 'keys' && <Keys isOn={view.hasShortcuts} onSwitch={(hasShortcuts) => change({ hasShortcuts })} onClose={() => setOpen('')} />}
         </div>
     );

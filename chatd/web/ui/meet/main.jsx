@@ -2,12 +2,13 @@
 import { useEffect, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 import './style.css';
+import './door.css';
 import { Door } from './door.jsx';
 import { Inside } from './inside.jsx';
 import { KeyMissing } from './encrypted.jsx';
 import { fragmentOf, keyIn } from './key.js';
 import { Meeting } from './meeting.js';
-import { loadWords, t } from './words.js';
+import { loadWords, t, useWords } from './words.js';
 
 /** Takes what the panel handed over (#ticket=…&name=…) out of the address, where it would be shown and kept; a key stays. */
 function handedOver() {
@@ -32,6 +33,7 @@ function Plain({ title, text, children }) {
 
 function Page({ meeting, name }) {
     const state = useSyncExternalStore(meeting.subscribe, meeting.snapshot);
+    useWords();
     const title = state.info?.name || t('title');
     useEffect(() => { document.title = title; }, [title]);
     switch (state.phase) {

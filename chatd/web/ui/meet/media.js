@@ -1,4 +1,5 @@
 // Sound and picture of this meeting: connected, kept, connected again. docs/protocol.md section 8.
+import { onChoice, recall } from './choices.js';
 import { reasonOf } from './devices.js';
 
 const AGAIN_MS = [500, 1_500, 3_000, 6_000, 10_000];
@@ -14,7 +15,6 @@ export class Media {
     #turn = 0;
     #tries = 0;
     #tracks = { microphone: null, camera: null };
-    #chosen = {};
 
     /** may(what): whether this person may; key(): of an encrypted meeting, or ''. */
     constructor(store, visit, may, key) {
@@ -22,13 +22,14 @@ export class Media {
         this.#visit = visit;
         this.#may = may;
         this.#key = key;
+        onChoice((now) => this.#prefer(now));
     }
 
-    /** tracks are those of the preview, chosen the ids of devices by kind. */
-    prepare(tracks, chosen) {
-        this.#tracks = tracks;
-        this.#chosen = chosen;
-    }
+    /** tracks are those of the preview. */
+    prepare(tracks) { this.#tracks = tracks; }
+
+    /** What this person sends: {microphone, camera}. */
+    get tracks() { return this.#call?.tracks ?? { microphone: null, camera: null }; }
 
     get #isIn() { return this.#store.state.phase === 'in'; }
 
@@ -63,7 +64,7 @@ export class Media {
             this.#tracks = { microphone: null, camera: null };
             await call.publish(tracks, this.#may);
             for (const source of ['microphone', 'camera']) {
-                if (hadOn?.[source] && this.#may(source)) await call.set(source, true, this.#chosen[source]).catch(() => {});
+                if (hadOn?.[source] && this.#may(source)) await call.set(source, true).catch(() => {});
             }
         } catch (error) {
             if (this.#call === call && turn === this.#turn) this.#lost(error);
@@ -76,7 +77,7 @@ export class Media {
             changed: () => { if (this.#call === call) this.#show(); },
             state: (media) => { if (this.#call === call) this.#store.set({ media }); },
             lost: () => { if (this.#call === call) this.#lost(); },
-        }, encryption);
+        }, recall(), encryption);
         this.#call = call;
         return call;
     }
@@ -112,7 +113,7 @@ export class Media {
     /** Switches microphone, camera or screen on or off. */
     async set(source, isOn) {
         try {
-            await this.#call?.set(source, isOn, this.#chosen[source]);
+            await this.#call?.set(source, isOn);
         } catch (error) {
             if (source === 'screen') { if (error.name !== 'NotAllowedError') this.#store.tell('screenBroken', {}, 'bad'); }
             else this.#store.tell(reasonOf(error, source), {}, 'bad');
@@ -120,10 +121,14 @@ export class Media {
         this.#show();
     }
 
-    /** Takes another device from now on. */
-    async choose(kind, deviceId) {
-        this.#chosen = { ...this.#chosen, [kind]: deviceId };
-        await this.#call?.choose(kind, deviceId).catch(() => this.#store.tell('deviceBroken', {}, 'bad'));
+    async #prefer(choices) {
+        const call = this.#call;
+        try {
+            await call?.prefer(choices);
+        } catch (error) {
+            if (this.#call === call) this.#store.tell(error.message === 'speaker' ? 'deviceBroken' : reasonOf(error.cause, error.message), {}, 'bad');
+        }
+        this.#show();
     }
 
     /** The key of the meeting has become another one. */

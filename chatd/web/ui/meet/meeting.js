@@ -84,9 +84,9 @@ export class Meeting {
     /** The link to hand on, with the key that it takes. */
     get address() { return this.state.info.link + (this.isEncrypted ? fragmentOf(this.#key) : ''); }
 
-    /** Joins: tracks are those of the preview, chosen the ids of devices by kind. */
-    async join(name, password, tracks, chosen) {
-        this.#media.prepare(tracks, chosen);
+    /** Joins: tracks are those of the preview, {microphone, camera}. */
+    async join(name, password, tracks) {
+        this.#media.prepare(tracks);
         this.#store.set({ phase: 'joining', problem: '', isPasswordWrong: false });
         await this.#visit.join(name, password);
     }
@@ -221,11 +221,11 @@ export class Meeting {
     /** What this person has on: {microphone, camera, screen}. */
     get mine() { return this.#media.mine; }
 
+    /** What this person sends now: {microphone, camera}, MediaStreamTracks or null. */
+    get tracks() { return this.#media.tracks; }
+
     /** Switches microphone, camera or screen on or off. */
     set(source, isOn) { return this.#media.set(source, isOn); }
-
-    /** Takes another device from now on. */
-    choose(kind, deviceId) { return this.#media.choose(kind, deviceId); }
 
     startAudio() { this.#media.startAudio(); }
 

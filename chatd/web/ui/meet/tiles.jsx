@@ -1,5 +1,6 @@
 // One tile: a person's camera or initials, or a shared screen, with name, standing and a button to have it large.
 import { useEffect, useRef } from 'react';
+import { useChoices } from './choices.js';
 import { Icon } from './icons.jsx';
 import { t } from './words.js';
 
@@ -19,7 +20,8 @@ const initialsOf = (name) => name.split(/\s+/).map((word) => [...word][0] ?? '')
 
 /** What is seen of somebody: the picture, or the initials. */
 export function Picture({ one }) {
-    if (one.track && !one.isUnreadable) return <Video track={one.track} isMirrored={one.isLocal && !one.isScreen} />;
+    const { isMirrored } = useChoices();
+    if (one.track && !one.isUnreadable) return <Video track={one.track} isMirrored={isMirrored && one.isLocal && !one.isScreen} />;
     return <span className={`initials hue${hueOf(one.nick)}`} aria-hidden="true">{initialsOf(one.nick)}</span>;
 }
 

@@ -54,6 +54,7 @@ function More({ meeting, state, stage, act, side }) {
                     <Entry key={one.name} icon={one.icon} text={labelOf(one, state)} isOn={side.name === one.name} onChoose={does(() => side.toggle(one.name))} />
                 ))}
                 <hr />
+                <Entry icon="settings" text={t('settings')} onChoose={does(() => stage.open('settings'))} />
                 <Entry icon="keyboard" text={t('shortcuts')} keys="?" className="entry--keys" onChoose={does(() => stage.open('keys'))} />
             </>
         );
