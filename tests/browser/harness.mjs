@@ -2,8 +2,9 @@
 //
 // op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media}; `https` accepts
 //              the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404); `media`:
-//              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas), "none" (there are none),
-//              or not given: refused
+//              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the
+//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none), "asks"
+//              (the browser asks, and __allow() answers), or not given: refused
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
@@ -50,7 +51,7 @@ function watch(page) {
 }
 
 /** Runs in the page: keeps its media connections for getStats, and stands in for what a headless browser has not. */
-function mediaOf(media) {
+function mediaOf([media, seed]) {
     globalThis.__peers = [];
     const Peer = globalThis.RTCPeerConnection;
     globalThis.RTCPeerConnection = class extends Peer {
@@ -63,18 +64,65 @@ function mediaOf(media) {
         navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
         navigator.mediaDevices.enumerateDevices = () => Promise.resolve([]);
     }
-    if (media === 'granted') {
-        navigator.mediaDevices.getDisplayMedia = async () => {
+    if (media === 'asks') {
+        const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        const allowed = new Promise((resolve) => { globalThis.__allow = resolve; });
+        navigator.mediaDevices.getUserMedia = (wanted) => allowed.then(() => real(wanted));
+        navigator.permissions.query = () => Promise.resolve(Object.assign(new EventTarget(), { state: 'prompt' }));
+    }
+    if (media === 'drawn') {
+        const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+            if (!wanted.video) return real(wanted);
             const canvas = Object.assign(document.createElement('canvas'), { width: 1280, height: 720 });
+            const pen = canvas.getContext('2d');
+            const disc = (colour, x, y, across, down) => {
+                pen.fillStyle = colour;
+                pen.beginPath();
+                pen.ellipse(x, y, across, down, 0, 0, 7);
+                pen.fill();
+            };
+            let count = 0;
+            const draw = () => {
+                const hue = (seed * 67) % 360;
+                const sway = Math.sin((count += 1) / 6 + seed) * 12;
+                const wall = pen.createLinearGradient(0, 0, 1280, 720);
+                wall.addColorStop(0, `hsl(${hue} 30% 82%)`);
+                wall.addColorStop(1, `hsl(${hue + 40} 28% 62%)`);
+                pen.fillStyle = wall;
+                pen.fillRect(0, 0, 1280, 720);
+                pen.fillStyle = `hsl(${hue + 200} 22% 70%)`;
+                pen.fillRect(90 + (seed % 4) * 240, 70, 190, 240);
+                disc(`hsl(${hue + 150} 45% 38%)`, 640 + sway / 2, 760, 330, 270);
+                disc(`hsl(24 40% ${[78, 62, 44, 70, 34][seed % 5]}%)`, 640 + sway, 360, 130, 170);
+                disc(`hsl(${[28, 20, 12, 40, 0][seed % 5]} ${[45, 30, 15, 60, 5][seed % 5]}% ${[24, 16, 12, 55, 62][seed % 5]}%)`, 640 + sway, 250, 145, 95);
+            };
+            draw();
+            setInterval(draw, 150);
+            const stream = canvas.captureStream(8);
+            if (wanted.audio) (await real({ audio: wanted.audio })).getTracks().forEach((track) => stream.addTrack(track));
+            return stream;
+        };
+    }
+    if (['granted', 'drawn'].includes(media)) {
+        navigator.mediaDevices.getDisplayMedia = async () => {
+            const canvas = Object.assign(document.createElement('canvas'), { width: 1920, height: 1080 });
             const pen = canvas.getContext('2d');
             let count = 0;
             setInterval(() => {
-                pen.fillStyle = '#f7f4ec'; pen.fillRect(0, 0, 1280, 720);
-                pen.fillStyle = '#20303c'; pen.font = '48px sans-serif';
-                pen.fillText('Plan of the north wing', 90, 130); pen.fillText(`Page ${1 + (count++ >> 6)}`, 90, 640);
-                for (let at = 0; at < 6; at += 1) pen.strokeRect(90 + at * 180, 220, 160, 300 - at * 30);
+                pen.fillStyle = '#f7f4ec'; pen.fillRect(0, 0, 1920, 1080);
+                pen.fillStyle = '#20303c'; pen.font = '72px sans-serif';
+                pen.fillText('Plan of the north wing', 135, 195); pen.fillText(`Page ${1 + (count++ >> 6)}`, 135, 960);
+                for (let at = 0; at < 6; at += 1) pen.strokeRect(135 + at * 270, 330, 240, 450 - at * 45);
             }, 100);
-            return canvas.captureStream(10);
+            const stream = canvas.captureStream(10);
+            const sound = new AudioContext();
+            const tone = sound.createOscillator();
+            const out = sound.createMediaStreamDestination();
+            tone.connect(out);
+            tone.start();
+            out.stream.getTracks().forEach((track) => stream.addTrack(track));
+            return stream;
         };
     }
 }
@@ -84,7 +132,7 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
-    if (media === 'granted') await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
+    if (['granted', 'drawn', 'asks'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const entry = { context, page, log: watch(page) };
@@ -99,7 +147,7 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
             };
         });
     }
-    await page.addInitScript(mediaOf, media ?? '');
+    await page.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0)]);
     await page.addInitScript(() => {
         globalThis.__violations = [];
         document.addEventListener('securitypolicyviolation', (event) =>

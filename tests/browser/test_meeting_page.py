@@ -5,25 +5,19 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser, Page
-from tests.browser.people import Friend, People, Person
+from tests.browser.harness import Browser
+from tests.browser.meetings import Party, inside, join, sees, tile
+from tests.browser.people import Friend, People
 from tests.daemon import DOMAIN
-from tests.integration.visitors import host, make, ticket
 from tests.media_daemon import MediaDaemon, running_media
-from tests.raw import RawWebSocket
 
 UI = Path(__file__).parents[2] / "chatd" / "web" / "ui" / "meet"
-DECODED = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
-    .filter((one) => one.type === 'inbound-rtp' && one.kind === 'video')
-    .reduce((sum, one) => sum + (one.framesDecoded ?? 0), 0)))
-    .then((all) => all.reduce((sum, one) => sum + one, 0))"""
 
 
 @pytest.fixture(scope="module")
@@ -31,69 +25,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
     """One daemon with its bridge for the tests of this file."""
     with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
         yield made
-
-
-class Party:
-    """Who takes part in the meetings of one test."""
-
-    def __init__(self, people: People, daemon: MediaDaemon) -> None:
-        self.people = people
-        self.daemon = daemon
-        self.stack = ExitStack()
-        self.owner: RawWebSocket = self.stack.enter_context(host(daemon, "alice"))
-
-    def meeting(self, name: str = "Weekly review", inner: str = "", **attributes: str) -> str:
-        """A new meeting of Alice's: its room."""
-        return make(self.owner, name, inner, **attributes)
-
-    async def open(self, room: str, *, fragment: str = "", **options: Any) -> Page:
-        """Somebody opens the link, in a profile of his own."""
-        port = self.daemon.ports["https"]
-        options = {"media": "granted", "https": True, "width": 1280, "height": 800} | options
-        url = f"https://localhost:{port}/meet/{room.partition('@')[0]}{fragment}"
-        page = await self.people.browser.page(url, **options)
-        self.people.persons.append(Person(page, ""))
-        return page
-
-    async def guest(self, room: str, name: str, password: str = "", **options: Any) -> Page:
-        """A guest opens the link and joins."""
-        page = await self.open(room, **options)
-        await join(page, name, password)
-        return page
-
-    async def alice(self, room: str, **options: Any) -> Page:
-        """Alice, a moderator, comes as the panel sends her."""
-        page = await self.open(room, fragment=f"#ticket={ticket(self.owner)}&name=Alice", **options)
-        await page.see("form.card")
-        await page.click("form.card button.primary")
-        await inside(page)
-        return page
-
-
-async def join(page: Page, name: str, password: str = "") -> None:
-    """Type the name and click."""
-    await page.fill("input[name=name]", name)
-    if password:
-        await page.fill("input[name=password]", password)
-    await page.click("form.card button.primary")
-
-
-async def inside(page: Page) -> None:
-    """Wait until chat and media are connected."""
-    await page.see(".inside")
-    await page.see(".tile >> nth=0", 30)
-    await page.gone(".toast:has-text('Connecting')", 30)
-
-
-async def tile(page: Page, name: str) -> None:
-    """Wait until the picture of somebody is there."""
-    await page.see(f".tile[data-nick='{name}'] video", 30)
-
-
-async def sees(page: Page) -> None:
-    """Wait until pictures of others come and go on coming."""
-    before = await page.eval(DECODED)
-    await page.until(f"({DECODED}).then((now) => now > {before} + 10)", 30)
 
 
 @pytest_twisted.async_yield_fixture
@@ -162,7 +93,7 @@ async def told(friend: Friend, nick: str, body: str) -> None:
 async def test_password(party: Party) -> None:
     room = party.meeting(inner="<password>swordfish</password>")
     ada = await party.open(room, locale="de-DE", media="none")
-    await ada.see("text=Es wurde kein Mikrofon gefunden")
+    await ada.see("text=Es wurden weder Kamera noch Mikrofon gefunden")
     await join(ada, "Ada")
     await ada.see("text=Diese Besprechung hat ein Passwort.")
     await join(ada, "Ada", "tunafish")

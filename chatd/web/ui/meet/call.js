@@ -1,7 +1,20 @@
 // Sound and picture: livekit-client's room, seen as a list of people with their tracks.
-import { ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, Track } from 'livekit-client';
+import {
+    ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, ScreenSharePresets, Track,
+    VideoQuality,
+} from 'livekit-client';
+import { hasSpeakerChoice, orUsual, pictureConstraints, soundConstraints } from './devices.js';
 
 const SOURCES = { microphone: Track.Source.Microphone, camera: Track.Source.Camera, screen: Track.Source.ScreenShare };
+// Of a screen every letter has to be readable, at a few pictures a second; what moves on it may stutter.
+const SCREEN = {
+    audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false }, resolution: ScreenSharePresets.h1080fps15.resolution,
+    contentHint: 'detail', selfBrowserSurface: 'exclude', surfaceSwitching: 'include', systemAudio: 'include',
+};
+const SCREEN_SENT = {
+    screenShareEncoding: { maxBitrate: 3_000_000, maxFramerate: 15, priority: 'medium' }, degradationPreference: 'maintain-resolution',
+    screenShareSimulcastLayers: [ScreenSharePresets.h360fps3],
+};
 const SEEN = [
     'ParticipantConnected', 'ParticipantDisconnected', 'TrackSubscribed', 'TrackUnsubscribed', 'TrackMuted', 'TrackUnmuted',
     'TrackPublished', 'TrackUnpublished', 'LocalTrackPublished', 'LocalTrackUnpublished', 'ActiveSpeakersChanged',
@@ -14,18 +27,33 @@ export class Call {
     #on;
     #speakers = document.createElement('div');
     #isLeaving = false;
+    #choices;
+    #encryption;
 
-    /** on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended. */
-    constructor(on) {
+    /**
+     * on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended; choices: of
+     * choices.js; encryption: of encryption.js, or null.
+     */
+    constructor(on, choices, encryption = null) {
         this.#on = on;
-        this.#room = new Room({ adaptiveStream: true, dynacast: true, publishDefaults: { simulcast: true, videoCodec: 'vp8' } });
+        this.#choices = choices;
+        this.#encryption = encryption;
+        this.#room = new Room({
+            adaptiveStream: true, dynacast: true, publishDefaults: { simulcast: true, videoCodec: 'vp8' },
+            audioOutput: choices.speakerId && hasSpeakerChoice() ? { deviceId: choices.speakerId } : undefined,
+            ...(encryption ? { e2ee: encryption.options } : {}),
+        });
         for (const name of SEEN) this.#room.on(RoomEvent[name], () => on.changed());
         this.#speakers.hidden = true;
         document.body.append(this.#speakers);
         this.#room
-            .on(RoomEvent.TrackSubscribed, (track) => {
-                if (track.kind === Track.Kind.Audio) this.#speakers.append(track.attach());
+            .on(RoomEvent.EncryptionError, (error, participant) => {
+                if (encryption?.failed(error, participant?.identity)) on.changed();
             })
+            .on(RoomEvent.TrackSubscribed, (track, publication) => {
+                if (track.kind === Track.Kind.Audio && this.#isTrusted(publication)) this.#speakers.append(track.attach());
+            })
+            .on(RoomEvent.TrackSubscribed, (track, publication) => this.#limit(publication))
             .on(RoomEvent.TrackUnsubscribed, (track) => {
                 if (track.kind === Track.Kind.Audio) track.detach().forEach((one) => one.remove());
             })
@@ -39,6 +67,7 @@ export class Call {
 
     /** Connects; rejects when that does not work. */
     async connect(url, token) {
+        if (this.#encryption) await this.#room.setE2EEEnabled(true);
         await this.#room.connect(url, token, { autoSubscribe: true });
         this.#on.state('connected');
     }
@@ -57,17 +86,51 @@ export class Call {
     }
 
     /** Switches a source on or off; rejects with the browser's error. */
-    async set(source, isOn, deviceId) {
+    async set(source, isOn) {
         const local = this.#room.localParticipant;
-        if (source === 'microphone') await local.setMicrophoneEnabled(isOn, deviceId ? { deviceId } : undefined);
-        else if (source === 'camera') await local.setCameraEnabled(isOn, deviceId ? { deviceId } : undefined);
-        else await local.setScreenShareEnabled(isOn, { audio: true, selfBrowserSurface: 'exclude' });
+        if (source === 'microphone') await orUsual((by) => local.setMicrophoneEnabled(isOn, soundConstraints(by)), this.#choices);
+        else if (source === 'camera') await orUsual((by) => local.setCameraEnabled(isOn, pictureConstraints(by)), this.#choices);
+        else await local.setScreenShareEnabled(isOn, SCREEN, SCREEN_SENT);
     }
 
-    /** Takes another device: kind is microphone, camera or speaker. */
-    choose(kind, deviceId) {
-        const kinds = { microphone: 'audioinput', camera: 'videoinput', speaker: 'audiooutput' };
-        return this.#room.switchActiveDevice(kinds[kind], deviceId);
+    /** In an encrypted meeting nothing is shown or heard that came unencrypted, whoever says it is somebody's. */
+    #isTrusted(publication) { return !this.#encryption || publication.isLocal || publication.isEncrypted; }
+
+    /** Does what has been chosen anew; rejects with the kind ('microphone', …) as message when a device cannot be used. */
+    async prefer(choices) {
+        const before = this.#choices;
+        this.#choices = choices;
+        const isOther = (...keys) => keys.some((key) => before[key] !== choices[key]);
+        const change = (kind, done) => done.catch((error) => { throw new Error(kind, { cause: error }); });
+        const local = this.#room.localParticipant;
+        const microphone = local.getTrackPublication(SOURCES.microphone)?.audioTrack;
+        const camera = local.getTrackPublication(SOURCES.camera)?.videoTrack;
+        if (isOther('quality')) for (const one of this.#room.remoteParticipants.values()) one.videoTrackPublications.forEach((found) => this.#limit(found));
+        if (isOther('speakerId') && hasSpeakerChoice()) await change('speaker', this.#room.switchActiveDevice('audiooutput', choices.speakerId));
+        if (isOther('microphoneId', 'noiseSuppression', 'echoCancellation') && microphone) {
+            await change('microphone', microphone.restartTrack(soundConstraints(choices)));
+        }
+        // A camera that is off is opened again, by these choices, when it is switched on.
+        if (isOther('cameraId') && camera) {
+            await change('camera', camera.isMuted ? camera.setDeviceId({ exact: choices.cameraId }) : camera.restartTrack(pictureConstraints(choices)));
+        }
+        this.#on.changed();
+    }
+
+    /** Asks for small pictures of people where little data is to be used; a shared screen stays legible. */
+    #limit(publication) {
+        if (publication.kind !== Track.Kind.Video || publication.source !== SOURCES.camera || !publication.isSubscribed) return;
+        const wanted = this.#choices.quality === 'low' ? VideoQuality.LOW : VideoQuality.HIGH;
+        if (publication.videoQuality !== wanted) publication.setVideoQuality(wanted);
+    }
+
+    /** What this person sends, {microphone, camera}: each a MediaStreamTrack, or null while it is off. */
+    get tracks() {
+        const of = (source) => {
+            const found = this.#room.localParticipant.getTrackPublication(SOURCES[source]);
+            return found?.track && !found.isMuted ? found.track.mediaStreamTrack : null;
+        };
+        return { microphone: of('microphone'), camera: of('camera') };
     }
 
     /** After the browser refused to play sound: a click has come. */
@@ -75,17 +138,24 @@ export class Call {
 
     get isSilenced() { return this.#room.state === ConnectionState.Connected && !this.#room.canPlaybackAudio; }
 
-    /** Who is there: {identity, isLocal, isSpeaking, quality, hasSound, camera, screen}; the tracks as LiveKit's. */
+    /**
+     * Who is there: {identity, isLocal, isSpeaking, level, spokeAt, quality, hasSound, camera, screen, isUnreadable, isPlain};
+     * the tracks as LiveKit's. isUnreadable: encrypted with another key; isPlain: not encrypted where all should be.
+     */
     people() {
         if (this.#room.state === ConnectionState.Disconnected) return [];
         return [this.#room.localParticipant, ...this.#room.remoteParticipants.values()].map((one) => {
             const of = (source) => {
                 const found = one.getTrackPublication(SOURCES[source]);
-                return found && !found.isMuted && found.track ? found.track : null;
+                return found && !found.isMuted && found.track && this.#isTrusted(found) ? found.track : null;
             };
+            const published = [...one.trackPublications.values()];
             return {
                 identity: one.identity, isLocal: one.isLocal, isSpeaking: one.isSpeaking, quality: one.connectionQuality,
                 hasSound: one.isMicrophoneEnabled, camera: of('camera'), screen: of('screen'),
+                level: one.audioLevel, spokeAt: one.lastSpokeAt?.getTime() ?? 0,
+                isUnreadable: Boolean(this.#encryption?.isUnreadable(one.identity)),
+                isPlain: published.some((found) => !this.#isTrusted(found)),
             };
         });
     }
@@ -94,6 +164,7 @@ export class Call {
     async leave() {
         this.#isLeaving = true;
         await this.#room.disconnect(true);
+        this.#encryption?.end();
         this.#speakers.remove();
     }
 }

@@ -1,4 +1,7 @@
-// Camera and microphone before the meeting: opening them, and a word for what is wrong with them.
+// Cameras, microphones and speakers: opening them, a word for what is wrong with them, their sound.
+import { recall } from './choices.js';
+
+export const KINDS = ['microphone', 'camera'];
 
 /** A key of the language files for why a device could not be opened. */
 export function reasonOf(error, kind) {
@@ -11,45 +14,81 @@ export function reasonOf(error, kind) {
     }
 }
 
-function constraintsOf(kind, deviceId) {
-    const chosen = deviceId ? { deviceId: { ideal: deviceId } } : {};
-    return kind === 'camera'
-        ? { video: { ...chosen, width: { ideal: 1280 }, height: { ideal: 720 } } }
-        : { audio: { ...chosen, echoCancellation: true, noiseSuppression: true, autoGainControl: true } };
+/** How a microphone is opened, by the choices. */
+export function soundConstraints({ microphoneId, noiseSuppression, echoCancellation }) {
+    return { ...(microphoneId ? { deviceId: { exact: microphoneId } } : {}), noiseSuppression, echoCancellation, autoGainControl: true };
 }
 
-/** Opens one: {track, problem}; one of them is null. */
-export async function open(kind, deviceId) {
+/** How a camera is opened. */
+export function pictureConstraints({ cameraId }) {
+    return { ...(cameraId ? { deviceId: { exact: cameraId } } : {}), width: { ideal: 1280 }, height: { ideal: 720 } };
+}
+
+/** Does `open` with the choices; where a chosen device is gone, with the usual one. An `ideal` device is not taken by all browsers. */
+export async function orUsual(open, choices = recall()) {
     try {
-        const stream = await navigator.mediaDevices.getUserMedia(constraintsOf(kind, deviceId));
+        return await open(choices);
+    } catch (error) {
+        if (error.name !== 'OverconstrainedError' && error.name !== 'NotFoundError') throw error;
+        return open({ ...choices, microphoneId: '', cameraId: '' });
+    }
+}
+
+const constraintsOf = (kind, choices) => (kind === 'camera' ? { video: pictureConstraints(choices) } : { audio: soundConstraints(choices) });
+
+/** Opens one: {track, problem}; one of them is null. */
+export async function open(kind) {
+    try {
+        const stream = await orUsual((choices) => navigator.mediaDevices.getUserMedia(constraintsOf(kind, choices)));
         return { track: stream.getTracks()[0], problem: null };
     } catch (error) {
         return { track: null, problem: reasonOf(error, kind) };
     }
 }
 
-/** Opens both with one question to the person, or each by itself when that fails. */
-export async function openBoth(wanted) {
-    const kinds = ['microphone', 'camera'].filter((kind) => wanted[kind]);
-    if (kinds.length === 2) {
+/** Opens these kinds with one question to the person, or each by itself when that fails: {kind: {track, problem}}. */
+export async function openAll(kinds) {
+    if (kinds.length > 1) {
         try {
-            const stream = await navigator.mediaDevices.getUserMedia(
-                { ...constraintsOf('microphone', wanted.microphoneId), ...constraintsOf('camera', wanted.cameraId) });
+            const choices = recall();
+            const stream = await navigator.mediaDevices.getUserMedia({ ...constraintsOf('microphone', choices), ...constraintsOf('camera', choices) });
             return {
                 microphone: { track: stream.getAudioTracks()[0] ?? null, problem: null },
                 camera: { track: stream.getVideoTracks()[0] ?? null, problem: null },
             };
         } catch { /* one of them may still work */ }
     }
-    const found = await Promise.all(kinds.map((kind) => open(kind, wanted[`${kind}Id`])));
+    const found = await Promise.all(kinds.map(open));
     return Object.fromEntries(kinds.map((kind, at) => [kind, found[at]]));
 }
 
-/** Every device with a name, by kind: {microphone, camera, speaker}. */
+/** Every device by kind, {microphone, camera, speaker}. Before the person has allowed them they have no name and no id. */
 export async function list() {
     const all = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
-    const of = (kind) => all.filter((one) => one.kind === kind && one.deviceId);
+    const of = (kind) => all.filter((one) => one.kind === kind);
     return { microphone: of('audioinput'), camera: of('videoinput'), speaker: of('audiooutput') };
+}
+
+/** What the browser would answer if a kind were opened now: granted, denied, prompt; '' where it does not tell. */
+export async function permission(kind) {
+    const status = await navigator.permissions?.query({ name: kind }).catch(() => null);
+    return status?.state ?? '';
+}
+
+/** Calls back when the person allows or forbids a kind in the browser's settings; returns what ends that. */
+export function onPermission(kind, listener) {
+    let status = null;
+    let isOver = false;
+    const tell = () => listener(status.state);
+    navigator.permissions?.query({ name: kind }).then((found) => {
+        if (isOver) return;
+        status = found;
+        status.addEventListener('change', tell);
+    }, () => {});
+    return () => {
+        isOver = true;
+        status?.removeEventListener('change', tell);
+    };
 }
 
 /** Calls back with the loudness of a track, 0 to 1, some times a second; returns what ends it. */
@@ -71,18 +110,37 @@ export function meter(track, onLevel) {
     };
 }
 
-const KEPT = 'chatd-meeting';
+/** Whether this browser lets a page choose the speakers. */
+export const hasSpeakerChoice = () => 'setSinkId' in HTMLMediaElement.prototype;
 
-/** What this person chose the last time on this computer. */
-export function recall() {
+const TUNE = [523, 659, 784];
+
+/** Plays three tones on these speakers ('': the usual ones); resolves when they are over, rejects when they cannot be played. */
+export async function testSound(speakerId) {
+    const context = new AudioContext();
+    const player = new Audio();
     try {
-        return { microphone: true, camera: true, ...JSON.parse(localStorage.getItem(KEPT) ?? '{}') };
-    } catch {
-        return { microphone: true, camera: true };
+        const out = context.createMediaStreamDestination();
+        const loudness = context.createGain();
+        loudness.connect(out);
+        player.srcObject = out.stream;
+        if (speakerId && hasSpeakerChoice()) await player.setSinkId(speakerId);
+        await player.play();
+        const start = context.currentTime + 0.1;
+        const tones = TUNE.map((pitch, at) => {
+            const tone = new OscillatorNode(context, { frequency: pitch });
+            const from = start + at * 0.35;
+            loudness.gain.setValueAtTime(0, from);
+            loudness.gain.linearRampToValueAtTime(0.3, from + 0.03);
+            loudness.gain.linearRampToValueAtTime(0, from + 0.34);
+            tone.connect(loudness);
+            tone.start(from);
+            tone.stop(from + 0.35);
+            return at === TUNE.length - 1 ? new Promise((resolve) => { tone.onended = resolve; }) : null;
+        });
+        await Promise.all(tones);
+    } finally {
+        player.srcObject = null;
+        context.close();
     }
-}
-
-/** Keeps it. */
-export function keep(choice) {
-    try { localStorage.setItem(KEPT, JSON.stringify({ ...recall(), ...choice })); } catch { /* then not */ }
 }

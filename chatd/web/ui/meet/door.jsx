@@ -1,87 +1,75 @@
 // Before joining: how one will look and sound, under what name, and what one should know.
-import { useEffect, useId, useRef, useState } from 'react';
-import * as devices from './devices.js';
+import { useEffect, useId, useRef, useState, useSyncExternalStore } from 'react';
+import { keep, recall } from './choices.js';
 import { Icon } from './icons.jsx';
+import { DeviceChoice, Level, Preview, Speakers, useDeviceList } from './pickers.jsx';
+import { DoorDevices, sentences } from './preview.js';
+import { SettingsDialog } from './settings.jsx';
 import { t } from './words.js';
 
-function Preview({ track }) {
-    const video = useRef(null);
+function useDoorDevices() {
+    const [devices] = useState(() => new DoorDevices());
     useEffect(() => {
-        if (video.current) video.current.srcObject = track ? new MediaStream([track]) : null;
-    }, [track]);
-    return <video ref={video} className="mirrored" autoPlay playsInline muted hidden={!track} />;
+        devices.start();
+        return () => devices.stop();
+    }, [devices]);
+    return [devices, useSyncExternalStore(devices.subscribe, devices.snapshot)];
 }
 
-function Level({ track }) {
-    const bar = useRef(null);
-    useEffect(() => devices.meter(track, (level) => bar.current?.style.setProperty('--level', level)), [track]);
-    return <div className="level" ref={bar} role="img" aria-label={t('level')}><i /></div>;
-}
-
-/** A choice of devices of one kind. */
-export function Choice({ kind, list, value, onChange }) {
-    const id = useId();
-    if (!list.length) return null;
+function Toggle({ kind, devices, open }) {
+    const isOn = Boolean(open[kind]);
+    const label = t(`${kind}${isOn ? 'Off' : 'On'}`);
     return (
-        <div className="field">
-            <label htmlFor={id}>{t(kind)}</label>
-            <select id={id} value={value ?? list[0].deviceId} onChange={(event) => onChange(event.target.value)}>
-                {list.map((one, at) => <option key={one.deviceId} value={one.deviceId}>{one.label || `${t(kind)} ${at + 1}`}</option>)}
-            </select>
+        <button type="button" className={`round ${isOn ? '' : 'round--off'}`} aria-pressed={isOn} aria-label={label} title={label}
+            onClick={() => devices.want(kind, !isOn)}><Icon name={isOn ? kind : `${kind}Off`} /></button>
+    );
+}
+
+function Problems({ devices, open }) {
+    const wrong = sentences(open.problems);
+    return (
+        <div role="alert" className={wrong.length ? 'problem' : ''}>
+            {wrong.map((key) => <p key={key}>{t(key)}</p>)}
+            {wrong.length > 0 && !open.microphone && <p>{t('listenOnly')}</p>}
+            {wrong.length > 0 && !wrong.includes('insecure') && <button type="button" onClick={() => devices.again()}>{t('retry')}</button>}
         </div>
     );
 }
 
-const OPENING_MS = 3_000;
-
-function useDevices() {
-    const [wanted, setWanted] = useState(devices.recall);
-    const [tracks, setTracks] = useState({ microphone: null, camera: null });
-    const [problems, setProblems] = useState({});
-    const [list, setList] = useState({ microphone: [], camera: [], speaker: [] });
-    const held = useRef(tracks);
-    const opening = useRef(null);
-    const take = (found) => {
-        for (const [kind, { track, problem }] of Object.entries(found)) {
-            held.current[kind]?.stop();
-            held.current = { ...held.current, [kind]: track };
-            setProblems((before) => ({ ...before, [kind]: problem }));
-        }
-        setTracks(held.current);
-        devices.list().then(setList);
-    };
-    useEffect(() => {
-        let isGone = false;
-        opening.current = devices.openBoth(wanted).then((found) => {
-            if (!isGone) take(found);
-            else for (const one of Object.values(found)) one.track?.stop();
-        });
-        const renew = () => devices.list().then(setList);
-        navigator.mediaDevices?.addEventListener('devicechange', renew);
-        return () => {
-            isGone = true;
-            navigator.mediaDevices?.removeEventListener('devicechange', renew);
-            for (const one of Object.values(held.current)) one?.stop();
-        };
-    }, []); // once
-    const want = async (kind, isOn, deviceId) => {
-        const next = { ...wanted, [kind]: isOn, ...(deviceId ? { [`${kind}Id`]: deviceId } : {}) };
-        setWanted(next);
-        devices.keep(next);
-        take({ [kind]: isOn ? await devices.open(kind, next[`${kind}Id`]) : { track: null, problem: null } });
-    };
-    /** What is open now; devices that are just being opened are waited for a little. */
-    const settled = async () => {
-        await Promise.race([opening.current, new Promise((resolve) => setTimeout(resolve, OPENING_MS))]);
-        return held.current;
-    };
-    return { wanted, tracks, problems, list, want, settled };
+/** The picture of oneself, with the switches in it, and the devices below. */
+function Mirror({ devices, open, onSettings }) {
+    const list = useDeviceList(open.microphone, open.camera);
+    return (
+        <section className="mirror" aria-label={t('devices')}>
+            <div className="mirror__picture">
+                <Preview track={open.camera} />
+                {open.isAsking
+                    ? <p className="mirror__off mirror__asking" role="status"><b>{t('askingTitle')}</b>{t('asking')}</p>
+                    : !open.camera && <p className="mirror__off">{t('cameraIsOff')}</p>}
+                <div className="mirror__buttons">
+                    <Toggle kind="microphone" devices={devices} open={open} />
+                    <Toggle kind="camera" devices={devices} open={open} />
+                </div>
+            </div>
+            {open.microphone && <Level track={open.microphone} />}
+            <Problems devices={devices} open={open} />
+            <div className="choices">
+                <DeviceChoice kind="microphone" list={list} track={open.microphone} />
+                <DeviceChoice kind="camera" list={list} track={open.camera} />
+                <Speakers list={list} />
+            </div>
+            <div className="mirror__more">
+                <button type="button" className="try" aria-haspopup="dialog" onClick={onSettings}><Icon name="settings" />{t('settings')}</button>
+            </div>
+        </section>
+    );
 }
 
 export function Door({ meeting, state, title, given }) {
     const { info } = state;
-    const { wanted, tracks, problems, list, want, settled } = useDevices();
-    const [name, setName] = useState(given || devices.recall().name || '');
+    const [devices, open] = useDoorDevices();
+    const [dialog, setDialog] = useState('');
+    const [name, setName] = useState(given || recall().name);
     const [password, setPassword] = useState('');
     const [missing, setMissing] = useState('');
     const [nameId, passwordId, problemId] = [useId(), useId(), useId()];
@@ -95,38 +83,14 @@ export function Door({ meeting, state, title, given }) {
         if (!name.trim()) { setMissing('nameMissing'); document.getElementById(nameId).focus(); return; }
         if (info.password && !password && !meeting.hasTicket) { setMissing('passwordMissing'); passwordField.current?.focus(); return; }
         setMissing('');
-        devices.keep({ name: name.trim() });
+        keep({ name: name.trim() });
         // Copies: ours stop with this view, those live on in the meeting.
-        const open = await settled();
-        const copies = { microphone: open.microphone?.clone() ?? null, camera: open.camera?.clone() ?? null };
-        meeting.join(name.trim(), password, copies, { microphone: wanted.microphoneId, camera: wanted.cameraId });
+        const { microphone, camera } = await devices.settled();
+        meeting.join(name.trim(), password, { microphone: microphone?.clone() ?? null, camera: camera?.clone() ?? null });
     };
-    const Toggle = ({ kind }) => (
-        <button type="button" className={`round ${tracks[kind] ? '' : 'round--off'}`} aria-pressed={Boolean(tracks[kind])}
-            aria-label={t(`${kind}${tracks[kind] ? 'Off' : 'On'}`)} title={t(`${kind}${tracks[kind] ? 'Off' : 'On'}`)}
-            onClick={() => want(kind, !tracks[kind])}><Icon name={tracks[kind] ? kind : `${kind}Off`} /></button>
-    );
-    const wrong = ['microphone', 'camera'].filter((kind) => problems[kind]);
     return (
         <main className="door">
-            <section className="mirror" aria-label={t('devices')}>
-                <div className="mirror__picture">
-                    <Preview track={tracks.camera} />
-                    {!tracks.camera && <p className="mirror__off">{t('cameraIsOff')}</p>}
-                    <div className="mirror__buttons"><Toggle kind="microphone" /><Toggle kind="camera" /></div>
-                </div>
-                {tracks.microphone && <Level track={tracks.microphone} />}
-                {wrong.length > 0 && (
-                    <div className="problem" role="alert">
-                        {wrong.map((kind) => <p key={kind}>{t(problems[kind])}</p>)}
-                        {!tracks.microphone && <p>{t('listenOnly')}</p>}
-                    </div>
-                )}
-                <div className="choices">
-                    <Choice kind="microphone" list={list.microphone} value={wanted.microphoneId} onChange={(id) => want('microphone', true, id)} />
-                    <Choice kind="camera" list={list.camera} value={wanted.cameraId} onChange={(id) => want('camera', true, id)} />
-                </div>
-            </section>
+            <Mirror devices={devices} open={open} onSettings={() => setDialog('settings')} />
             <form className="card" onSubmit={submit} noValidate>
                 <h1>{title}</h1>
                 <p className="quietly">{info.occupants === 0 ? t('nobodyYet') : info.occupants === 1 ? t('oneThere') : t('manyThere', { n: info.occupants })}</p>
@@ -150,6 +114,7 @@ export function Door({ meeting, state, title, given }) {
                     {isBusy ? t('joining') : info.lobby ? t('askToJoin') : t('join')}
                 </button>
             </form>
+            {dialog === 'settings' && <SettingsDialog meeting={meeting} tracks={open} onClose={() => setDialog('')} />}
         </main>
     );
 }

@@ -1,98 +1,134 @@
-// In the meeting: the bar of what is going on, the pictures, the buttons, and chat or participants beside them.
-import { useEffect, useRef, useState } from 'react';
-import { Chat, People } from './aside.jsx';
+// In the meeting: the bar of what is going on, the pictures, the buttons, and what is open beside them.
+import { useEffect, useMemo, useRef, useState } from 'react';
+import { canFill, useFullScreen, useMediaSession, useWakeLock } from './awake.js';
+import { useCopy } from './copy.jsx';
+import { Encrypted } from './encrypted.jsx';
 import { Icon } from './icons.jsx';
+import { Keys } from './keys.jsx';
+import { keepView, recallView } from './layouts.js';
+import { Notices, Spoken } from './notices.jsx';
+import { panelsOf } from './panels.js';
+import { SmallWindow, useSmallWindow } from './pip.jsx';
+import { Floating, useReactions } from './reactions.jsx';
+import { SettingsDialog } from './settings.jsx';
+import { talker, useShortcuts } from './shortcuts.js';
 import { chime } from './sounds.js';
-import { Tiles } from './tiles.jsx';
+import { Stage, useLarge } from './stage.jsx';
+import './stage.css';
+import { tilesOf } from './tiles.jsx';
+import { Toolbar } from './toolbar.jsx';
 import { t } from './words.js';
 
-const NOTICE_MS = 6_000;
+/** What this person chose of the view, kept for the next time. */
+function useView() {
+    const [view, setView] = useState(recallView);
+    const change = (values) => setView((before) => {
+        const after = { ...before, ...values };
+        keepView(after);
+        return after;
+    });
+    return [view, change];
+}
 
-function CopyLink({ link }) {
-    const [isCopied, setCopied] = useState(false);
-    const copy = async () => {
-        await navigator.clipboard.writeText(link);
-        setCopied(true);
-        setTimeout(() => setCopied(false), 2_500);
+/** What is open beside the pictures; closing gives the focus back to the button that opened it. */
+function useSide() {
+    const [name, setName] = useState('');
+    const openers = useRef({});
+    return {
+        name,
+        toggle: (wanted) => setName(name === wanted ? '' : wanted),
+        open: setName,
+        opener: (of) => (element) => { openers.current[of] = element; },
+        close: () => {
+            openers.current[name]?.focus();
+            setName('');
+        },
     };
-    return <button className="copy" onClick={copy}><Icon name="link" /><span role="status">{isCopied ? t('copied') : t('copyLink')}</span></button>;
 }
 
-function Notices({ meeting, state, onPeople }) {
-    const { notice } = state;
-    useEffect(() => {
-        if (!notice) return undefined;
-        const timer = setTimeout(meeting.hush, NOTICE_MS);
-        return () => clearTimeout(timer);
-    }, [notice, meeting]);
-    const lasting = state.link === 'down' ? 'lineDown'
-        : { reconnecting: 'mediaReconnecting', failed: 'mediaFailed', connecting: 'connecting' }[state.media];
+function TopButton({ icon, label, onClick, isOn, className = '', children }) {
     return (
-        <div className="notices" aria-live="polite">
-            {lasting && <p className={`toast ${lasting === 'connecting' ? '' : 'toast--bad'}`}>{t(lasting)}</p>}
-            {state.isSilenced && <p className="toast toast--bad">{t('silenced')} <button onClick={() => meeting.startAudio()}>{t('soundOn')}</button></p>}
-            {state.waiting.length > 0 && <p className="toast">{t('peopleWait', { n: state.waiting.length })} <button onClick={onPeople}>{t('show')}</button></p>}
-            {notice && <p className={`toast toast--${notice.kind}`}>{t(notice.key, notice.values)}</p>}
-        </div>
-    );
-}
-
-function Button({ icon, label, isOn, isOff, isForbidden, badge, onClick, className = '', buttonRef }) {
-    const said = isForbidden ? `${label}. ${t('notAllowed')}` : label;
-    return (
-        <button ref={buttonRef} className={`round ${isOff ? 'round--off' : ''} ${isOn ? 'round--on' : ''} ${className}`} aria-label={said} title={said}
-            aria-pressed={isOn} disabled={isForbidden} onClick={onClick}>
-            <Icon name={icon} />{badge > 0 && <b className="badge" aria-hidden="true">{badge > 99 ? '99+' : badge}</b>}
+        <button className={`top__button wide ${className}`} aria-label={children ? undefined : label} title={label} aria-pressed={isOn} onClick={onClick}>
+            <Icon name={icon} />{children}
         </button>
     );
 }
 
+function Top({ meeting, state, title, stage, act, copying }) {
+    const recording = state.meeting?.recording;
+    const { layout } = stage.view;
+    return (
+        <header className="top">
+            <h1>{title}</h1>
+            {recording && recording !== 'off' && <span className="recording"><b className="dot" />{t('recording')}</span>}
+            {meeting.isEncrypted && <Encrypted />}
+            <div className="top__buttons">
+                <TopButton icon={layout === 'grid' ? 'speaker' : 'grid'} label={t(layout === 'grid' ? 'layoutSpeaker' : 'layoutGrid')} onClick={() => act.layout()} />
+                {canFill() && <TopButton icon={stage.isFull ? 'fullOff' : 'full'} label={t(stage.isFull ? 'fullScreenOff' : 'fullScreen')} onClick={act.full} />}
+                <TopButton icon="link" label={t('copyLink')} className="copy" onClick={act.copy}><span role="status">{copying.isCopied ? t('copied') : t('copyLink')}</span></TopButton>
+            </div>
+        </header>
+    );
+}
+
 export function Inside({ meeting, state, title }) {
-    const [side, setSide] = useState('');
-    const opener = useRef({});
-    const { mine, self } = meeting;
-    const toggle = (name) => setSide(side === name ? '' : name);
-    const close = () => {
-        opener.current[side]?.focus();
-        setSide('');
-    };
+    const side = useSide();
+    const [view, change] = useView();
+    const [open, setOpen] = useState(''); // a dialog: keys, settings
+    const [isTalking, setTalking] = useState(false);
+    const [isFull, toggleFull] = useFullScreen();
+    const tiles = useMemo(() => tilesOf(state), [state.people, state.occupants]);
+    const large = useLarge(tiles, view.layout);
+    const small = useSmallWindow();
+    const reactions = useReactions(meeting);
+    const copying = useCopy(meeting);
+    const talk = useMemo(() => talker(meeting, setTalking), [meeting]);
+    useWakeLock();
+    useMediaSession(meeting, small.open);
     useEffect(() => {
         meeting.onSound = chime;
         return () => { meeting.onSound = undefined; };
     }, [meeting]);
-    const recording = state.meeting?.recording;
+
+    const flip = (source) => () => {
+        const isOn = meeting.mine[source];
+        if (isOn || meeting.may(source)) meeting.set(source, !isOn);
+    };
+    const act = {
+        microphone: flip('microphone'), camera: flip('camera'), screen: flip('screen'),
+        hand: () => meeting.command('hand', { raised: String(!meeting.self?.hand) }),
+        layout: (wanted = large.large ? 'grid' : 'speaker') => {
+            change({ layout: wanted });
+            if (wanted === 'grid') large.release();
+        },
+        full: toggleFull, copy: copying.copy, react: reactions.send,
+    };
+    useShortcuts({
+        keyMicrophone: act.microphone, keyTalk: talk, keyCamera: act.camera, keyScreen: act.screen, keyHand: act.hand,
+        keyChat: () => side.toggle('chat'), keyPeople: () => side.toggle('people'), keyLayout: () => act.layout(), keyFull: act.full,
+        keyHelp: () => setOpen('keys'),
+    }, view.hasShortcuts);
+
+    const stage = { view, change, isFull, small, open: setOpen };
+    const panel = panelsOf(meeting).find((one) => one.name === side.name);
     const isAlone = state.occupants.length === 1 && state.media === 'connected';
+    const shown = large.large && !large.large.isLocal ? large.large : (large.speaker ?? tiles[0]);
     return (
-        <div className={`inside ${side ? 'inside--side' : ''}`} onKeyDown={(event) => { if (event.key === 'Escape' && side) close(); }}>
-            <header className="top">
-                <h1>{title}</h1>
-                {recording && recording !== 'off' && <span className="recording"><b className="dot" />{t('recording')}</span>}
-                <CopyLink link={state.info.link} />
-            </header>
+        <div className={`inside ${panel ? 'inside--side' : ''}`} onKeyDown={(event) => { if (event.key === 'Escape' && side.name) side.close(); }}>
+            <Top meeting={meeting} state={state} title={title} stage={stage} act={act} copying={copying} />
             <main className="middle">
-                <Notices meeting={meeting} state={state} onPeople={() => setSide('people')} />
-                <Tiles state={state} />
-                {isAlone && <p className="alone">{t('alone')}</p>}
+                <Notices meeting={meeting} state={state} tiles={tiles} isTalking={isTalking} onPeople={() => side.open('people')} />
+                <Stage tiles={tiles} large={large} isSelfAmong={view.isSelfAmong} onPeople={() => side.open('people')} />
+                <Floating reactions={reactions} />
+                <Spoken tiles={tiles} />
+                {isAlone && <p className="alone">{t('alone')} <button onClick={act.copy}>{t(copying.isCopied ? 'copied' : 'copyLink')}</button></p>}
             </main>
-            {side === 'chat' && <Chat meeting={meeting} state={state} onClose={close} />}
-            {side === 'people' && <People meeting={meeting} state={state} onClose={close} />}
-            <footer className="bar" role="toolbar" aria-label={t('controls')}>
-                {['microphone', 'camera'].map((kind) => (
-                    <Button key={kind} icon={mine[kind] ? kind : `${kind}Off`} isOff={!mine[kind]} label={t(`${kind}${mine[kind] ? 'Off' : 'On'}`)}
-                        isForbidden={!mine[kind] && !meeting.may(kind)} onClick={() => meeting.set(kind, !mine[kind])} />
-                ))}
-                {navigator.mediaDevices?.getDisplayMedia && (
-                    <Button icon="screen" isOn={mine.screen} label={t(mine.screen ? 'screenStop' : 'screen')}
-                        isForbidden={!mine.screen && !meeting.may('screen')} onClick={() => meeting.set('screen', !mine.screen)} />
-                )}
-                <Button icon="hand" isOn={Boolean(self?.hand)} label={t(self?.hand ? 'handDown' : 'hand')}
-                    onClick={() => meeting.command('hand', { raised: String(!self?.hand) })} />
-                <Button icon="chat" isOn={side === 'chat'} label={state.unread ? `${t('chat')}: ${t('newMessages', { n: state.unread })}` : t('chat')}
-                    badge={state.unread} buttonRef={(element) => { opener.current.chat = element; }} onClick={() => toggle('chat')} />
-                <Button icon="people" isOn={side === 'people'} label={t('people')} badge={state.waiting.length}
-                    buttonRef={(element) => { opener.current.people = element; }} onClick={() => toggle('people')} />
-                <Button icon="leave" label={t('leave')} className="round--leave" onClick={() => meeting.leave()} />
-            </footer>
+            {panel && <panel.Panel meeting={meeting} state={state} onClose={side.close} />}
+            <Toolbar meeting={meeting} state={state} act={act} stage={stage} side={side} />
+            <SmallWindow small={small} one={shown} meeting={meeting} />
+            {copying.dialog}
+            {open === 'settings' && <SettingsDialog meeting={meeting} onClose={() => setOpen('')} />}
+            {open === 'keys' && <Keys isOn={view.hasShortcuts} onSwitch={(hasShortcuts) => change({ hasShortcuts })} onClose={() => setOpen('')} />}
         </div>
     );
 }

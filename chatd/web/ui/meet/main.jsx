@@ -2,16 +2,20 @@
 import { useEffect, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 import './style.css';
+import './door.css';
 import { Door } from './door.jsx';
 import { Inside } from './inside.jsx';
+import { KeyMissing } from './encrypted.jsx';
+import { fragmentOf, keyIn } from './key.js';
 import { Meeting } from './meeting.js';
-import { loadWords, t } from './words.js';
+import { loadWords, t, useWords } from './words.js';
 
-/** Takes what the panel handed over (#ticket=…&name=…) out of the address, where it would be shown and kept. */
+/** Takes what the panel handed over (#ticket=…&name=…) out of the address, where it would be shown and kept; a key stays. */
 function handedOver() {
     const values = new URLSearchParams(location.hash.slice(1));
-    if (values.has('ticket')) history.replaceState(null, '', location.pathname);
-    return { ticket: values.get('ticket') ?? undefined, name: values.get('name') ?? '' };
+    const key = keyIn(location.hash);
+    if (values.has('ticket')) history.replaceState(null, '', location.pathname + fragmentOf(key));
+    return { ticket: values.get('ticket') ?? undefined, name: values.get('name') ?? '', key };
 }
 
 function Plain({ title, text, children }) {
@@ -29,12 +33,14 @@ function Plain({ title, text, children }) {
 
 function Page({ meeting, name }) {
     const state = useSyncExternalStore(meeting.subscribe, meeting.snapshot);
+    useWords();
     const title = state.info?.name || t('title');
     useEffect(() => { document.title = title; }, [title]);
     switch (state.phase) {
         case 'loading': return <Plain title={title} text={t('loading')} />;
         case 'problem': return (
             <Plain title={title} text={t(state.problem)}>
+                {state.problem === 'keyMissing' && <KeyMissing meeting={meeting} info={state.info} />}
                 {state.problem === 'unreachable' && <button className="primary" onClick={() => meeting.look()}>{t('retry')}</button>}
             </Plain>
         );
@@ -54,8 +60,10 @@ function Page({ meeting, name }) {
     }
 }
 
-const { ticket, name } = handedOver();
-const meeting = new Meeting(decodeURIComponent(location.pathname.split('/').pop()), ticket);
+const { ticket, name, key } = handedOver();
+const meeting = new Meeting(decodeURIComponent(location.pathname.split('/').pop()), ticket, key);
+// Who pastes the whole link over one without its key changes the fragment only: the page is not loaded again.
+addEventListener('hashchange', () => meeting.useKey(location.hash));
 meeting.look();
 await loadWords();
 createRoot(document.getElementById('meeting')).render(<Page meeting={meeting} name={name} />);

@@ -1,4 +1,5 @@
 // Sound and picture of this meeting: connected, kept, connected again. docs/protocol.md section 8.
+import { onChoice, recall } from './choices.js';
 import { reasonOf } from './devices.js';
 
 const AGAIN_MS = [500, 1_500, 3_000, 6_000, 10_000];
@@ -8,24 +9,27 @@ export class Media {
     #store;
     #visit;
     #may;
+    #key;
     #call = null;
     #timer = 0;
+    #turn = 0;
     #tries = 0;
     #tracks = { microphone: null, camera: null };
-    #chosen = {};
 
-    /** may(what): whether this person may. */
-    constructor(store, visit, may) {
+    /** may(what): whether this person may; key(): of an encrypted meeting, or ''. */
+    constructor(store, visit, may, key) {
         this.#store = store;
         this.#visit = visit;
         this.#may = may;
+        this.#key = key;
+        onChoice((now) => this.#prefer(now));
     }
 
-    /** tracks are those of the preview, chosen the ids of devices by kind. */
-    prepare(tracks, chosen) {
-        this.#tracks = tracks;
-        this.#chosen = chosen;
-    }
+    /** tracks are those of the preview. */
+    prepare(tracks) { this.#tracks = tracks; }
+
+    /** What this person sends: {microphone, camera}. */
+    get tracks() { return this.#call?.tracks ?? { microphone: null, camera: null }; }
 
     get #isIn() { return this.#store.state.phase === 'in'; }
 
@@ -43,19 +47,16 @@ export class Media {
 
     async #start() {
         clearTimeout(this.#timer);
-        const { Call } = this.#visit.lib;
+        const turn = (this.#turn += 1);
         const before = this.#call;
         this.#call = null;
         const hadOn = before ? this.mine : null;
         await before?.leave().catch(() => {});
-        if (!this.#isIn) return;
-        const call = new Call({
-            changed: () => { if (this.#call === call) this.#show(); },
-            state: (media) => { if (this.#call === call) this.#store.set({ media }); },
-            lost: () => { if (this.#call === call) this.#lost(); },
-        });
-        this.#call = call;
+        let call = null;
         try {
+            const encryption = this.#key() ? await (await import('./encryption.js')).Encryption.start(this.#key()) : null;
+            if (!this.#isIn || turn !== this.#turn) { encryption?.end(); return; }
+            call = this.#make(encryption);
             const found = await this.#visit.ask('get', this.#visit.make('media'));
             await call.connect(this.#near(found.getAttribute('url')), found.textContent);
             this.#tries = 0;
@@ -63,12 +64,22 @@ export class Media {
             this.#tracks = { microphone: null, camera: null };
             await call.publish(tracks, this.#may);
             for (const source of ['microphone', 'camera']) {
-                if (hadOn?.[source] && this.#may(source)) await call.set(source, true, this.#chosen[source]).catch(() => {});
+                if (hadOn?.[source] && this.#may(source)) await call.set(source, true).catch(() => {});
             }
         } catch (error) {
-            if (this.#call === call) this.#lost(error);
+            if (this.#call === call && turn === this.#turn) this.#lost(error);
         }
         this.#show();
+    }
+
+    #make(encryption) {
+        const call = new this.#visit.lib.Call({
+            changed: () => { if (this.#call === call) this.#show(); },
+            state: (media) => { if (this.#call === call) this.#store.set({ media }); },
+            lost: () => { if (this.#call === call) this.#lost(); },
+        }, recall(), encryption);
+        this.#call = call;
+        return call;
     }
 
     /** The media server's address; where it is this server, by the name that this page was opened with. */
@@ -102,7 +113,7 @@ export class Media {
     /** Switches microphone, camera or screen on or off. */
     async set(source, isOn) {
         try {
-            await this.#call?.set(source, isOn, this.#chosen[source]);
+            await this.#call?.set(source, isOn);
         } catch (error) {
             if (source === 'screen') { if (error.name !== 'NotAllowedError') this.#store.tell('screenBroken', {}, 'bad'); }
             else this.#store.tell(reasonOf(error, source), {}, 'bad');
@@ -110,11 +121,18 @@ export class Media {
         this.#show();
     }
 
-    /** Takes another device from now on. */
-    async choose(kind, deviceId) {
-        this.#chosen = { ...this.#chosen, [kind]: deviceId };
-        await this.#call?.choose(kind, deviceId).catch(() => this.#store.tell('deviceBroken', {}, 'bad'));
+    async #prefer(choices) {
+        const call = this.#call;
+        try {
+            await call?.prefer(choices);
+        } catch (error) {
+            if (this.#call === call) this.#store.tell(error.message === 'speaker' ? 'deviceBroken' : reasonOf(error.cause, error.message), {}, 'bad');
+        }
+        this.#show();
     }
+
+    /** The key of the meeting has become another one. */
+    useKey() { if (this.#isIn) this.begin(); }
 
     startAudio() { this.#call?.startAudio().then(() => this.#show(), () => {}); }
 

@@ -1,5 +1,6 @@
 // One meeting as this page sees it: docs/protocol.md on one side, one object `state` for the views on the other. What it
 // does is done by its parts; here is who of them hears what.
+import { canEncrypt, fragmentOf, keyIn } from './key.js';
 import { Knocking } from './knocking.js';
 import { Media } from './media.js';
 import { Messages } from './messages.js';
@@ -15,9 +16,11 @@ export class Meeting {
     #occupants;
     #chat;
     #media;
+    #key;
 
-    constructor(id, ticket) {
+    constructor(id, ticket, key = '') {
         this.#id = id;
+        this.#key = key;
         this.#visit = new Visit(this.#store, {
             stanza: (one) => this.#stanza(one),
             since: () => this.#chat.last,
@@ -31,7 +34,7 @@ export class Meeting {
         this.#knocking = new Knocking(this.#store, this.#visit, (key) => this.#speak(key));
         this.#occupants = new Occupants(this.#store, () => this.#visit.lib);
         this.#chat = new Messages(this.#store, this.#visit);
-        this.#media = new Media(this.#store, this.#visit, (what) => this.may(what));
+        this.#media = new Media(this.#store, this.#visit, (what) => this.may(what), () => (this.isEncrypted ? this.#key : ''));
         addEventListener('pagehide', () => this.#visit.leave());
     }
 
@@ -53,7 +56,9 @@ export class Meeting {
             if (answer.status === 404) return store.set({ phase: 'problem', problem: 'gone' });
             if (!answer.ok) throw new Error(String(answer.status));
             const info = await answer.json();
-            if (info.e2ee) return store.set({ phase: 'problem', problem: 'encrypted', info });
+            if (info.e2ee && !canEncrypt()) return store.set({ phase: 'problem', problem: 'cannotEncrypt', info });
+            if (!info.e2ee && this.#key) return store.set({ phase: 'problem', problem: 'keyNotUsed', info });
+            if (info.e2ee && !this.#key) return store.set({ phase: 'problem', problem: 'keyMissing', info });
             if (!info.guests && !this.hasTicket) return store.set({ phase: 'problem', problem: 'noGuests', info });
             store.set({ phase: 'prejoin', info, problem: '' });
             this.#visit.load();
@@ -62,9 +67,26 @@ export class Meeting {
         }
     }
 
-    /** Joins: tracks are those of the preview, chosen the ids of devices by kind. */
-    async join(name, password, tracks, chosen) {
-        this.#media.prepare(tracks, chosen);
+    /** Takes the key of an encrypted meeting, as a link or by itself; false where there is none in the text. */
+    useKey(text) {
+        const key = keyIn(text);
+        if (!key) return false;
+        this.#key = key;
+        history.replaceState(null, '', location.pathname + fragmentOf(key));
+        if (this.state.problem === 'keyMissing') this.look();
+        else this.#media.useKey();
+        return true;
+    }
+
+    /** Whether sound and picture are encrypted from end to end. */
+    get isEncrypted() { return Boolean(this.state.info?.e2ee); }
+
+    /** The link to hand on, with the key that it takes. */
+    get address() { return this.state.info.link + (this.isEncrypted ? fragmentOf(this.#key) : ''); }
+
+    /** Joins: tracks are those of the preview, {microphone, camera}. */
+    async join(name, password, tracks) {
+        this.#media.prepare(tracks);
         this.#store.set({ phase: 'joining', problem: '', isPasswordWrong: false });
         await this.#visit.join(name, password);
     }
@@ -119,6 +141,8 @@ export class Meeting {
         if (meeting && !nick) this.#meetingIs(meeting);
         const waiting = find(message, 'waiting', NS.MEET);
         if (waiting && !nick) this.#knocking.waitingAre(waiting);
+        const reaction = find(message, 'reaction', NS.MEET)?.textContent;
+        if (reaction && nick) this.onReaction?.(nick, reaction);
         const body = find(message, 'body')?.textContent;
         if (body) this.#chat.take(message, nick, body);
     }
@@ -197,16 +221,23 @@ export class Meeting {
     /** What this person has on: {microphone, camera, screen}. */
     get mine() { return this.#media.mine; }
 
+    /** What this person sends now: {microphone, camera}, MediaStreamTracks or null. */
+    get tracks() { return this.#media.tracks; }
+
     /** Switches microphone, camera or screen on or off. */
     set(source, isOn) { return this.#media.set(source, isOn); }
-
-    /** Takes another device from now on. */
-    choose(kind, deviceId) { return this.#media.choose(kind, deviceId); }
 
     startAudio() { this.#media.startAudio(); }
 
     /** Writes to everybody. */
     say(body) { this.#chat.say(body); }
+
+    /** Sends an emoji to everybody; it comes back like everybody's. */
+    react(emoji) {
+        const { make } = this.#visit.lib;
+        const to = { to: this.#visit.room, type: 'groupchat' };
+        this.#visit.send(make('message', 'jabber:client', to, this.#visit.make('reaction', {}, emoji)));
+    }
 
     readChat(isOpen) { this.#chat.read(isOpen); }
 

@@ -1,8 +1,11 @@
 // Two short sounds, made here: somebody knocks, and a recording begins.
+import { recall } from './choices.js';
+
 const TUNES = { knock: [660, 880], recordingOn: [520, 520, 390] };
 
-/** Plays one; a browser that forbids it stays quiet. */
+/** Plays one, unless the person wants none; a browser that forbids it stays quiet. */
 export function chime(name) {
+    if (!recall().sounds && name !== 'recordingOn') return;
     const context = new AudioContext();
     const loudness = context.createGain();
     loudness.gain.value = 0.12;

@@ -1,9 +1,10 @@
-// The pictures: everybody alike in a grid, or one large (a shared screen, or whom one has pinned) beside a strip.
-import { useEffect, useRef, useState } from 'react';
+// One tile: a person's camera or initials, or a shared screen, with name, standing and a button to have it large.
+import { useEffect, useRef } from 'react';
+import { useChoices } from './choices.js';
 import { Icon } from './icons.jsx';
 import { t } from './words.js';
 
-function Video({ track, isMirrored }) {
+export function Video({ track, isMirrored }) {
     const video = useRef(null);
     useEffect(() => {
         const element = video.current;
@@ -17,57 +18,71 @@ const HUES = 6;
 const hueOf = (name) => [...name].reduce((sum, sign) => sum + sign.codePointAt(0), 0) % HUES;
 const initialsOf = (name) => name.split(/\s+/).map((word) => [...word][0] ?? '').slice(0, 2).join('').toUpperCase();
 
-function Tile({ one, isPinned, onPin }) {
-    const label = one.isLocal ? t('you', { name: one.nick }) : one.nick;
-    const shown = one.isScreen ? t('screenOf', { name: one.nick }) : label;
+/** What is seen of somebody: the picture, or the initials. */
+export function Picture({ one }) {
+    const { isMirrored } = useChoices();
+    if (one.track && !one.isUnreadable) return <Video track={one.track} isMirrored={isMirrored && one.isLocal && !one.isScreen} />;
+    return <span className={`initials hue${hueOf(one.nick)}`} aria-hidden="true">{initialsOf(one.nick)}</span>;
+}
+
+const Mark = ({ icon, text, className = '' }) => (
+    <span className={`mark ${className}`} title={text}><Icon name={icon} /><span className="hidden">{text}. </span></span>
+);
+
+const QUALITIES = { excellent: 'qualityGood', good: 'qualityFair', poor: 'qualityPoor', lost: 'qualityLost' };
+
+function Quality({ value }) {
+    const word = QUALITIES[value];
+    return word ? <Mark icon={word} text={t(word)} className={`mark--${value}`} /> : null;
+}
+
+/** How one is called on the page. */
+export const labelOf = (one) => (one.isScreen ? t('screenOf', { name: one.nick }) : one.isLocal ? t('you', { name: one.nick }) : one.nick);
+
+/** `one`: of tilesOf; `place`: large, strip, self or nothing; `onPin` shows it large or no longer. */
+export function Tile({ one, place = '', isLarge, onPin, children }) {
+    const label = labelOf(one);
+    const pin = isLarge ? t('unpin') : t('pin', { name: label });
+    const secret = one.isUnreadable ? t('unreadable') : one.isPlain ? t('notEncrypted') : '';
     return (
-        <article className={`tile ${one.isSpeaking ? 'tile--speaking' : ''} ${one.isScreen ? 'tile--screen' : ''}`}
-            data-nick={one.nick} aria-label={shown}>
-            {one.track
-                ? <Video track={one.track} isMirrored={one.isLocal && !one.isScreen} />
-                : <span className={`initials hue${hueOf(one.nick)}`} aria-hidden="true">{initialsOf(one.nick)}</span>}
-            {one.hand && <span className="tile__hand" title={t('handUp')}><Icon name="hand" /><span className="hidden">{t('handUp')}</span></span>}
+        <article className={`tile ${place && `tile--${place}`} ${one.isSpeaking ? 'tile--speaking' : ''} ${one.isScreen ? 'tile--screen' : ''}`}
+            data-nick={one.nick} aria-label={label}>
+            <Picture one={one} />
+            {secret && <p className="tile__secret"><Icon name="lockOff" /><span>{secret}</span></p>}
+            {one.hand && (
+                <span className="tile__hand" title={t('handUp')}>
+                    <Icon name="hand" />{one.handAt > 0 && <b aria-hidden="true">{one.handAt}</b>}<span className="hidden">{t('handUp')}</span>
+                </span>
+            )}
             <div className="tile__name">
-                {!one.isScreen && !one.hasSound && <span title={t('muted')}><Icon name="microphoneOff" /><span className="hidden">{t('muted')}</span></span>}
-                {['poor', 'lost'].includes(one.quality) && <span title={t('poor')}><Icon name="weak" /><span className="hidden">{t('poor')}</span></span>}
-                <span>{shown}</span>
+                {one.isSpeaking && <Mark icon="speaking" text={t('speaks')} className="mark--speaking" />}
+                {!one.isScreen && !one.hasSound && <Mark icon="microphoneOff" text={t('muted')} />}
+                <span className="tile__label">{label}</span>
+                {!one.isScreen && <Quality value={one.quality} />}
             </div>
-            <button className="tile__pin" aria-pressed={isPinned} onClick={onPin}
-                aria-label={isPinned ? t('unpin') : t('pin', { name: shown })} title={isPinned ? t('unpin') : t('pin', { name: shown })}>
-                <Icon name="pin" />
-            </button>
+            <div className="tile__actions">
+                {children}
+                {onPin && (
+                    <button className="tile__button" aria-pressed={isLarge} onClick={onPin} aria-label={pin} title={pin}>
+                        <Icon name={isLarge ? 'pinOff' : 'pin'} />
+                    </button>
+                )}
+            </div>
         </article>
     );
 }
 
-/** LiveKit's people under the names and standings that the room gives them; one's own tile first. */
-function tilesOf({ people, occupants }) {
+/** LiveKit's people under the names and standings that the room gives them, each with a tile a picture. */
+export function tilesOf({ people, occupants }) {
+    const hands = occupants.filter((one) => one.hand).sort((a, b) => (a.hand < b.hand ? -1 : 1)).map((one) => one.nick);
     return people.flatMap((one) => {
         const occupant = one.isLocal
             ? occupants.find((found) => found.isSelf)
             : occupants.find((found) => found.media.includes(one.identity));
         if (!occupant) return [];
-        const tile = { ...one, nick: occupant.nick, hand: occupant.hand, key: one.identity, track: one.camera };
-        return one.screen
-            ? [{ ...tile, key: `${one.identity} screen`, track: one.screen, isScreen: true, isSpeaking: false, hand: '' }, tile]
-            : [tile];
+        const { nick, hand } = occupant;
+        const tile = { ...one, nick, hand, handAt: hands.length > 1 ? hands.indexOf(nick) + 1 : 0, key: one.identity, track: one.camera };
+        if (!one.screen) return [tile];
+        return [tile, { ...tile, key: `${one.identity} screen`, track: one.screen, isScreen: true, isSpeaking: false, hand: '' }];
     });
-}
-
-export function Tiles({ state }) {
-    const [pinned, setPinned] = useState(null);
-    const tiles = tilesOf(state);
-    const large = tiles.find((one) => one.key === pinned) ?? (pinned === 'none' ? null : tiles.find((one) => one.isScreen && !one.isLocal));
-    const rest = tiles.filter((one) => one !== large);
-    const tile = (one) => (
-        <Tile key={one.key} one={one} isPinned={one === large} onPin={() => setPinned(one === large ? 'none' : one.key)} />
-    );
-    const columns = Math.ceil(Math.sqrt(rest.length));
-    return large ? (
-        <div className="stage"><div className="stage__large">{tile(large)}</div><div className="stage__strip">{rest.map(tile)}</div></div>
-    ) : (
-        <div className={`grid ${tiles.length === 1 ? 'grid--one' : ''}`} style={{ '--columns': columns, '--rows': Math.ceil(rest.length / columns) || 1 }}>
-            {rest.map(tile)}
-        </div>
-    );
 }

@@ -1,0 +1,43 @@
+// What is told over the pictures: what lasts while it holds, what has just happened, and to whom it is only spoken.
+import { useEffect, useRef, useState } from 'react';
+import { keyTrouble } from './encrypted.jsx';
+import { t } from './words.js';
+
+const NOTICE_MS = 6_000;
+const LASTING = { reconnecting: 'mediaReconnecting', failed: 'mediaFailed', connecting: 'connecting' };
+
+export function Notices({ meeting, state, tiles, isTalking, onPeople }) {
+    const { notice } = state;
+    useEffect(() => {
+        if (!notice) return undefined;
+        const timer = setTimeout(meeting.hush, NOTICE_MS);
+        return () => clearTimeout(timer);
+    }, [notice, meeting]);
+    const lasting = state.link === 'down' ? 'lineDown' : LASTING[state.media];
+    const trouble = meeting.isEncrypted && keyTrouble(tiles);
+    return (
+        <div className="notices" aria-live="polite">
+            {lasting && <p className={`toast ${lasting === 'connecting' ? '' : 'toast--bad'}`}>{t(lasting)}</p>}
+            {trouble && <p className="toast toast--bad">{t(...trouble)}</p>}
+            {state.isSilenced && <p className="toast toast--bad">{t('silenced')} <button onClick={() => meeting.startAudio()}>{t('soundOn')}</button></p>}
+            {state.waiting.length > 0 && <p className="toast">{t('peopleWait', { n: state.waiting.length })} <button onClick={onPeople}>{t('show')}</button></p>}
+            {meeting.mine.screen && <p className="toast">{t('youShare')} <button onClick={() => meeting.set('screen', false)}>{t('screenStop')}</button></p>}
+            {isTalking && <p className="toast toast--good">{t('talking')}</p>}
+            {notice && <p className={`toast toast--${notice.kind}`}>{t(notice.key, notice.values)}</p>}
+        </div>
+    );
+}
+
+/** Hands and screens that are new, for a screen reader. */
+export function Spoken({ tiles }) {
+    const [said, setSaid] = useState('');
+    const known = useRef(null);
+    useEffect(() => {
+        const now = new Map(tiles.filter((one) => !one.isLocal && (one.hand || one.isScreen))
+            .map((one) => [`${one.key} ${one.hand}`, t(one.isScreen ? 'sharesNow' : 'raisesNow', { name: one.nick })]));
+        const fresh = [...now].filter(([key]) => known.current && !known.current.has(key)).map(([, text]) => text);
+        known.current = now;
+        if (fresh.length) setSaid(fresh.join(' '));
+    }, [tiles]);
+    return <p className="hidden" role="status">{said}</p>;
+}

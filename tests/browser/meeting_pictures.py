@@ -1,0 +1,163 @@
+"""Takes the pictures of meetings for docs/: 2, 3, 5 and 9 people, a shared screen, phones, light and dark.
+
+    .venv/bin/python -m tests.browser.meeting_pictures docs [grid] [speaker] [phone] [encrypted]
+
+Takes all, or only those of the groups named. Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.png. The people are
+pages of their own, whose cameras show drawn persons. Needs what the browser tests need; where Debian's pngquant is
+installed it makes the files a third of the size.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import task
+from twisted.internet.defer import ensureDeferred
+
+from tests.browser.harness import Browser, Page
+from tests.browser.meetings import Party, inside, join, tile
+from tests.browser.people import People
+from tests.daemon import DOMAIN
+from tests.media_daemon import running_media
+
+NAMES = ("Ada Byron", "Emil Novák", "Fatima Haddad", "Ken Tanaka", "Lucía Ortega", "Noah Weber", "Olga Petrova",
+         "Sam Okafor")
+WIDE = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+SIDEWAYS = {"width": 844, "height": 390}
+COLOURS = {"light": {}, "dark": {"dark": True}}
+KEY = "qk6Hc0n1mG9dI0xq7yZy2m1w4v8s3T5u6R7p8o9n0bE"
+
+
+class Studio:
+    """One run: a daemon, its people, and where the pictures go."""
+
+    def __init__(self, reactor: Any, folder: Path, party: Party) -> None:
+        self.reactor = reactor
+        self.folder = folder
+        self.party = party
+        self.taken: list[Path] = []
+
+    async def take(self, page: Page, view: str, screen: str) -> None:
+        """When what moves has come to rest and pictures are sharp."""
+        await task.deferLater(self.reactor, 2.5)  # type: ignore[misc]
+        target = self.folder / "screenshots" / f"meeting-{view}-{screen}.png"
+        await page.screenshot(target)
+        self.taken.append(target)
+
+    async def guests(self, room: str, count: int, fragment: str = "") -> list[Page]:
+        """So many others, in small windows."""
+        pages = []
+        for at, name in enumerate(NAMES[:count]):
+            page = await self.party.open(room, fragment=fragment, width=400, height=300, media="drawn")
+            if at % 4 == 2:
+                await page.click("button[aria-label='Turn camera off']")
+            if at % 3 != 1:
+                await page.click("button[aria-label='Turn microphone off']")
+            await join(page, name)
+            await inside(page)
+            pages.append(page)
+        return pages
+
+    async def host(self, room: str, fragment: str = "", **options: Any) -> Page:
+        page = await self.party.alice(room, fragment=fragment, media="drawn", **options)
+        await tile(page, NAMES[0])
+        return page
+
+    async def leave(self, *pages: Page) -> None:
+        for page in pages:
+            await page.close()
+            self.party.people.persons = [one for one in self.party.people.persons if one.page is not page]
+
+    async def both(self, room: str, view: str, size: dict[str, int], fragment: str = "") -> None:
+        for colours, more in COLOURS.items():
+            page = await self.host(room, fragment, **size, **more)
+            await self.take(page, view, f"{size['width']}-{colours}")
+            await self.leave(page)
+
+    async def grid(self) -> None:
+        for others in (1, 2, 4, 8):
+            room = self.party.meeting("Weekly review")
+            pages = await self.guests(room, others)
+            if others == 4:
+                await pages[3].eval("document.querySelector('button[aria-label=\"Raise hand\"]').click()")
+            await self.both(room, f"grid{others + 1}", WIDE)
+            await self.leave(*pages)
+
+    async def speaker(self) -> None:
+        room = self.party.meeting("Weekly review")
+        pages = await self.guests(room, 5)
+        page = await self.host(room, **WIDE)
+        await page.click("button[aria-label='Show who speaks large']")
+        await self.take(page, "speaker", "1440-light")
+        await page.click("button[aria-label=More]")
+        await self.take(page, "menu", "1440-light")
+        await page.key("Escape")
+        await page.press("body", "?")
+        await page.see("dialog[open]")
+        await self.take(page, "keys", "1440-light")
+        await self.leave(page)
+        await pages[1].eval("document.querySelector('button[aria-label=\"Share screen\"]').click()")
+        await self.both(room, "screen", WIDE)
+        await self.both(room, "screen", PHONE)
+        await self.both(room, "screen", SIDEWAYS)
+        await self.leave(*pages)
+
+    async def phone(self) -> None:
+        room = self.party.meeting("Weekly review")
+        pages = await self.guests(room, 3)
+        await self.both(room, "grid4", PHONE)
+        page = await self.host(room, **SIDEWAYS)
+        await self.take(page, "grid4", "844-light")
+        await self.leave(page)
+        page = await self.host(room, **PHONE)
+        await page.click("button[aria-label=More]")
+        await self.take(page, "menu", "390-light")
+        await page.key("Escape")
+        for one, emoji in ((pages[0], "👏"), (pages[1], "🎉"), (pages[2], "👏")):
+            await one.eval("document.querySelector('button[aria-label=More]').click()")
+            await one.click(f".menu button:has-text('{emoji}')")
+        await page.see(".floating__one >> nth=2")
+        await self.take(page, "reactions", "390-light")
+        await self.leave(page, *pages)
+
+    async def encrypted(self) -> None:
+        room = self.party.meeting("Board", e2ee="true")
+        page = await self.party.open(room, **WIDE)
+        await page.see("input[name=key]")
+        await self.take(page, "key-missing", "1440-light")
+        pages = await self.guests(room, 2, f"#key={KEY}")
+        await self.both(room, "encrypted", WIDE, f"#key={KEY}")
+        await self.leave(page, *pages)
+
+
+async def main(reactor: Any) -> None:
+    """Take the pictures into the folder named on the command line."""
+    folder = Path(sys.argv[1]).resolve()
+    (folder / "screenshots").mkdir(parents=True, exist_ok=True)
+    browser = Browser()
+    try:
+        with tempfile.TemporaryDirectory() as place, running_media(Path(place), f"alice@{DOMAIN}") as daemon:
+            people = People(browser, daemon)
+            people.expect(".")
+            party = Party(people, daemon)
+            studio = Studio(reactor, folder, party)
+            try:
+                for group in sys.argv[2:] or ["grid", "speaker", "phone", "encrypted"]:
+                    await getattr(studio, group)()
+            finally:
+                party.stack.close()
+                await people.leave()
+    finally:
+        browser.stop()
+    if pngquant := shutil.which("pngquant"):
+        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *studio.taken], check=True)
+
+
+if __name__ == "__main__":
+    task.react(lambda reactor: ensureDeferred(main(reactor)))

@@ -1,0 +1,81 @@
+"""Meetings for the browser tests: who takes part, and what everybody does there."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from tests.browser.harness import Page
+from tests.browser.people import People, Person
+from tests.integration.visitors import host, make, ticket
+from tests.media_daemon import MediaDaemon
+from tests.raw import RawWebSocket
+
+DECODED = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
+    .filter((one) => one.type === 'inbound-rtp' && one.kind === 'video')
+    .reduce((sum, one) => sum + (one.framesDecoded ?? 0), 0)))
+    .then((all) => all.reduce((sum, one) => sum + one, 0))"""
+
+
+class Party:
+    """Who takes part in the meetings of one test."""
+
+    def __init__(self, people: People, daemon: MediaDaemon) -> None:
+        self.people = people
+        self.daemon = daemon
+        self.stack = ExitStack()
+        self.owner: RawWebSocket = self.stack.enter_context(host(daemon, "alice"))
+
+    def meeting(self, name: str = "Weekly review", inner: str = "", **attributes: str) -> str:
+        """A new meeting of Alice's: its room."""
+        return make(self.owner, name, inner, **attributes)
+
+    async def open(self, room: str, *, fragment: str = "", **options: Any) -> Page:
+        """Somebody opens the link, in a profile of his own."""
+        port = self.daemon.ports["https"]
+        options = {"media": "granted", "https": True, "width": 1280, "height": 800} | options
+        url = f"https://localhost:{port}/meet/{room.partition('@')[0]}{fragment}"
+        page = await self.people.browser.page(url, **options)
+        self.people.persons.append(Person(page, ""))
+        return page
+
+    async def guest(self, room: str, name: str, password: str = "", **options: Any) -> Page:
+        """A guest opens the link and joins."""
+        page = await self.open(room, **options)
+        await join(page, name, password)
+        return page
+
+    async def alice(self, room: str, *, fragment: str = "", **options: Any) -> Page:
+        """Alice, a moderator, comes as the panel sends her."""
+        handed = f"#ticket={ticket(self.owner)}&name=Alice" + fragment.replace("#", "&")
+        page = await self.open(room, fragment=handed, **options)
+        await page.see("form.card")
+        await page.click("form.card button.primary")
+        await inside(page)
+        return page
+
+
+async def join(page: Page, name: str, password: str = "") -> None:
+    """Type the name and click."""
+    await page.fill("input[name=name]", name)
+    if password:
+        await page.fill("input[name=password]", password)
+    await page.click("form.card button.primary")
+
+
+async def inside(page: Page) -> None:
+    """Wait until chat and media are connected."""
+    await page.see(".inside")
+    await page.see(".tile >> nth=0", 30)
+    await page.gone(".toast:has-text('Connecting')", 30)
+
+
+async def tile(page: Page, name: str) -> None:
+    """Wait until the picture of somebody is there."""
+    await page.see(f".tile[data-nick='{name}'] video", 30)
+
+
+async def sees(page: Page) -> None:
+    """Wait until pictures of others come and go on coming."""
+    before = await page.eval(DECODED)
+    await page.until(f"({DECODED}).then((now) => now > {before} + 10)", 30)
