@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -33,11 +34,15 @@ def install(folder: Path = HERE) -> None:
     """Install what the lock file of a folder names, unless it is there. Raises when npm fails."""
     lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     mark = folder / "node_modules" / ".chatd-installed"
-    if mark.is_file() and mark.read_text() == lock:
-        return
-    _, npm, environment = node_commands()
-    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, env=environment, check=True)
-    mark.write_text(lock)
+    # Another process of the same test run may be at it.
+    with open(folder / "package-lock.json") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        if mark.is_file() and mark.read_text() == lock:
+            return
+        _, npm, environment = node_commands()
+        subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, env=environment,
+                       check=True)
+        mark.write_text(lock)
 
 
 class Page:
