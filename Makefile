@@ -35,9 +35,10 @@ ui: setup
 check: setup
 	@$(VENV)/bin/chatctl --config $(CONFIG) check
 
-#: make test        everything but the long tests; installs what they need
+#: make test        everything but the long tests, on two cores; installs what they need. JOBS=0: one after the other
+JOBS ?= 2
 test: debian-packages $(VENV)/.dev-done ui trial
-	$(PYTEST) -m "not long"
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "not long"
 
 #: make test-long   the tests that take minutes
 test-long: debian-packages $(VENV)/.dev-done ui
@@ -49,7 +50,7 @@ test-%: $(VENV)/.dev-done
 
 #: make pytest      the same tests as make test, without installing Debian packages
 pytest: $(VENV)/.dev-done
-	$(PYTEST) -m "not long"
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "not long"
 
 #: make fuzz        a minute for each parser of what comes from the network, on two cores; FUZZ_SECONDS=10 for a look
 FUZZ_SECONDS ?= 60
