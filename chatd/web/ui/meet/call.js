@@ -1,7 +1,7 @@
 // Sound and picture: livekit-client's room, seen as a list of people with their tracks.
 import {
     ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, ScreenSharePresets, Track,
-    VideoQuality,
+    TrackEvent, VideoQuality,
 } from 'livekit-client';
 import { hasSpeakerChoice, orUsual, pictureConstraints, soundConstraints } from './devices.js';
 
@@ -29,6 +29,7 @@ export class Call {
     #isLeaving = false;
     #choices;
     #encryption;
+    #ended = new Set();
 
     /**
      * on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended; choices: of
@@ -56,6 +57,10 @@ export class Call {
             .on(RoomEvent.TrackSubscribed, (track, publication) => this.#limit(publication))
             .on(RoomEvent.TrackUnsubscribed, (track) => {
                 if (track.kind === Track.Kind.Audio) track.detach().forEach((one) => one.remove());
+            })
+            .on(RoomEvent.LocalTrackPublished, ({ source, track }) => {
+                this.#ended.delete(source);
+                track?.on(TrackEvent.Ended, () => this.#ended.add(source));
             })
             .on(RoomEvent.Reconnecting, () => on.state('reconnecting'))
             .on(RoomEvent.Reconnected, () => on.state('connected'))
@@ -95,6 +100,9 @@ export class Call {
 
     /** In an encrypted meeting nothing is shown or heard that came unencrypted, whoever says it is somebody's. */
     #isTrusted(publication) { return !this.#encryption || publication.isLocal || publication.isEncrypted; }
+
+    /** Whether the device, or the sharing, has ended by itself. */
+    hasEnded(source) { return this.#ended.has(SOURCES[source]); }
 
     /** Does what has been chosen anew; rejects with the kind ('microphone', …) as message when a device cannot be used. */
     async prefer(choices) {

@@ -8,6 +8,8 @@ import { Keys } from './keys.jsx';
 import { keepView, recallView } from './layouts.js';
 import { Notices, Spoken } from './notices.jsx';
 import { panelsOf } from './panels.js';
+import { RecordingBadge, RecordingControl } from './recording.jsx';
+import { Security } from './security.jsx';
 import { SmallWindow, useSmallWindow } from './pip.jsx';
 import { Floating, useReactions } from './reactions.jsx';
 import { SettingsDialog } from './settings.jsx';
@@ -55,14 +57,15 @@ function TopButton({ icon, label, onClick, isOn, className = '', children }) {
 }
 
 function Top({ meeting, state, title, stage, act, copying }) {
-    const recording = state.meeting?.recording;
     const { layout } = stage.view;
     return (
         <header className="top">
             <h1>{title}</h1>
-            {recording && recording !== 'off' && <span className="recording"><b className="dot" />{t('recording')}</span>}
+            <RecordingBadge state={state} />
             {meeting.isEncrypted && <Encrypted />}
             <div className="top__buttons">
+                <RecordingControl meeting={meeting} state={state} />
+                <Security meeting={meeting} state={state} />
                 <TopButton icon={layout === 'grid' ? 'speaker' : 'grid'} label={t(layout === 'grid' ? 'layoutSpeaker' : 'layoutGrid')} onClick={() => act.layout()} />
                 {canFill() && <TopButton icon={stage.isFull ? 'fullOff' : 'full'} label={t(stage.isFull ? 'fullScreenOff' : 'fullScreen')} onClick={act.full} />}
                 <TopButton icon="link" label={t('copyLink')} className="copy" onClick={act.copy}><span role="status">{copying.isCopied ? t('copied') : t('copyLink')}</span></TopButton>
