@@ -198,6 +198,51 @@ class Addresses:
 
 
 @frozen
+class Names:
+    """A list of domains."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the names in lower case."""
+        right = 'a list such as ["example.com", "example.org"]'
+        if not isinstance(value, list):
+            raise Wrong(f"{shown(value)} is not a list", right)
+        return tuple(Name("example.com").read(item, base) for item in value)
+
+
+@frozen
+class PeerExceptions:
+    """Domains of other servers with what holds for each instead: { "old.example" = { encryption = false } }."""
+
+    def read(self, value: object, base: Path) -> dict[str, dict[str, bool | str]]:
+        """Return the settings by domain."""
+        right = 'a table such as { "old.example" = { dialback = true, encryption = false } }'
+        if not isinstance(value, dict):
+            raise Wrong("this is not a table of domains", right)
+        return {Name("old.example").read(name, base): self._one(name, told, right) for name, told in value.items()}
+
+    def _one(self, name: str, told: object, right: str) -> dict[str, bool | str]:
+        if not isinstance(told, dict) or not told:
+            raise Wrong(f"nothing is said of {name}", right)
+        found: dict[str, bool | str] = {}
+        for key, value in told.items():
+            if key in ("dialback", "encryption"):
+                if not isinstance(value, bool):
+                    raise Wrong(f"{key} of {name} is neither true nor false", right)
+                found[key] = value
+            elif key == "address":
+                try:
+                    [address] = Addresses(5269).read([value], Path())
+                except Wrong as wrong:
+                    raise Wrong(f"address of {name}: {wrong.problem}", 'such as "192.0.2.7:5269"') from None
+                found[key] = str(address)
+            else:
+                raise Wrong(f"{shown(key)} is not known here", "dialback, encryption or address")
+        if found.get("encryption") is False and found.get("dialback") is False:
+            raise Wrong(f"without encryption and without dialback nothing proves who {name} is", right)
+        return found
+
+
+@frozen
 class Networks:
     """A list of IP addresses or networks ("10.0.0.0/8")."""
 

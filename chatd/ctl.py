@@ -76,6 +76,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_meeting_commands(commands, _do, confirm)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
+    check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")
+    check.add_argument("what", nargs="*", metavar="domain NAME",
+                       help="have the daemon try to reach another domain, and tell step by step what works")
     check.set_defaults(do=check_installation)
     for words, says in (
         ("reload", "read configuration and certificates again; nobody is disconnected"),
@@ -188,6 +191,8 @@ def _value(text: str) -> Any:
 
 def check_installation(arguments: argparse.Namespace) -> int:
     """`check`: look at everything, print the findings; REFUSED when one is an error."""
+    if arguments.what:
+        return check_domain(arguments)
     from chatd.ctl_check import findings_of  # imports a reactor, which the other commands do without
 
     findings = findings_of(find(arguments.config), is_offline=arguments.offline)
@@ -197,6 +202,19 @@ def check_installation(arguments: argparse.Namespace) -> int:
     else:
         print(ctl_output.findings_text(findings, is_coloured=sys.stdout.isatty()), end="")
     return REFUSED if any(finding.grade.value == "error" for finding in findings) else DONE
+
+
+def check_domain(arguments: argparse.Namespace) -> int:
+    """`check domain NAME`: REFUSED where a step fails that none after it made good."""
+    if len(arguments.what) != 2 or arguments.what[0] != "domain":
+        raise WrongUse("chatctl check, or chatctl check domain other.example")
+    values = {"domain": arguments.what[1], **({"from": arguments.local} if arguments.local else {})}
+    steps = ask(settings_of(arguments).control_socket, "check domain", values)
+    if arguments.json:
+        print(json.dumps({"ok": True, "result": steps}, ensure_ascii=False))
+    else:
+        print(ctl_output.steps_text(steps, is_coloured=sys.stdout.isatty()), end="")
+    return DONE if steps and steps[-1]["ok"] else REFUSED
 
 
 if __name__ == "__main__":

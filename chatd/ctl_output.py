@@ -87,6 +87,10 @@ def facts_text(result: Any) -> str:
 
 def status_text(result: Mapping[str, Any]) -> str:
     """Return what the daemon is doing, its media engine line by line."""
+    federation = result.get("federation")
+    if isinstance(federation, Mapping):
+        said = ", ".join(f"{name} {number}" for name, number in federation.items())
+        result = {**result, "federation": said}
     media = result.get("media")
     if not isinstance(media, Mapping):
         return facts_text(result)
@@ -149,6 +153,18 @@ def findings_text(findings: Sequence[Finding], is_coloured: bool) -> str:
         lines += [f"           {line}\n" for line in finding.advice]
     errors, warnings = (_count(findings, grade) for grade in (Grade.ERROR, Grade.WARNING))
     lines.append(f"{errors}, {warnings}.\n")
+    return "".join(lines)
+
+
+def steps_text(steps: Sequence[Mapping[str, Any]], is_coloured: bool) -> str:
+    """Return what `check domain` found, a step a line."""
+    lines = []
+    for step in steps:
+        grade = Grade.OK if step["ok"] else Grade.ERROR if step is steps[-1] else Grade.WARNING
+        mark = f"{'ok' if step['ok'] else 'FAILED':<6}"
+        if is_coloured:
+            mark = f"\x1b[{COLOURS[grade]}m{mark}\x1b[0m"
+        lines.append(f"{mark}  {step['step']:<14}  {plain(step['text'])}\n")
     return "".join(lines)
 
 

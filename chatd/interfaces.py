@@ -120,6 +120,14 @@ class IService(Interface):
         """A stanza to this domain, with a `from` that can be relied on; answers by itself, raises nothing."""
 
 
+class IRemote(Interface):
+    """The way to other servers."""
+
+    def send(stanza: Stanza, to: JID) -> None:
+        """To a domain that is not served here, now or as soon as it is connected; raises StanzaError where it may not
+        go there, or there is no way. What comes to nothing later is answered to who sent it."""
+
+
 class IVisits(Interface):
     """Sessions that may go to meetings and nothing else: guests, and accounts by ticket. See chatd.server.visits."""
 
@@ -167,6 +175,8 @@ class IRouter(Interface):
     services = Attribute("IService by the domain it serves.")
 
     visits = Attribute("The IVisits.")
+
+    remote = Attribute("The IRemote, None where there are no other servers.")
 
     def serve(domain: str, service: IService) -> Callable[[], None]:
         """Gives all stanzas to a domain without accounts to a service; gives what takes that back."""
