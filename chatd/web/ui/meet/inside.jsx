@@ -1,6 +1,7 @@
 // In the meeting: the bar of what is going on, the pictures, the buttons, and what is open beside them.
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { canFill, useFullScreen, useMediaSession, useWakeLock } from './awake.js';
+import { CheckDialog } from './check-later.jsx';
 import { useCopy } from './copy.jsx';
 import { Encrypted } from './encrypted.jsx';
 import { Icon } from './icons.jsx';
@@ -77,7 +78,7 @@ function Top({ meeting, state, title, stage, act, copying }) {
 export function Inside({ meeting, state, title }) {
     const side = useSide();
     const [view, change] = useView();
-    const [open, setOpen] = useState(''); // a dialog: keys, settings
+    const [open, setOpen] = useState(''); // a dialog: keys, settings, check
     const [isTalking, setTalking] = useState(false);
     const [isFull, toggleFull] = useFullScreen();
     const tiles = useMemo(() => tilesOf(state), [state.people, state.occupants]);
@@ -120,7 +121,7 @@ export function Inside({ meeting, state, title }) {
         <div className={`inside ${panel ? 'inside--side' : ''}`} onKeyDown={(event) => { if (event.key === 'Escape' && side.name) side.close(); }}>
             <Top meeting={meeting} state={state} title={title} stage={stage} act={act} copying={copying} />
             <main className="middle">
-                <Notices meeting={meeting} state={state} tiles={tiles} isTalking={isTalking} onPeople={() => side.open('people')} />
+                <Notices meeting={meeting} state={state} tiles={tiles} isTalking={isTalking} onPeople={() => side.open('people')} onCheck={() => setOpen('check')} />
                 <Stage tiles={tiles} large={large} isSelfAmong={view.isSelfAmong} onPeople={() => side.open('people')} />
                 <Floating reactions={reactions} />
                 <Spoken tiles={tiles} />
@@ -131,6 +132,7 @@ export function Inside({ meeting, state, title }) {
             <SmallWindow small={small} one={shown} meeting={meeting} />
             {copying.dialog}
             {open === 'settings' && <SettingsDialog meeting={meeting} onClose={() => setOpen('')} />}
+            {open === 'check' && <CheckDialog meeting={meeting} onClose={() => setOpen('')} />}
             {open === 'keys' && <Keys isOn={view.hasShortcuts} onSwitch={(hasShortcuts) => change({ hasShortcuts })} onClose={() => setOpen('')} />}
         </div>
     );

@@ -67,7 +67,7 @@ export class Media {
             this.#tracks = { microphone: null, camera: null };
             const isFresh = tracks.microphone || tracks.camera;
             if (isFresh) this.#on = { microphone: Boolean(tracks.microphone), camera: Boolean(tracks.camera) };
-            await call.publish(tracks, this.#may);
+            await call.publish(tracks, this.#may).catch((error) => this.#store.tell(error.message, {}, 'bad'));
             for (const source of ['microphone', 'camera']) {
                 if (!isFresh && this.#on[source] && this.#may(source)) await call.set(source, true).catch(() => {});
             }
@@ -82,6 +82,7 @@ export class Media {
             changed: () => { if (this.#call === call) this.#show(); },
             state: (media) => { if (this.#call === call) this.#store.set({ media }); },
             lost: () => { if (this.#call === call) this.#lost(); },
+            slow: () => { if (this.#call === call) this.#store.tell('blurSlow', {}, 'bad'); },
         }, recall(), encryption);
         this.#call = call;
         return call;
@@ -128,7 +129,7 @@ export class Media {
             await this.#call?.set(source, isOn);
         } catch (error) {
             if (source === 'screen') { if (error.name !== 'NotAllowedError') this.#store.tell('screenBroken', {}, 'bad'); }
-            else this.#store.tell(reasonOf(error, source), {}, 'bad');
+            else this.#store.tell(error.message.startsWith('blur') ? error.message : reasonOf(error, source), {}, 'bad');
         }
         this.#show();
         this.#isSwitching -= 1;
@@ -139,7 +140,9 @@ export class Media {
         try {
             await call?.prefer(choices);
         } catch (error) {
-            if (this.#call === call) this.#store.tell(error.message === 'speaker' ? 'deviceBroken' : reasonOf(error.cause, error.message), {}, 'bad');
+            const { message } = error;
+            const key = message === 'speaker' ? 'deviceBroken' : message.startsWith('blur') ? message : reasonOf(error.cause, message);
+            if (this.#call === call) this.#store.tell(key, {}, 'bad');
         }
         this.#show();
     }

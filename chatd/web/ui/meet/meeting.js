@@ -232,6 +232,15 @@ export class Meeting {
         this.look();
     }
 
+    /** A trial of the way to the media server: {url, token}. */
+    async trial() {
+        const { url, token } = await this.#visit.trial();
+        return { url: this.#visit.near(url), token };
+    }
+
+    /** The trials are over. */
+    endTrial() { this.#visit.endTrial(); }
+
     // ---- what the person does
 
     /** The name under which one wants to come in. */

@@ -8,7 +8,7 @@ const NOTICE_MS = 6_000;
 const UNDO_MS = 12_000;
 const LASTING = { reconnecting: 'mediaReconnecting', failed: 'mediaFailed', connecting: 'connecting' };
 
-export function Notices({ meeting, state, tiles, isTalking, onPeople }) {
+export function Notices({ meeting, state, tiles, isTalking, onPeople, onCheck }) {
     const { notice } = state;
     useEffect(() => {
         if (!notice) return undefined;
@@ -24,7 +24,7 @@ export function Notices({ meeting, state, tiles, isTalking, onPeople }) {
     return (
         <div className="notices">
             <div className="notices__kind" aria-live="polite">
-                {lasting && <p className={`toast ${lasting === 'connecting' ? '' : 'toast--bad'}`}>{t(lasting)}</p>}
+                {lasting && <p className={`toast ${lasting === 'connecting' ? '' : 'toast--bad'}`}>{t(lasting)}{lasting === 'mediaFailed' && <> <button onClick={onCheck}>{t('checkTitle')}</button></>}</p>}
                 {trouble && <p className="toast toast--bad">{t(...trouble)}</p>}
                 {state.isSilenced && <p className="toast toast--bad">{t('silenced')} <button onClick={() => meeting.startAudio()}>{t('soundOn')}</button></p>}
                 {state.waiting.length > 0 && <Knocks meeting={meeting} waiting={state.waiting} onPeople={onPeople} />}

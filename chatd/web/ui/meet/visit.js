@@ -25,6 +25,7 @@ export class Visit {
     #tries = 0;
     #entering = null;
     #isRenewed = false;
+    #signing = null;
 
     constructor(store, meeting, ticket) {
         this.#store = store;
@@ -81,7 +82,22 @@ export class Visit {
         }
     }
 
-    async #signIn() {
+    /** A trial of the way to the media server, {url, token} (docs/protocol.md 8); rejects with Refused or 'unreachable'. */
+    async trial() {
+        if (!this.#link) await this.#signIn();
+        const found = await this.ask('get', this.make('trial'));
+        return { url: found.getAttribute('url'), token: found.textContent };
+    }
+
+    /** Ends a visit that was begun for a trial only. */
+    endTrial() { if (this.#store.state.phase === 'prejoin') this.close(); }
+
+    #signIn() {
+        this.#signing ??= this.#signInOnce().finally(() => { this.#signing = null; });
+        return this.#signing;
+    }
+
+    async #signInOnce() {
         this.#made = await this.load();
         const { Link } = this.#made;
         const { info } = this.#store.state;
