@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from chatd.server.s2s.attempt import NoWay
+from chatd.server.s2s.federation import ATTEMPTS_MOST
 from chatd.settings import S2S
 from tests.server.paper_federation import PEER, Abroad, PaperStream
 
@@ -130,6 +131,28 @@ def test_a_reload_that_blocks_gives_back_what_waits(site: Abroad) -> None:
     site.settings.s2s = S2S(block=(PEER,))
     site.federation.reload(site.settings)
     assert site.errors() == [("0", "not-allowed")]
+
+
+def test_the_pauses_of_a_domain_never_reached_grow_too(site: Abroad) -> None:
+    for pause in (1, 2, 4, 8):
+        site.send("x")
+        refused(site)
+        number = len(site.attempts)
+        site.clock.pump([pause * 0.9])
+        site.send("x")
+        assert len(site.attempts) == number, pause
+        site.clock.pump([pause * 0.2])
+    assert len(site.attempts) == 4 and len(site.answers) == 8
+
+
+def test_too_many_attempts_at_a_time_wait(site: Abroad) -> None:
+    site.federation.attempting = ATTEMPTS_MOST
+    site.send("0")
+    site.clock.pump([0.5] * 4)
+    assert not site.attempts
+    site.federation.attempting = 0
+    site.clock.pump([0.5] * 4)
+    assert len(site.attempts) == 1 and not site.answers
 
 
 def test_guests_never_leave(site: Abroad) -> None:

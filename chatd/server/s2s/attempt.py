@@ -78,8 +78,14 @@ class Attempt:
 
     def start(self) -> Deferred[Outgoing]:
         """Begins."""
+        self.federation.attempting += 1
+        self.done.addBoth(self._ended)
         ensureDeferred(self._find()).addErrback(self._broken)
         return self.done
+
+    def _ended(self, result: Any) -> Any:
+        self.federation.attempting -= 1
+        return result
 
     def note(self, step: str, ok: bool, text: str) -> None:
         """Keeps what a step came to."""

@@ -47,7 +47,10 @@ log = Logger()
 SWEEP_S: Final = 5.0
 _REMOTES_MOST: Final = 10_000
 """Other domains at a time: somebody who writes to ever new ones must not fill the memory."""
-_ATTEMPTS_MOST: Final = 200
+ATTEMPTS_MOST: Final = 200
+"""Attempts to reach others at a time; further ones wait, or are not made for a stranger who asks for them."""
+_REMEMBERED_S: Final = 600.0
+"""How long it is known that a domain could not be reached."""
 VERIFY_S: Final = 30.0
 _ENDED: Final = NoWay("remote-server-timeout", "The server was shut down before this could be sent.")
 _random = SystemRandom()
@@ -94,6 +97,7 @@ class Federation:
         self.counts = Counts()
         self.remotes: dict[str, Remote] = {}
         self.open: set[ServerStream] = set()
+        self.attempting = 0             # attempts under way
         self.is_stopping = False
         self._addresses: Counter[str] = Counter()
         self._sweeping = LoopingCall(self.sweep)
@@ -151,7 +155,7 @@ class Federation:
         for domain, remote in list(self.remotes.items()):
             for local, link in list(remote.links.items()):
                 link.look_over(now)
-                if link.is_idle and now > remote.again_s:
+                if link.is_idle and now > remote.again_s + _REMEMBERED_S:
                     del remote.links[local]
             if not remote.links and not remote.was_reached:
                 del self.remotes[domain]
@@ -164,6 +168,11 @@ class Federation:
             return True
         is_service = name in router.services or (bool(name) and name in router.components.routes)
         return is_service and name not in router.visits.domains
+
+    @property
+    def is_busy(self) -> bool:
+        """Are so many being tried that further ones have to wait?"""
+        return self.attempting >= ATTEMPTS_MOST
 
     def context(self, local: str, protocols: tuple[bytes, ...] = ()) -> SSL.Context:
         """For a connection in the name of `local`."""
@@ -268,7 +277,7 @@ class Federation:
         link = found.links.get(local) if found is not None else None
         if link is not None and isinstance(link.stream, Outgoing) and not link.stream.is_closing:
             return link.stream.ask_verify(local, remote, id_, key)
-        if sum(1 for stream in self.open if stream.is_outgoing and not stream.is_authenticated) > _ATTEMPTS_MOST:
+        if self.is_busy:
             return fail(ConnectionError("too many servers are being asked at the moment"))
         attempt = Attempt(self, local, remote, asks_only=True)
 

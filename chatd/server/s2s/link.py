@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.core.errors import StanzaError
-from chatd.core.federation import pause_after
+from chatd.core.federation import FIRST_RETRY_S, pause_after
 from chatd.core.jid import JID
 from chatd.core.stanza import Stanza
 from chatd.server.s2s.attempt import Attempt, NoWay
@@ -121,6 +121,8 @@ class Link:
             return
         clock = self.federation.clock
         pause = self.remote.again_s - clock.seconds()
+        if self.federation.is_busy:
+            pause = max(pause, FIRST_RETRY_S)
         if pause > 0:
             self._retry = clock.callLater(pause, self._again)
             return
