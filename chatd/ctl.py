@@ -23,6 +23,7 @@ import chatd
 from chatd import ctl_output
 from chatd.config import PLACES, ConfigError, find, load
 from chatd.control_client import NotRunning, Refused, ask
+from chatd.ctl_directory import add_directory_commands
 from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_rooms import add_room_commands
 from chatd.ctl_verbs import WrongUse, add_noun
@@ -74,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     _user_commands(commands)
     add_room_commands(commands, _do, confirm, read_password)
     add_meeting_commands(commands, _do, confirm)
+    add_directory_commands(commands, _do)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")
@@ -93,10 +95,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _user_commands(commands: Any) -> None:
-    verb = add_noun(commands, "user", "accounts: add, passwd, disable, enable, delete, list, show", "jid",
-                    "such as john@example.com")
+    says = "accounts: add, passwd, check-password, disable, enable, delete, list, show"
+    verb = add_noun(commands, "user", says, "jid", "such as john@example.com")
     verb("add", "make an account; asks for the password, or reads it from standard input", with_password)
     verb("passwd", "set the password of an account", with_password)
+    verb("check-password", "is this the password of an account? Asks whoever knows it, a mail server too",
+         with_one_password)
     verb("disable", "keep an account from logging in, and end its sessions", with_jid)
     verb("enable", "let a disabled account log in again", with_jid)
     delete = verb("delete", "delete an account with all that is kept of it", delete_user)
@@ -137,11 +141,18 @@ def with_password(arguments: argparse.Namespace) -> int:
     return _do(arguments, arguments.words, {"jid": arguments.jid, "password": read_password(arguments.jid)})
 
 
-def read_password(jid: str) -> str:
-    """Return the password: typed twice on a terminal, else the first line of stdin. Raises WrongUse."""
+def with_one_password(arguments: argparse.Namespace) -> int:
+    """A command that needs the password an account has."""
+    settings_of(arguments)
+    password = read_password(arguments.jid, is_new=False)
+    return _do(arguments, arguments.words, {"jid": arguments.jid, "password": password})
+
+
+def read_password(jid: str, is_new: bool = True) -> str:
+    """Return the password: typed on a terminal, a new one twice, else the first line of stdin. Raises WrongUse."""
     if sys.stdin.isatty():
         password = getpass.getpass(f"Password for {jid}: ")
-        if password and getpass.getpass("The same again: ") != password:
+        if is_new and password and getpass.getpass("The same again: ") != password:
             raise WrongUse("the two passwords differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")

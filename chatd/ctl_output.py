@@ -33,6 +33,7 @@ def text_of(words: str, result: Any) -> str:
 SENTENCES = {
     "user add": "{jid} can log in.",
     "user passwd": "{jid} has a new password.",
+    "user check-password": "This is the password of {jid}.",
     "user disable": "{jid} is disabled; sessions ended: {sessions_ended}.",
     "user enable": "{jid} can log in again.",
     "user delete": "{jid} is deleted; sessions ended: {sessions_ended}.",
@@ -45,6 +46,8 @@ SENTENCES = {
 }
 
 TABLES: Mapping[str, Sequence[str]] = {
+    "directory search": ("jid", "name", "department", "has_account"),
+    "directory status": ("domain", "from", "people", "problem"),
     "meeting list": ("id", "name", "creator", "occupants", "recording", "used"),
     "room list": ("room", "occupants", "kind", "name"),
     "room occupants": ("nick", "role", "affiliation", "clients"),

@@ -24,10 +24,13 @@ from twisted.web.resource import IResource
 
 from chatd import notify
 from chatd.auth.internal import InternalChecker, make_verifiers
+from chatd.auth.outside import FirstLogins
 from chatd.auth.portal import Authentication
+from chatd.auth.sources import make_checkers
 from chatd.commands import UserCommands
 from chatd.config import ConfigError, changes, live, load, with_secrets
 from chatd.config_types import Address
+from chatd.directory.directories import Directories
 from chatd.figures import FederationFigures, Figures, make_registry
 from chatd.interfaces import IMeetings
 from chatd.log import Observer
@@ -50,6 +53,7 @@ from chatd.server.websocket import WebSocketResource
 from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
+from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
 from chatd.web.headers import SecurityHeaders
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
@@ -113,15 +117,18 @@ class Daemon(MultiService):
                                       soon=turn_of(self.reactor).soon)
         self.router = Router([domain.name for domain in settings.domains], self.store, self.reactor, time.time)
         checker = InternalChecker(self.store.accounts, settings.auth.scram_iterations)
-        auth = Authentication({domain.name: checker for domain in settings.domains})
+        checkers = make_checkers(settings, checker, self.reactor, deferToThread)
+        auth = Authentication(checkers, FirstLogins(self.store.accounts, time.time, self._created).welcome)
         secret = site_secret(settings.server.state_dir)
         self.streams = ClientStreams(self.router, settings, auth, self.reactor, secret)
         self.origins = Origins.of(settings.http.origins, settings.http.public_url)
         self.media = make_media(settings, secret, lambda request: not self.origins.refused(request), self.reactor,
                                 time.time)
         self.media.setServiceParent(self)  # begins at once; nobody waits for it
+        self.directories = Directories(settings.domains, self.store, deferToThread, self.reactor)
         self.modules = Modules(self.commands)
         self.modules.start(classes, settings.modules, self._api)
+        await self.directories.start()
         self._register_commands()
         self.streams.start()
         self.federation = self._federation(secret)
@@ -163,6 +170,7 @@ class Daemon(MultiService):
         if federation is not None:
             federation.stop()       # behind the clients, whose contacts elsewhere hear that they are gone
         if hasattr(self, "modules"):
+            self.directories.stop()
             self.modules.stop()
         await services
         if hasattr(self, "store"):
@@ -175,6 +183,9 @@ class Daemon(MultiService):
         return settings.log
 
     # -- joints
+    def _created(self, jid: str) -> None:
+        self.router.hooks.tell("account.created", jid)
+
     def _api(self, module: Module, options: Mapping[str, Any], modules: Mapping[str, Module]) -> Api:
         return Api(
             module=module,
@@ -187,6 +198,7 @@ class Daemon(MultiService):
             now=time.time,
             modules=modules,
             media=self.media.engine,
+            directories=self.directories,
         )
 
     def _federation(self, secret: bytes) -> Federation | None:
@@ -212,6 +224,7 @@ class Daemon(MultiService):
         mounts: dict[str, IResource] = {
             WEBSOCKET_PATH: WebSocketResource(self.streams, self.origins),
             BOSH_PATH: BoshResource(self.streams, self.origins),
+            DIRECTORY_PATH: DirectoryResource(self.directories, self.router.visits.taken, self.reactor.seconds),
             **media,
         }
         meet = self.modules.by_name.get("meet")
@@ -273,6 +286,8 @@ class Daemon(MultiService):
             now=time.time,
             deleted=lambda account: self.router.hooks.tell("account.deleted", account),
             visits=self.router.visits.of,
+            auth=self.streams.auth,
+            created=self._created,
         ).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")

@@ -24,7 +24,6 @@ from chatd.config_types import (
     IPAddress,
     IPAddresses,
     Keys,
-    Kind,
     Name,
     Names,
     Networks,
@@ -35,19 +34,13 @@ from chatd.config_types import (
     WebAddress,
     WebSocketAddress,
     Whole,
+    setting,
+    tables,
 )
+from chatd.settings_people import AuthSource, DirectorySource
 
 KIB, MIB = 1024, 1024 * 1024
 DAY_S = 86400
-
-
-def setting(default: Any, kind: Kind, doc: str, *, live: bool = False, secret: bool = False) -> Any:
-    """Declare one setting.
-
-    default: the value in use without the key; attrs.NOTHING makes the key a must. live: whether a reload
-    carries it out. secret: whether it may hold a password and is left out of repr().
-    """
-    return attrs.field(default=default, repr=not secret, metadata={"kind": kind, "doc": doc, "live": live})
 
 
 @frozen(kw_only=True)
@@ -65,6 +58,14 @@ class Domain:
     name: str = setting(attrs.NOTHING, Name("example.com"), "What stands behind the @ of its accounts.")
     certificate: Path = setting(None, FilePath(), "PEM file: the certificate, then its chain.", live=True)
     key: Path = setting(None, FilePath("../var/example.com.key"), "PEM file: its private key.", live=True)
+    scram: bool = setting(
+        False, Flag(), "SCRAM is offered although another server knows the passwords, see passwords.md."
+    )
+    directory_readers: tuple[str, ...] = setting(
+        (), Names(), "Other domains of this server whose people may search this one's directory too."
+    )
+    auth: tuple[AuthSource, ...] = tables(AuthSource, (AuthSource(kind="internal"),))
+    directory: tuple[DirectorySource, ...] = tables(DirectorySource, ())
 
 
 def _loopback(port: int) -> tuple[Address, ...]:
@@ -308,6 +309,10 @@ TABLES: dict[str, type] = {
     "media.turn": Turn,
 }
 """By the name in the file; a table inside another has both names."""
+
+
+BLOCKS: dict[str, type] = {"domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource}
+"""Tables of which there may be several, [[NAME]]."""
 
 
 def attribute_of(name: str) -> str:

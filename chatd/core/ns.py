@@ -26,6 +26,7 @@ LAST: Final = "jabber:iq:last"                           # 0012
 DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"      # 0030
 DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"    # 0030
 PRIVATE: Final = "jabber:iq:private"                     # 0049
+SEARCH: Final = "jabber:iq:search"                       # 0055
 VCARD: Final = "vcard-temp"                              # 0054
 VCARD_UPDATE: Final = "vcard-temp:x:update"              # 0153
 RSM: Final = "http://jabber.org/protocol/rsm"            # 0059
@@ -59,4 +60,5 @@ MUC_USER: Final = "http://jabber.org/protocol/muc#user"  # 0045
 MSGOFFLINE: Final = "msgoffline"                         # 0160
 
 # Our own: docs/protocol.md
+DIRECTORY: Final = "urn:chatd:directory:0"
 MEET: Final = "urn:chatd:meet:0"
