@@ -14,7 +14,7 @@ export npm_config_cache := $(CURDIR)/build/cache/npm
 export npm_config_update_notifier := false
 TRIAL_FILES = $$(grep -rl --include='test_*.py' SynchronousTestCase tests)
 
-.PHONY: run setup ui demo check test test-long pytest trial fuzz lint bench bench-media lock clean debian-packages help
+.PHONY: run setup ui demo check test test-long contract pytest trial fuzz lint bench bench-media lock clean debian-packages help
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -47,6 +47,11 @@ test-long: debian-packages $(VENV)/.dev-done ui
 #: make test-ROOM   one folder of tests, such as make test-store
 test-%: $(VENV)/.dev-done
 	$(PYTEST) -m "not long" tests/$*
+
+#: make contract    what a media engine has to do, asked of the bridge, and of the LiveKit server that LIVEKIT_URL,
+#:                  LIVEKIT_API_KEY and LIVEKIT_API_SECRET name (tests/integration/test_engine_contract.py)
+contract: $(VENV)/.dev-done
+	$(PYTEST) -v -rs tests/integration/test_engine_contract.py
 
 #: make pytest      the same tests as make test, without installing Debian packages
 pytest: $(VENV)/.dev-done

@@ -13,7 +13,7 @@ import attrs
 from twisted.internet.defer import maybeDeferred
 
 from chatd.core.accounts import AccountExists, AccountRow, Verifier
-from chatd.core.errors import StreamError
+from chatd.core.errors import StreamError, Unavailable
 from chatd.core.jid import JID, InvalidJID
 from chatd.server.control import CommandError, Commands, text_argument
 
@@ -46,12 +46,13 @@ def account_shown(row: AccountRow, online: int) -> dict[str, Any]:
 
 @attrs.define
 class UserCommands:
-    """`user add|passwd|disable|enable|delete|list|show`.
+    """`user add|passwd|check-password|disable|enable|delete|list|show`.
 
     store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
     loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
     some 10 ms of CPU. domains: those served. now: seconds since 1970. deleted(account): told after it is
     gone, with the account as it was in memory. visits(jid): its sessions in meetings, by ticket; they end too.
+    auth: the IAuthentication. created(jid): told when an account is made.
     """
 
     store: Any
@@ -62,11 +63,14 @@ class UserCommands:
     now: Callable[[], float]
     deleted: Callable[[Any], None] = lambda account: None
     visits: Callable[[str], list[Any]] = lambda bare: []
+    auth: Any = None
+    created: Callable[[str], None] = lambda jid: None
 
     def register(self, commands: Commands) -> None:
         """Offer them all."""
         commands.register("user add", self.add, "make an account")
         commands.register("user passwd", self.passwd, "set the password of an account")
+        commands.register("user check-password", self.check_password, "is this the password of an account?")
         commands.register("user disable", self.disable, "keep an account from logging in; ends its sessions")
         commands.register("user enable", self.enable, "let a disabled account log in again")
         commands.register("user delete", self.delete, "delete an account with all that is kept of it")
@@ -81,6 +85,7 @@ class UserCommands:
             await self.store.accounts.create(jid.local, jid.domain, verifiers, self.now())
         except AccountExists:
             raise CommandError("conflict", f"{jid.bare} is there already.") from None
+        self.created(jid.bare)
         return {"jid": jid.bare}
 
     async def passwd(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,6 +93,20 @@ class UserCommands:
         row = await self._row(arguments)
         await self.store.accounts.set_verifiers(row.id, await self._verifiers(arguments))
         return {"jid": row.jid}
+
+    async def check_password(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask whoever knows the passwords of `jid`, as a log-in would: nobody's account is made by it."""
+        jid = self._jid(arguments)
+        try:
+            right, disabled = await self.auth.check(
+                jid.local, jid.domain, text_argument(arguments, "password"), is_log_in=False)
+        except Unavailable as error:
+            raise CommandError("internal-server-error", f"That cannot be said now: {error}.") from None
+        if not right:
+            raise CommandError("not-authorized", f"This is not the password of {jid.bare}, or nobody has that address.")
+        if disabled:
+            raise CommandError("not-authorized", f"The password is right, but {jid.bare} is disabled.")
+        return {"jid": jid.bare}
 
     async def disable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Keep `jid` from logging in, and end its sessions."""

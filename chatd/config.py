@@ -16,7 +16,8 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from chatd.config_types import Address, Wrong, shown
+from chatd.config_people import check_people
+from chatd.config_types import Address, Choice, Wrong, shown
 from chatd.settings import TABLES, Domain, Limits, Listen, Media, Settings, attribute_of
 
 __all__ = [
@@ -139,6 +140,7 @@ def read(raw: Mapping[str, Any], path: Path) -> Settings:
     for name, options in modules.items():
         _mapping(options, f"modules.{name}", mistakes)
     _check_together(tables, domains, mistakes)
+    mistakes += [Mistake(*wrong) for wrong in check_people(domains)]
     if mistakes:
         raise ConfigError(path, tuple(mistakes))
     _fill_public_url(tables)
@@ -153,14 +155,38 @@ def _table(cls: type, raw: Mapping[str, Any], where: str, base: Path, mistakes: 
     values: dict[str, Any] = {}
     for name, field in fields.items():
         key = f"{where}.{name}"
-        if name in raw:
+        if "table" in field.metadata:
+            if name in raw:
+                values[name] = _blocks(field.metadata["table"], raw[name], key, base, mistakes)
+        elif name in raw:
             try:
                 values[name] = field.metadata["kind"].read(raw[name], base)
             except Wrong as wrong:
                 mistakes.append(Mistake(key, wrong.problem, wrong.right))
         elif field.default is attrs.NOTHING:
-            mistakes.append(Mistake(key, "it is missing", f'{name} = "{field.metadata["kind"].example}"'))
+            mistakes.append(Mistake(key, "it is missing", _shown_right(name, field.metadata["kind"])))
     return values
+
+
+def _shown_right(name: str, kind: Any) -> str:
+    """Return how the missing setting could be written."""
+    example = kind.words[-1] if isinstance(kind, Choice) else kind.example
+    return f'{name} = "{example}"'
+
+
+def _blocks(cls: type, raw: object, where: str, base: Path, mistakes: list[Mistake]) -> tuple[Any, ...]:
+    """Read the tables [[domain.NAME]] of one domain; those with mistakes are left out."""
+    if not isinstance(raw, list) or not raw or not all(isinstance(item, dict) for item in raw):
+        name = where.rpartition(".")[2]
+        mistakes.append(Mistake(where, "it is not a list of tables", f"[[domain.{name}]], behind its [[domain]]"))
+        return ()
+    found = []
+    for number, item in enumerate(raw):
+        so_far = len(mistakes)
+        values = _table(cls, item, f"{where}[{number}]", base, mistakes)
+        if len(mistakes) == so_far:
+            found.append(cls(**values))
+    return tuple(found)
 
 
 def _written(raw: Mapping[str, Any], name: str, mistakes: list[Mistake]) -> Mapping[str, Any]:

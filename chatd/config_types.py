@@ -12,9 +12,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import attrs
 import idna
 from attrs import field, frozen
 
@@ -33,6 +34,20 @@ class Kind(Protocol):
 
     def read(self, value: object, base: Path) -> object:
         """Return the value to use; raises Wrong."""
+
+
+def setting(default: Any, kind: Kind, doc: str, *, live: bool = False, secret: bool = False) -> Any:
+    """Declare one setting.
+
+    default: the value in use without the key; attrs.NOTHING makes the key a must. live: whether a reload
+    carries it out. secret: whether it may hold a password and is left out of repr().
+    """
+    return attrs.field(default=default, repr=not secret, metadata={"kind": kind, "doc": doc, "live": live})
+
+
+def tables(cls: type, default: tuple[Any, ...]) -> Any:
+    """Declare tables inside a table, `[[domain.NAME]]`: any number of cls, `default` without any."""
+    return attrs.field(default=default, metadata={"table": cls, "live": False})
 
 
 @frozen
@@ -198,6 +213,81 @@ class Addresses:
 
 
 @frozen
+class Text:
+    """A text of one line; "" stands for none."""
+
+    example: str = "text"
+
+    def read(self, value: object, base: Path) -> str:
+        """Return it without the blanks around it."""
+        if not isinstance(value, str) or not value.strip().isprintable():
+            raise Wrong(f"{shown(value)} is not a text of one line", f'a text such as "{self.example}"')
+        return value.strip()
+
+
+@frozen
+class Template:
+    """A text in which words in braces stand for parts of an address, such as "{local}@{domain}"."""
+
+    words: tuple[str, ...]
+    example: str
+
+    def read(self, value: object, base: Path) -> str:
+        """Return it; "" stands for none."""
+        text = Text(self.example).read(value, base)
+        for found in re.findall(r"\{[^}]*\}?", text):
+            if found[1:-1] not in self.words or not found.endswith("}"):
+                known = " or ".join(f"{{{word}}}" for word in self.words)
+                raise Wrong(f"{found} is not known here", f'{known}, as in "{self.example}"')
+        return text
+
+
+@frozen
+class Names:
+    """A list of domains."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the names in lower case."""
+        right = 'a list such as ["example.com", "example.org"]'
+        if not isinstance(value, list):
+            raise Wrong(f"{shown(value)} is not a list", right)
+        return tuple(Name("example.com").read(item, base) for item in value)
+
+
+@frozen
+class PeerExceptions:
+    """Domains of other servers with what holds for each instead: { "old.example" = { encryption = false } }."""
+
+    def read(self, value: object, base: Path) -> dict[str, dict[str, bool | str]]:
+        """Return the settings by domain."""
+        right = 'a table such as { "old.example" = { dialback = true, encryption = false } }'
+        if not isinstance(value, dict):
+            raise Wrong("this is not a table of domains", right)
+        return {Name("old.example").read(name, base): self._one(name, told, right) for name, told in value.items()}
+
+    def _one(self, name: str, told: object, right: str) -> dict[str, bool | str]:
+        if not isinstance(told, dict) or not told:
+            raise Wrong(f"nothing is said of {name}", right)
+        found: dict[str, bool | str] = {}
+        for key, value in told.items():
+            if key in ("dialback", "encryption"):
+                if not isinstance(value, bool):
+                    raise Wrong(f"{key} of {name} is neither true nor false", right)
+                found[key] = value
+            elif key == "address":
+                try:
+                    [address] = Addresses(5269).read([value], Path())
+                except Wrong as wrong:
+                    raise Wrong(f"address of {name}: {wrong.problem}", 'such as "192.0.2.7:5269"') from None
+                found[key] = str(address)
+            else:
+                raise Wrong(f"{shown(key)} is not known here", "dialback, encryption or address")
+        if found.get("encryption") is False and found.get("dialback") is False:
+            raise Wrong(f"without encryption and without dialback nothing proves who {name} is", right)
+        return found
+
+
+@frozen
 class Networks:
     """A list of IP addresses or networks ("10.0.0.0/8")."""
 
@@ -274,6 +364,29 @@ class WebAddress:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise Wrong(f"{shown(value)} is not a web address", right)
         return text.rstrip("/")
+
+
+@frozen
+class ServerAddress:
+    """Where another server is reached, such as "imaps://mail.example.com:993"; "" stands for none."""
+
+    schemes: tuple[str, ...]
+
+    def read(self, value: object, base: Path) -> str:
+        """Return the address; a password in it is never shown again."""
+        right = " or ".join(f'"{scheme}://mail.example.com"' for scheme in self.schemes)
+        if value == "":
+            return ""
+        if not isinstance(value, str) or value.partition(":")[0] not in self.schemes:
+            raise Wrong("this does not begin as it should", right)
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:
+            raise Wrong("this is not an address", right) from None
+        if not parts.hostname or port == 0 or parts.path.strip("/") or parts.query or parts.username is not None:
+            raise Wrong("this is more or less than a scheme, a host and perhaps a port", right)
+        return value
 
 
 @frozen

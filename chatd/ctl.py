@@ -23,6 +23,7 @@ import chatd
 from chatd import ctl_output
 from chatd.config import PLACES, ConfigError, find, load
 from chatd.control_client import NotRunning, Refused, ask
+from chatd.ctl_directory import add_directory_commands
 from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_rooms import add_room_commands
 from chatd.ctl_verbs import WrongUse, add_noun
@@ -74,8 +75,12 @@ def make_parser() -> argparse.ArgumentParser:
     _user_commands(commands)
     add_room_commands(commands, _do, confirm, read_password)
     add_meeting_commands(commands, _do, confirm)
+    add_directory_commands(commands, _do)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
+    check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")
+    check.add_argument("what", nargs="*", metavar="domain NAME",
+                       help="have the daemon try to reach another domain, and tell step by step what works")
     check.set_defaults(do=check_installation)
     for words, says in (
         ("reload", "read configuration and certificates again; nobody is disconnected"),
@@ -90,10 +95,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _user_commands(commands: Any) -> None:
-    verb = add_noun(commands, "user", "accounts: add, passwd, disable, enable, delete, list, show", "jid",
-                    "such as john@example.com")
+    says = "accounts: add, passwd, check-password, disable, enable, delete, list, show"
+    verb = add_noun(commands, "user", says, "jid", "such as john@example.com")
     verb("add", "make an account; asks for the password, or reads it from standard input", with_password)
     verb("passwd", "set the password of an account", with_password)
+    verb("check-password", "is this the password of an account? Asks whoever knows it, a mail server too",
+         with_one_password)
     verb("disable", "keep an account from logging in, and end its sessions", with_jid)
     verb("enable", "let a disabled account log in again", with_jid)
     delete = verb("delete", "delete an account with all that is kept of it", delete_user)
@@ -134,11 +141,18 @@ def with_password(arguments: argparse.Namespace) -> int:
     return _do(arguments, arguments.words, {"jid": arguments.jid, "password": read_password(arguments.jid)})
 
 
-def read_password(jid: str) -> str:
-    """Return the password: typed twice on a terminal, else the first line of stdin. Raises WrongUse."""
+def with_one_password(arguments: argparse.Namespace) -> int:
+    """A command that needs the password an account has."""
+    settings_of(arguments)
+    password = read_password(arguments.jid, is_new=False)
+    return _do(arguments, arguments.words, {"jid": arguments.jid, "password": password})
+
+
+def read_password(jid: str, is_new: bool = True) -> str:
+    """Return the password: typed on a terminal, a new one twice, else the first line of stdin. Raises WrongUse."""
     if sys.stdin.isatty():
         password = getpass.getpass(f"Password for {jid}: ")
-        if password and getpass.getpass("The same again: ") != password:
+        if is_new and password and getpass.getpass("The same again: ") != password:
             raise WrongUse("the two passwords differ")
     else:
         password = sys.stdin.readline().rstrip("\r\n")
@@ -188,6 +202,8 @@ def _value(text: str) -> Any:
 
 def check_installation(arguments: argparse.Namespace) -> int:
     """`check`: look at everything, print the findings; REFUSED when one is an error."""
+    if arguments.what:
+        return check_domain(arguments)
     from chatd.ctl_check import findings_of  # imports a reactor, which the other commands do without
 
     findings = findings_of(find(arguments.config), is_offline=arguments.offline)
@@ -197,6 +213,19 @@ def check_installation(arguments: argparse.Namespace) -> int:
     else:
         print(ctl_output.findings_text(findings, is_coloured=sys.stdout.isatty()), end="")
     return REFUSED if any(finding.grade.value == "error" for finding in findings) else DONE
+
+
+def check_domain(arguments: argparse.Namespace) -> int:
+    """`check domain NAME`: REFUSED where a step fails that none after it made good."""
+    if len(arguments.what) != 2 or arguments.what[0] != "domain":
+        raise WrongUse("chatctl check, or chatctl check domain other.example")
+    values = {"domain": arguments.what[1], **({"from": arguments.local} if arguments.local else {})}
+    steps = ask(settings_of(arguments).control_socket, "check domain", values)
+    if arguments.json:
+        print(json.dumps({"ok": True, "result": steps}, ensure_ascii=False))
+    else:
+        print(ctl_output.steps_text(steps, is_coloured=sys.stdout.isatty()), end="")
+    return DONE if steps and steps[-1]["ok"] else REFUSED
 
 
 if __name__ == "__main__":

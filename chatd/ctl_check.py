@@ -10,7 +10,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import react
 from twisted.names import client
 
-from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, ports
+from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, people, ports
 from chatd.config import ConfigError, load
 from chatd.control_client import NotRunning, Refused, ask
 from chatd.settings import Settings
@@ -19,7 +19,7 @@ STATUS_TIMEOUT_S = 5.0
 
 
 def findings_of(config: Path, is_offline: bool) -> list[Finding]:
-    """Look at the installation that the file config describes. is_offline: ask no DNS server."""
+    """Look at the installation that the file config describes. is_offline: ask no DNS and no mail server."""
     try:
         settings = load(config)
     except ConfigError as error:
@@ -32,7 +32,7 @@ def findings_of(config: Path, is_offline: bool) -> list[Finding]:
         *media.check(settings, None if status is None else status.get("media")),
         *disk.check(settings),
     ]
-    return findings if is_offline else findings + _dns(settings)
+    return findings if is_offline else findings + _asked(settings)
 
 
 def _status(settings: Settings) -> dict[str, Any] | None:
@@ -43,11 +43,12 @@ def _status(settings: Settings) -> dict[str, Any] | None:
         return None
 
 
-def _dns(settings: Settings) -> list[Finding]:
-    """Run the DNS checks, which need a reactor."""
+def _asked(settings: Settings) -> list[Finding]:
+    """Run the checks that ask other servers, which need a reactor."""
     found: list[Finding] = []
 
     async def run(reactor: Any) -> None:
+        found.extend([finding async for finding in people.check(settings, reactor)])
         try:
             resolver = client.createResolver()
         except Exception as error:  # an unreadable resolv.conf, among others

@@ -33,6 +33,7 @@ def text_of(words: str, result: Any) -> str:
 SENTENCES = {
     "user add": "{jid} can log in.",
     "user passwd": "{jid} has a new password.",
+    "user check-password": "This is the password of {jid}.",
     "user disable": "{jid} is disabled; sessions ended: {sessions_ended}.",
     "user enable": "{jid} can log in again.",
     "user delete": "{jid} is deleted; sessions ended: {sessions_ended}.",
@@ -45,6 +46,8 @@ SENTENCES = {
 }
 
 TABLES: Mapping[str, Sequence[str]] = {
+    "directory search": ("jid", "name", "department", "has_account"),
+    "directory status": ("domain", "from", "people", "problem"),
     "meeting list": ("id", "name", "creator", "occupants", "recording", "used"),
     "room list": ("room", "occupants", "kind", "name"),
     "room occupants": ("nick", "role", "affiliation", "clients"),
@@ -87,6 +90,10 @@ def facts_text(result: Any) -> str:
 
 def status_text(result: Mapping[str, Any]) -> str:
     """Return what the daemon is doing, its media engine line by line."""
+    federation = result.get("federation")
+    if isinstance(federation, Mapping):
+        said = ", ".join(f"{name} {number}" for name, number in federation.items())
+        result = {**result, "federation": said}
     media = result.get("media")
     if not isinstance(media, Mapping):
         return facts_text(result)
@@ -149,6 +156,18 @@ def findings_text(findings: Sequence[Finding], is_coloured: bool) -> str:
         lines += [f"           {line}\n" for line in finding.advice]
     errors, warnings = (_count(findings, grade) for grade in (Grade.ERROR, Grade.WARNING))
     lines.append(f"{errors}, {warnings}.\n")
+    return "".join(lines)
+
+
+def steps_text(steps: Sequence[Mapping[str, Any]], is_coloured: bool) -> str:
+    """Return what `check domain` found, a step a line."""
+    lines = []
+    for step in steps:
+        grade = Grade.OK if step["ok"] else Grade.ERROR if step is steps[-1] else Grade.WARNING
+        mark = f"{'ok' if step['ok'] else 'FAILED':<6}"
+        if is_coloured:
+            mark = f"\x1b[{COLOURS[grade]}m{mark}\x1b[0m"
+        lines.append(f"{mark}  {step['step']:<14}  {plain(step['text'])}\n")
     return "".join(lines)
 
 

@@ -18,27 +18,34 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, Logger
+from twisted.names.client import Resolver, createResolver
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
 from chatd import notify
 from chatd.auth.internal import InternalChecker, make_verifiers
+from chatd.auth.outside import FirstLogins
 from chatd.auth.portal import Authentication
+from chatd.auth.sources import make_checkers
 from chatd.commands import UserCommands
 from chatd.config import ConfigError, changes, live, load, with_secrets
 from chatd.config_types import Address
-from chatd.figures import Figures, make_registry
+from chatd.directory.directories import Directories
+from chatd.figures import FederationFigures, Figures, make_registry
 from chatd.interfaces import IMeetings
 from chatd.log import Observer
 from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
 from chatd.server.bosh import BoshResource
 from chatd.server.c2s import C2SFactory
-from chatd.server.certificates import C2S, HTTPS, CertificateError, Certificates
+from chatd.server.certificates import C2S, HTTPS, S2S, CertificateError, Certificates
 from chatd.server.control import CommandError, Commands, ControlFactory
 from chatd.server.origins import Origins
 from chatd.server.port import TLSPort
 from chatd.server.router import Router
+from chatd.server.s2s.check import DomainCheck
+from chatd.server.s2s.federation import Federation
+from chatd.server.s2s.incoming import S2SFactory
 from chatd.server.streams import ClientStreams
 from chatd.server.tls import Times
 from chatd.server.turn import turn_of
@@ -46,6 +53,7 @@ from chatd.server.websocket import WebSocketResource
 from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
+from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
 from chatd.web.headers import SecurityHeaders
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
@@ -109,17 +117,21 @@ class Daemon(MultiService):
                                       soon=turn_of(self.reactor).soon)
         self.router = Router([domain.name for domain in settings.domains], self.store, self.reactor, time.time)
         checker = InternalChecker(self.store.accounts, settings.auth.scram_iterations)
-        auth = Authentication({domain.name: checker for domain in settings.domains})
+        checkers = make_checkers(settings, checker, self.reactor, deferToThread)
+        auth = Authentication(checkers, FirstLogins(self.store.accounts, time.time, self._created).welcome)
         secret = site_secret(settings.server.state_dir)
         self.streams = ClientStreams(self.router, settings, auth, self.reactor, secret)
         self.origins = Origins.of(settings.http.origins, settings.http.public_url)
         self.media = make_media(settings, secret, lambda request: not self.origins.refused(request), self.reactor,
                                 time.time)
         self.media.setServiceParent(self)  # begins at once; nobody waits for it
+        self.directories = Directories(settings.domains, self.store, deferToThread, self.reactor)
         self.modules = Modules(self.commands)
         self.modules.start(classes, settings.modules, self._api)
+        await self.directories.start()
         self._register_commands()
         self.streams.start()
+        self.federation = self._federation(secret)
         self._listen()
         signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self._hangup))
         settle_memory()
@@ -150,9 +162,15 @@ class Daemon(MultiService):
         if self._is_up:
             self.router.hooks.tell("server.stopping")
             await self.store.barrier()          # what was said of it is handed out before the streams end
+        federation = getattr(self, "federation", None)
+        if federation is not None:
+            federation.give_back()
         if hasattr(self, "streams"):
             await self.streams.shutdown()
+        if federation is not None:
+            federation.stop()       # behind the clients, whose contacts elsewhere hear that they are gone
         if hasattr(self, "modules"):
+            self.directories.stop()
             self.modules.stop()
         await services
         if hasattr(self, "store"):
@@ -165,6 +183,9 @@ class Daemon(MultiService):
         return settings.log
 
     # -- joints
+    def _created(self, jid: str) -> None:
+        self.router.hooks.tell("account.created", jid)
+
     def _api(self, module: Module, options: Mapping[str, Any], modules: Mapping[str, Module]) -> Api:
         return Api(
             module=module,
@@ -177,18 +198,33 @@ class Daemon(MultiService):
             now=time.time,
             modules=modules,
             media=self.media.engine,
+            directories=self.directories,
         )
+
+    def _federation(self, secret: bytes) -> Federation | None:
+        """Return what talks to other servers, where they are let in; begun."""
+        settings = self.settings
+        if not settings.has_federation:
+            return None
+        nameservers = [(address.host, address.port) for address in settings.s2s.nameservers]
+        resolver = Resolver(servers=nameservers, reactor=self.reactor) if nameservers else createResolver()
+        federation = Federation(self.router, settings, self.certificates, resolver, self.reactor, secret)
+        federation.start()
+        DomainCheck(federation).register(self.commands)
+        return federation
 
     def _listen(self) -> None:
         """Open every address; the control socket last, because who reaches it may rely on the rest."""
         certificates, listen = self.certificates, self.settings.listen
         starttls = C2SFactory(self.streams, certificates.contexts(C2S, strict=False))
-        figures = make_registry(Figures(self.streams, self.router.accounts), *self.media.collectors())
+        federation = [FederationFigures(self.federation)] if self.federation is not None else []
+        figures = make_registry(Figures(self.streams, self.router.accounts), *federation, *self.media.collectors())
         checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
         media = self.media.mounts()
         mounts: dict[str, IResource] = {
             WEBSOCKET_PATH: WebSocketResource(self.streams, self.origins),
             BOSH_PATH: BoshResource(self.streams, self.origins),
+            DIRECTORY_PATH: DirectoryResource(self.directories, self.router.visits.taken, self.reactor.seconds),
             **media,
         }
         meet = self.modules.by_name.get("meet")
@@ -203,6 +239,13 @@ class Daemon(MultiService):
             self.settings, STATIC_DIR, mounts, reactor=self.reactor, checks=checks, headers=headers,
             long_lines=tuple(media),
         )
+        if self.federation is not None:
+            trust = self.federation.trust
+            servers = certificates.contexts(S2S, strict=False, asks=trust)
+            for address in listen.s2s:
+                self._open(address, S2SFactory(self.federation, servers), None)
+            for address in listen.s2s_tls:
+                self._open(address, S2SFactory(self.federation), certificates.contexts(S2S, asks=trust))
         for addresses, factory, context in (
             (listen.c2s, starttls, None),
             (listen.c2s_tls, C2SFactory(self.streams), certificates.contexts(C2S)),
@@ -243,6 +286,8 @@ class Daemon(MultiService):
             now=time.time,
             deleted=lambda account: self.router.hooks.tell("account.deleted", account),
             visits=self.router.visits.of,
+            auth=self.streams.auth,
+            created=self._created,
         ).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")
@@ -277,6 +322,8 @@ class Daemon(MultiService):
         changed = changes(self.settings, found)
         self.settings = settings
         self.streams.reload(settings)
+        if self.federation is not None:
+            self.federation.reload(settings)
         self.media.reload(settings)
         for api in self.modules.apis:
             api.settings = settings
@@ -300,6 +347,7 @@ class Daemon(MultiService):
             "sessions": sum(len(account.sessions) for account in online),
             "connections": len(self.streams.open),
             "media": self.media.status(),
+            **({"federation": self.federation.status()} if self.federation is not None else {}),
         }
 
     def listening(self) -> list[str]:

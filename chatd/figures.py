@@ -26,6 +26,14 @@ COUNTERS = {
 }
 """Of chatd.server.streams.Counts: name and help text."""
 
+S2S_COUNTERS = {
+    "stanzas_in": "Stanzas received from other servers",
+    "stanzas_out": "Stanzas sent to other servers",
+    "refused": "Servers that were not whom they claimed to be, and connections beyond a limit",
+    "returned": "Stanzas that could not be sent to another server",
+}
+"""Of chatd.server.s2s.federation.Counts, likewise."""
+
 
 @attrs.define(eq=False)
 class Figures(Collector):
@@ -48,6 +56,24 @@ class Figures(Collector):
         yield GaugeMetricFamily("chatd_streams", "Connections of clients", len(self.streams.open))
         for name, says in COUNTERS.items():
             yield CounterMetricFamily(f"chatd_{name}", says, getattr(self.streams.counts, name))
+
+
+@attrs.define(eq=False)
+class FederationFigures(Collector):
+    """What Prometheus is told of other servers. federation: a chatd.server.s2s.federation.Federation."""
+
+    federation: Any
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every figure as it is now."""
+        status = self.federation.status()
+        connections = GaugeMetricFamily("chatd_s2s_streams", "Proved connections with other servers", labels=["way"])
+        for way in ("in", "out"):
+            connections.add_metric([way], status[way])
+        yield connections
+        yield GaugeMetricFamily("chatd_s2s_waiting", "Stanzas that wait for another server", status["waiting"])
+        for name, says in S2S_COUNTERS.items():
+            yield CounterMetricFamily(f"chatd_s2s_{name}", says, getattr(self.federation.counts, name))
 
 
 def make_registry(*figures: Collector) -> CollectorRegistry:

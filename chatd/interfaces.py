@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chatd.core.media import Grants, MediaEvent, MediaParticipant, MediaRoom, MediaTrack, Recording
     from chatd.core.meeting import MeetingRow, RecordingRow
     from chatd.core.muc import Affiliate, RoomRow
+    from chatd.core.people import Person
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
 
@@ -120,6 +121,14 @@ class IService(Interface):
         """A stanza to this domain, with a `from` that can be relied on; answers by itself, raises nothing."""
 
 
+class IRemote(Interface):
+    """The way to other servers."""
+
+    def send(stanza: Stanza, to: JID) -> None:
+        """To a domain that is not served here, now or as soon as it is connected; raises StanzaError where it may not
+        go there, or there is no way. What comes to nothing later is answered to who sent it."""
+
+
 class IVisits(Interface):
     """Sessions that may go to meetings and nothing else: guests, and accounts by ticket. See chatd.server.visits."""
 
@@ -167,6 +176,8 @@ class IRouter(Interface):
     services = Attribute("IService by the domain it serves.")
 
     visits = Attribute("The IVisits.")
+
+    remote = Attribute("The IRemote, None where there are no other servers.")
 
     def serve(domain: str, service: IService) -> Callable[[], None]:
         """Gives all stanzas to a domain without accounts to a service; gives what takes that back."""
@@ -448,16 +459,18 @@ class IAuthentication(Interface):
     only if they cannot be answered now (a database or a mail server is away): temporary-auth-failure.
     """
 
-    has_verifiers = Attribute("Every domain's accounts have SCRAM verifiers, so SCRAM may be offered.")
+    has_verifiers = Attribute("The accounts of some domain have SCRAM verifiers, so SCRAM may be offered.")
+    without_scram = Attribute("Frozen set of the domains that have none: another server knows the passwords.")
     has_plain = Attribute("Passwords can be checked, so PLAIN may be offered (under TLS).")
 
     def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """The verifier for "SCRAM-SHA-256" or "SCRAM-SHA-1", None without account or verifier; and whether
         the account is disabled."""
 
-    def check(local: str, domain: str, password: str) -> Deferred[tuple[bool, bool]]:
+    def check(local: str, domain: str, password: str, is_log_in: bool = True) -> Deferred[tuple[bool, bool]]:
         """Is this the account's password? And is the account disabled (known to be only if the password is right)?
 
+        Where another server knows the password, the first log-in makes the account. is_log_in: this is one.
         An account that does not exist takes as long as one that does.
         """
 
@@ -475,6 +488,32 @@ class IAccountChecker(Interface):
 
     def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """As IAuthentication.find; (None, False) where has_verifiers is false."""
+
+
+class IDirectories(Interface):
+    """Who is in the organisation, domain by domain. Only domains with [[domain.directory]] have one."""
+
+    def may_search(reader: JID, domain: str) -> bool:
+        """May an account look into the directory of that domain? Of its own always, of others if they let it."""
+
+    def search(domain: str, typed: str, most: int) -> tuple[list[Person], bool]:
+        """See chatd.core.people.People.search; nobody where there is no directory."""
+
+    def find(jid: JID) -> Person | None:
+        """Who that is."""
+
+    def has_account(jid: str) -> bool:
+        """Is there an account of this bare address? In a domain whose passwords another server knows: did that person
+        ever log in? False for domains without directory."""
+
+    def account_changed(jid: str, name: str = "") -> None:
+        """There is such an account, and that is the name in its vCard."""
+
+    def account_deleted(jid: str) -> None:
+        """It is no more."""
+
+    def status() -> list[dict[str, Any]]:
+        """How many people each source gave, and what is wrong with it; JSON values."""
 
 
 class IIdentity(Interface):

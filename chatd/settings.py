@@ -24,28 +24,23 @@ from chatd.config_types import (
     IPAddress,
     IPAddresses,
     Keys,
-    Kind,
     Name,
+    Names,
     Networks,
     PageOrigins,
+    PeerExceptions,
     Secret,
     StoreURL,
     WebAddress,
     WebSocketAddress,
     Whole,
+    setting,
+    tables,
 )
+from chatd.settings_people import AuthSource, DirectorySource
 
 KIB, MIB = 1024, 1024 * 1024
 DAY_S = 86400
-
-
-def setting(default: Any, kind: Kind, doc: str, *, live: bool = False, secret: bool = False) -> Any:
-    """Declare one setting.
-
-    default: the value in use without the key; attrs.NOTHING makes the key a must. live: whether a reload
-    carries it out. secret: whether it may hold a password and is left out of repr().
-    """
-    return attrs.field(default=default, repr=not secret, metadata={"kind": kind, "doc": doc, "live": live})
 
 
 @frozen(kw_only=True)
@@ -63,6 +58,14 @@ class Domain:
     name: str = setting(attrs.NOTHING, Name("example.com"), "What stands behind the @ of its accounts.")
     certificate: Path = setting(None, FilePath(), "PEM file: the certificate, then its chain.", live=True)
     key: Path = setting(None, FilePath("../var/example.com.key"), "PEM file: its private key.", live=True)
+    scram: bool = setting(
+        False, Flag(), "SCRAM is offered although another server knows the passwords, see passwords.md."
+    )
+    directory_readers: tuple[str, ...] = setting(
+        (), Names(), "Other domains of this server whose people may search this one's directory too."
+    )
+    auth: tuple[AuthSource, ...] = tables(AuthSource, (AuthSource(kind="internal"),))
+    directory: tuple[DirectorySource, ...] = tables(DirectorySource, ())
 
 
 def _loopback(port: int) -> tuple[Address, ...]:
@@ -75,6 +78,10 @@ class Listen:
 
     c2s: tuple[Address, ...] = setting(_loopback(5222), Addresses(5222), "XMPP clients, STARTTLS required.")
     c2s_tls: tuple[Address, ...] = setting(_loopback(5223), Addresses(5223), "XMPP clients, TLS from the start.")
+    s2s: tuple[Address, ...] = setting(
+        (), Addresses(5269), "Other servers, STARTTLS required; without it and s2s_tls there is no federation."
+    )
+    s2s_tls: tuple[Address, ...] = setting((), Addresses(5270), "Other servers, TLS from the start.")
     https: tuple[Address, ...] = setting(
         _loopback(5281), Addresses(5281), "Browsers: log-in page, panel, WebSocket, BOSH."
     )
@@ -82,6 +89,26 @@ class Listen:
         _loopback(5280), Addresses(5280), "The same without TLS, for a reverse proxy on this machine."
     )
     metrics: tuple[Address, ...] = setting(_loopback(5282), Addresses(5282), "/metrics for Prometheus.")
+
+
+@frozen(kw_only=True)
+class S2S:
+    """[s2s]: other servers, once listen.s2s or listen.s2s_tls lets them in."""
+
+    allow: tuple[str, ...] = setting((), Names(), "The only domains to talk to; everybody, if empty.", live=True)
+    block: tuple[str, ...] = setting((), Names(), "Domains not to talk to, with all below them.", live=True)
+    dialback: bool = setting(
+        True, Flag(), "Believe a server without a good certificate if the one DNS names vouches for it.", live=True
+    )
+    exceptions: Mapping[str, Mapping[str, bool | str]] = setting(
+        attrs.Factory(dict), PeerExceptions(), "For single domains: dialback, encryption, address.", live=True
+    )
+    authorities: Path | None = setting(
+        None, FilePath("/etc/chatd/authorities.pem"), "Who may certify other servers; by default the system's list."
+    )
+    nameservers: tuple[Address, ...] = setting((), Addresses(53), "DNS servers; by default the system's.")
+    queue_stanzas: int = setting(1000, Whole(10, 1_000_000), "That may wait for one domain.", live=True)
+    queue_s: int = setting(300, Whole(1, 86400), "How long they wait for a server that was there before.", live=True)
 
 
 @frozen(kw_only=True)
@@ -236,6 +263,7 @@ class Settings:
     server: Server
     domains: tuple[Domain, ...]
     listen: Listen = Listen()
+    s2s: S2S = S2S()
     store: Store = Store()
     limits: Limits = Limits()
     auth: Auth = Auth()
@@ -246,6 +274,11 @@ class Settings:
     media: Media = Media()
     turn: Turn = Turn()
     modules: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+
+    @property
+    def has_federation(self) -> bool:
+        """Other servers may come, so we go to them too."""
+        return bool(self.listen.s2s or self.listen.s2s_tls)
 
     @property
     def control_socket(self) -> Path:
@@ -264,6 +297,7 @@ class Settings:
 TABLES: dict[str, type] = {
     "server": Server,
     "listen": Listen,
+    "s2s": S2S,
     "store": Store,
     "limits": Limits,
     "auth": Auth,
@@ -275,6 +309,10 @@ TABLES: dict[str, type] = {
     "media.turn": Turn,
 }
 """By the name in the file; a table inside another has both names."""
+
+
+BLOCKS: dict[str, type] = {"domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource}
+"""Tables of which there may be several, [[NAME]]."""
 
 
 def attribute_of(name: str) -> str:

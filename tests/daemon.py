@@ -50,10 +50,10 @@ def free_ports(count: int) -> list[int]:
 
 
 class Daemon:
-    """One chatd.  `ports` by the names in PORTS; `extra` is TOML put behind what is written here.  There are no bridge
-    processes unless `extra` has a table [media]."""
+    """One chatd.  `ports` by the names in PORTS; `extra` is TOML put behind what is written here, `domain_extra` behind
+    the table of DOMAIN.  There are no bridge processes unless `extra` has a table [media]."""
 
-    def __init__(self, folder: Path, extra: str = "", store_url: str = "") -> None:
+    def __init__(self, folder: Path, extra: str = "", store_url: str = "", domain_extra: str = "") -> None:
         self.folder = folder
         self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
         self.config = folder / "chatd.toml"
@@ -61,8 +61,8 @@ class Daemon:
         self.certificate = folder / "certificate.pem"
         write_pair(self.certificate, folder / "key.pem", [HOST, DOMAIN, OTHER, "localhost"], datetime.now(UTC))
         listen = "\n".join(f'{name} = ["127.0.0.1:{port}"]' for name, port in self.ports.items())
-        domains = "\n".join(f'[[domain]]\nname = "{name}"\ncertificate = "certificate.pem"\nkey = "key.pem"\n'
-                            for name in (DOMAIN, OTHER))
+        domains = "\n".join(f'[[domain]]\nname = "{name}"\ncertificate = "certificate.pem"\nkey = "key.pem"\n{more}\n'
+                            for name, more in ((DOMAIN, domain_extra), (OTHER, "")))
         media = "" if "[media]" in extra else '[media]\nengine = "off"\n'
         store = f'[store]\nurl = "{store_url}"\n' if store_url else ""
         self.config.write_text(

@@ -16,8 +16,12 @@ ELSEWHERE = (
     ("0124", "1.11.2", "chatd/server/bosh.py"),
     ("0156", "1.4.0", "chatd/web/hostmeta.py"),
     ("0175", "1.2", "chatd/core/sasl_anonymous.py"),
+    ("0178", "1.2", "chatd/server/s2s/outgoing.py"),
+    ("0185", "1.0", "chatd/core/dialback.py"),
     ("0198", "1.6.3", "chatd/core/smacks.py"),
     ("0206", "1.4", "chatd/server/bosh.py"),
+    ("0220", "1.1.1", "chatd/core/dialback.py"),
+    ("0288", "1.0.1", "chatd/server/s2s/incoming.py"),
     ("0368", "1.1.0", "chatd/server/certificates.py"),
     ("0440", "1.0.0", "chatd/core/stream_xml.py"),
 )

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-VALUES = ("chatd.settings", "chatd.config_types")
+VALUES = ("chatd.settings", "chatd.settings_people", "chatd.config_types")
 """Frozen values without behaviour: whoever is handed settings may name their types."""
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -28,11 +28,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "meet": ("chatd.meet", "chatd.xep.api", "chatd.core", "chatd.interfaces"),
     "server": ("chatd.server", "chatd.core", "chatd.interfaces", "chatd.compat", *VALUES),
     "web": ("chatd.web", "chatd.core", "chatd.interfaces", *VALUES),
-    "auth": ("chatd.auth", "chatd.core", "chatd.interfaces", *VALUES),
-    "directory": ("chatd.directory", "chatd.core", "chatd.interfaces", *VALUES),
+    "auth": ("chatd.auth", "chatd.outside", "chatd.core", "chatd.interfaces", *VALUES),
+    "directory": ("chatd.directory", "chatd.outside", "chatd.core", "chatd.interfaces", *VALUES),
+    "outside": ("chatd.outside", "chatd.core"),
     "bridge": ("chatd.bridge",),
     "interfaces": ("chatd.core",),
-    "settings": ("chatd.config_types",),
+    "settings": ("chatd.config_types", "chatd.settings_people"),
+    "settings_people": ("chatd.config_types",),
     "config_types": (),
     "compat": (),
 }

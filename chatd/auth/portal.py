@@ -6,7 +6,7 @@ through the portal. Counting failed attempts is the asker's (chatd.core.limits).
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -73,18 +73,27 @@ class _ByDomain:
 
 @implementer(IAuthentication)
 class Authentication:
-    """The IAuthentication of the daemon. checkers: an IAccountChecker for each domain."""
+    """The IAuthentication of the daemon. checkers: an IAccountChecker for each domain. welcome(local, domain,
+    is_log_in): called for whom a checker has let in; makes the account at the first log-in, and fires with whether it
+    is disabled."""
 
-    def __init__(self, checkers: Mapping[str, Any]) -> None:
+    has_plain = True
+
+    def __init__(self, checkers: Mapping[str, Any],
+                 welcome: Callable[[str, str, bool], Deferred[bool]] | None = None) -> None:
         self._checkers = dict(checkers)
+        self._welcome = welcome
         self.portal = Portal(Realm(), [_ByDomain(self._checkers)])
 
     @property
     def has_verifiers(self) -> bool:
-        """SCRAM is offered only if every domain has it: the mechanisms are offered before the user is known."""
-        return all(checker.has_verifiers for checker in self._checkers.values())
+        """See IAuthentication."""
+        return any(checker.has_verifiers for checker in self._checkers.values())
 
-    has_plain = True
+    @property
+    def without_scram(self) -> frozenset[str]:
+        """See IAuthentication."""
+        return frozenset(domain for domain, checker in self._checkers.items() if not checker.has_verifiers)
 
     def find(self, local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """See IAuthentication."""
@@ -95,7 +104,7 @@ class Authentication:
         return result
 
     @inlineCallbacks
-    def check(self, local: str, domain: str, password: str) -> Any:
+    def check(self, local: str, domain: str, password: str, is_log_in: bool = True) -> Any:
         """See IAuthentication."""
         credentials = UsernamePassword(f"{local}@{domain}".encode(), password.encode())
         try:
@@ -104,4 +113,7 @@ class Authentication:
             return True, True
         except UnauthorizedLogin:
             return False, False
-        return True, False
+        if self._welcome is None:
+            return True, False
+        is_disabled = yield self._welcome(local, domain, is_log_in)
+        return True, is_disabled

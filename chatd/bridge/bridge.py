@@ -28,12 +28,14 @@ from chatd.bridge.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from chatd.bridge.participant import Participant
+    from chatd.bridge.tokens import Grants
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 # LiveKit's rhythm: a token of ten minutes every five.
 REFRESH_S, REFRESHED_TTL_S = 300.0, 600.0
+TRIAL_TURN_S = 60
 
 
 class Bridge:
@@ -106,12 +108,18 @@ class Bridge:
             self.lag_s = max(0.0, loop.time() - due)
             self.rooms.tick()
 
-    def ice_servers(self, identity: str) -> list[R.ICEServer]:
-        """The TURN server with credentials that coturn takes (its REST API: HMAC-SHA1 of "expiry:name")."""
+    def ice_servers(self, grants: Grants) -> list[R.ICEServer]:
+        """The TURN server with credentials that coturn takes (its REST API: HMAC-SHA1 of "expiry:name").
+
+        Whoever may neither send nor receive here only tries the way, and has no use for a relay afterwards.
+        """
         turn = self.settings.turn
         if turn is None:
             return []
-        username = "%d:%s" % (time.time() + turn.ttl_s, identity)
+        permission = grants.permission()
+        is_trial = not permission.can_publish and not permission.can_subscribe
+        ttl_s = min(turn.ttl_s, TRIAL_TURN_S) if is_trial else turn.ttl_s
+        username = "%d:%s" % (time.time() + ttl_s, grants.identity)
         digest = hmac.new(turn.secret.encode(), username.encode(), hashlib.sha1).digest()
         return [R.ICEServer(urls=list(turn.urls), username=username, credential=base64.b64encode(digest).decode())]
 

@@ -160,7 +160,7 @@ def join(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bool
         server_version=VERSION, server_info=server_info(), subscriber_primary=not is_single,
         ping_interval=PING_INTERVAL_S, ping_timeout=PING_TIMEOUT_S, fast_publish=True,
         enabled_publish_codecs=[M.Codec(mime=MIME_TYPES[word]) for word in FORWARDED],
-        ice_servers=bridge.ice_servers(grants.identity), sif_trailer=bridge.sif_trailer)
+        ice_servers=bridge.ice_servers(grants), sif_trailer=bridge.sif_trailer)
     join_response.room.num_participants += 0 if participant.is_hidden else 1
     participant.tell(join=join_response)
     room.add(participant)
@@ -192,7 +192,7 @@ def resume(bridge: Bridge, grants: Grants, request: R.JoinRequest, is_single: bo
     if request.participant_sid and request.participant_sid != participant.sid:
         return None
     response = R.ReconnectResponse(
-        ice_servers=bridge.ice_servers(grants.identity), server_info=server_info(),
+        ice_servers=bridge.ice_servers(grants), server_info=server_info(),
         last_message_seq=participant.data.last_sequence)
     if participant.outbox.is_overrun:
         room.remove(participant, Reason.SIGNAL_CLOSE, None)

@@ -34,7 +34,7 @@ class RoomService:
     # -- rooms
 
     def create_room(self, request: API.CreateRoomRequest, grants: Grants | None) -> M.Room:
-        """Make a room before anybody comes, or give an existing one other values where the request has some."""
+        """Make a room before anybody comes. As with LiveKit, one that there is stays as it is, and is given."""
         if grants is None or not grants.may_create:
             raise denied()
         if not request.name:
@@ -42,20 +42,12 @@ class RoomService:
         if request.HasField("egress"):
             raise TwirpError("unimplemented", "rooms that record themselves are not available: start an egress")
         self._check_metadata(request.metadata)
-        room = self._rooms.get(request.name)
-        if room is None:
-            try:
-                return self._rooms.create(
-                    request.name, empty_timeout_s=request.empty_timeout, metadata=request.metadata,
-                    departure_timeout_s=request.departure_timeout, max_participants=request.max_participants).info()
-            except LimitExceeded as error:
-                raise TwirpError("resource_exhausted", str(error)) from None
-        room.empty_timeout_s = request.empty_timeout or room.empty_timeout_s
-        room.departure_timeout_s = request.departure_timeout or room.departure_timeout_s
-        room.max_participants = request.max_participants or room.max_participants
-        if request.metadata and request.metadata != room.metadata:
-            room.set_metadata(request.metadata)
-        return room.info()
+        try:
+            return self._rooms.create(
+                request.name, empty_timeout_s=request.empty_timeout, metadata=request.metadata,
+                departure_timeout_s=request.departure_timeout, max_participants=request.max_participants).info()
+        except LimitExceeded as error:
+            raise TwirpError("resource_exhausted", str(error)) from None
 
     def list_rooms(self, request: API.ListRoomsRequest, grants: Grants | None) -> API.ListRoomsResponse:
         """All rooms, or those of the given names that exist."""
@@ -120,14 +112,13 @@ class RoomService:
 
     def mute_published_track(self, request: API.MuteRoomTrackRequest,
                              grants: Grants | None) -> API.MuteRoomTrackResponse:
-        """Mute a track. People are not unmuted from afar: as with LiveKit's default, that is refused."""
+        """Mute a track. People are not unmuted from afar: as with LiveKit's default, that is refused. Without such a
+        track the answer has none, as LiveKit's.
+        """
         participant = self._participant(request.room, request.identity, grants)
         if not request.muted:
             raise TwirpError("failed_precondition", "remote unmute not enabled")
-        info = participant.mute(request.track_sid, True)
-        if info is None:
-            raise TwirpError("not_found", "track is not found")
-        return API.MuteRoomTrackResponse(track=info)
+        return API.MuteRoomTrackResponse(track=participant.mute(request.track_sid, True))
 
     def update_participant(self, request: API.UpdateParticipantRequest, grants: Grants | None) -> M.ParticipantInfo:
         """Change what is given: "" means unchanged, an attribute with an empty value goes."""

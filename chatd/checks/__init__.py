@@ -3,6 +3,7 @@ anything.
 
 configuration   the file, who may read it, options of modules
 certificates    there, belongs to its key, covers the names, not about to expire
+people          the servers that know the passwords
 dns             addresses of the host, SRV records of the domains, and the records to add
 ports           free, or held by our own daemon
 media           the bridge's modules, addresses and ports, or the LiveKit server; the TURN server's secret

@@ -101,6 +101,8 @@ def services(settings: Settings) -> list[Service]:
     for addresses, name, why in (
         (settings.listen.c2s, "_xmpp-client._tcp", "clients with STARTTLS"),
         (settings.listen.c2s_tls, "_xmpps-client._tcp", "clients with TLS from the start (XEP-0368)"),
+        (settings.listen.s2s, "_xmpp-server._tcp", "other servers with STARTTLS"),
+        (settings.listen.s2s_tls, "_xmpps-server._tcp", "other servers with TLS from the start (XEP-0368)"),
     ):
         outside = [address for address in addresses if not address.is_loopback] or list(addresses)
         if outside:
@@ -127,7 +129,8 @@ async def check(settings: Settings, resolver: Resolver) -> list[Finding]:
             continue
         for service in wanted:
             findings.append(await _service(service, domain.name, host, resolver))
-        findings += await _servers(domain.name, host, resolver)
+        if not settings.has_federation:
+            findings += await _servers(domain.name, host, resolver)
     return findings
 
 
@@ -161,7 +164,7 @@ async def _service(service: Service, domain: str, host: str, resolver: Resolver)
         text = f"{service.name}.{domain} is not there; clients then try {domain}:5222, which is right."
         return Finding(SUBJECT, Grade.NOTE, text, ("Better, because some clients ask for it:", line))
     # Without it only clients that know direct TLS lose something: they come by STARTTLS.
-    grade = Grade.WARNING if service.name == "_xmpps-client._tcp" else Grade.ERROR
+    grade = Grade.WARNING if service.name.startswith("_xmpps") else Grade.ERROR
     return Finding(SUBJECT, grade, f"{service.name}.{domain} is not there ({service.why}).", ("Add:", line))
 
 

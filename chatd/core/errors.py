@@ -1,4 +1,5 @@
-"""The two errors of XMPP: of a stream (RFC 6120 4.9), which ends it, and of a stanza (8.3), which answers it."""
+"""The two errors of XMPP: of a stream (RFC 6120 4.9), which ends it, and of a stanza (8.3), which answers it. And what
+is said inside the house when a server of the organisation cannot be asked."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from twisted.words.protocols.jabber.error import StanzaError
 
 from chatd.core import ns
 
-__all__ = ["STREAM_CONDITIONS", "StanzaError", "StreamError"]
+__all__ = ["STREAM_CONDITIONS", "StanzaError", "StreamError", "Unavailable"]
 
 #: The defined conditions of RFC 6120 4.9.3; a StreamError with another one is a mistake of ours.
 STREAM_CONDITIONS: Final = frozenset({
@@ -47,3 +48,7 @@ class StreamError(Exception):
         text = f'<text xmlns="{ns.STREAM_ERRORS}" xml:lang="en">{escape(self.text)}</text>' if self.text else ""
         return (f'<{name}{attribute}><{self.condition} xmlns="{ns.STREAM_ERRORS}"/>{text}{self.application}'
                 f"</{name}>").encode()
+
+
+class Unavailable(Exception):
+    """Another server (mail, LDAP, a database) cannot answer now; the text says why, for the sysadmin and the log."""

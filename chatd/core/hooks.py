@@ -14,12 +14,15 @@ Events, with what their hooks get and may return
     message.received(message)                   a message reaches an account; may raise or change it
     message.routed(message, sessions)           delivered to these; who else wants a copy? (0280)
     message.offline(message)                    nobody is there; a hook that keeps it returns True
+    roster.adding(account, jid)                 a contact is about to be added by its owner; may raise
     roster.removed(account, item, types, hide)  a contact is out of the roster; stanzas owed to it
     iq.answered(stanza, from, to)               a result or error for an account or domain of ours
     disco.info(request, node) -> features       strings; a falsy node is the entity itself; None: no such node
     disco.items(request, node) -> items         (jid, name, node) triples, likewise
     account.loaded(account)                     its state was read from the store
+    account.created(jid)                        there is a new one, of this bare address (str)
     account.deleted(account)                    it is no more
+    vcard.none(reader, jid) -> vCard            an account has none; bytes for this reader in its place, or None
     server.stopping()                           streams are about to end; what is sent now still reaches clients
 """
 

@@ -377,7 +377,14 @@ class Negotiation:
     def _mechanisms(self) -> tuple[str, ...]:
         if self.visit:
             return (ANONYMOUS,)
-        return sasl.mechanisms(self._bindings, self.terms.has_verifiers, self.terms.has_plain)
+        # Offered before the user is known, so SCRAM must be good for all who may log in on this stream.
+        has_verifiers = self.terms.has_verifiers and self._domains().isdisjoint(self.terms.without_scram)
+        return sasl.mechanisms(self._bindings, has_verifiers, self.terms.has_plain)
+
+    def _domains(self) -> frozenset[str]:
+        """Whose accounts may log in: addressed to the server's own name, the stream is for those of every domain."""
+        terms, domain = self.terms, self.domain
+        return frozenset((domain,)) if domain in terms.domains and domain != terms.host else terms.domains
 
     def _refuse_unencrypted(self, stanza: Stanza) -> list[Action]:
         return self._sasl_failed("encryption-required", "no-tls", stanza.attrs.get("mechanism", ""))
@@ -394,9 +401,8 @@ class Negotiation:
             self._exchange = AnonymousExchange(self.visit)
             return self._sasl_step(self._exchange.start(initial))
         terms, domain = self.terms, self.domain
-        # Addressed to the server's own name, the stream is for the accounts of every domain, and a user name
-        # without domain is clear only if there is just one.
-        domains = frozenset((domain,)) if domain in terms.domains and domain != terms.host else terms.domains
+        domains = self._domains()
+        # A user name without domain is clear only if there is just one.
         default = domain if domain in domains else next(iter(domains)) if len(domains) == 1 else None
         self._exchange = sasl.Exchange(mechanism, domains, default, self._bindings, terms.token(),
         terms.secret,

@@ -26,6 +26,7 @@ LAST: Final = "jabber:iq:last"                           # 0012
 DISCO_INFO: Final = "http://jabber.org/protocol/disco#info"      # 0030
 DISCO_ITEMS: Final = "http://jabber.org/protocol/disco#items"    # 0030
 PRIVATE: Final = "jabber:iq:private"                     # 0049
+SEARCH: Final = "jabber:iq:search"                       # 0055
 VCARD: Final = "vcard-temp"                              # 0054
 VCARD_UPDATE: Final = "vcard-temp:x:update"              # 0153
 RSM: Final = "http://jabber.org/protocol/rsm"            # 0059
@@ -41,7 +42,11 @@ SM: Final = "urn:xmpp:sm:3"                              # 0198
 PING: Final = "urn:xmpp:ping"                            # 0199
 TIME: Final = "urn:xmpp:time"                            # 0202
 DELAY: Final = "urn:xmpp:delay"                          # 0203
+DIALBACK: Final = "jabber:server:dialback"               # 0220
+DIALBACK_FEATURES: Final = "urn:xmpp:features:dialback"  # 0220
 EXTDISCO: Final = "urn:xmpp:extdisco:2"                  # 0215
+BIDI: Final = "urn:xmpp:bidi"                            # 0288
+BIDI_FEATURES: Final = "urn:xmpp:features:bidi"          # 0288
 CARBONS: Final = "urn:xmpp:carbons:2"                    # 0280
 FORWARD: Final = "urn:xmpp:forward:0"                    # 0297
 MAM: Final = "urn:xmpp:mam:2"                            # 0313
@@ -55,4 +60,5 @@ MUC_USER: Final = "http://jabber.org/protocol/muc#user"  # 0045
 MSGOFFLINE: Final = "msgoffline"                         # 0160
 
 # Our own: docs/protocol.md
+DIRECTORY: Final = "urn:chatd:directory:0"
 MEET: Final = "urn:chatd:meet:0"

@@ -28,6 +28,7 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from chatd.core.accounts import Verifier
+from chatd.core.escaping import jid_of_address
 from chatd.core.jid import JID, InvalidJID
 
 __all__ = ["CONDITIONS", "Challenge", "CheckPassword", "Exchange", "Failure", "FindAccount", "Step",
@@ -323,15 +324,15 @@ class Exchange:
     # Common
 
     def _identify(self, username: str, authzid: str) -> Failure | None:
-        """Who the client says it is: `john`, or the full address `john@mynewdomain.com`.
+        """Who the client says it is: `john`, or the full address `john@mynewdomain.com`, also as mail has it.
 
         The authorization identity, where given, has to be the very account (RFC 6120 6.3.8).
         """
         try:
             if "@" in username:
-                jid = JID.parse(username)
+                jid = _parse(username)
             elif self._default_domain is not None:
-                jid = JID.of(username, self._default_domain)
+                jid = _parse(f"{username}@{self._default_domain}")
             else:
                 return self._fail("not-authorized", "no-domain")
         except InvalidJID:
@@ -340,7 +341,7 @@ class Exchange:
             return self._fail("not-authorized", "foreign-domain")
         if authzid:
             try:
-                is_same = JID.parse(authzid).full == jid.full
+                is_same = _parse(authzid).full == jid.full
             except InvalidJID:
                 is_same = False
             if not is_same:
@@ -366,6 +367,15 @@ class Exchange:
         assert self._jid is not None
         self._state = "over"
         return Success(self._jid.local, self._jid.domain, additional)
+
+
+def _parse(address: str) -> JID:
+    """An address as a JID or, where it is none, as a mail address (XEP-0106). Raises InvalidJID."""
+    try:
+        jid = JID.parse(address)
+    except InvalidJID:
+        return jid_of_address(address)
+    return jid if jid.local or jid.full == jid.domain else jid_of_address(address)
 
 
 def _saslname(text: str) -> str | None:

@@ -95,6 +95,11 @@ class Stanza:
             self._element = parse_element(self.to_bytes_ns())
         return self._element
 
+    def forget_element(self) -> None:
+        """The content was exchanged before anybody had the stanza: what was parsed of it is out of date."""
+        self._element = None
+        self._bytes = None
+
     def has(self, namespace: str, name: str) -> bool:
         """Is there a direct child of this name?"""
         return f"{namespace} {name}" in self.children

@@ -26,8 +26,8 @@ class Terms:
     unknown accounts. token: gives fresh random text (18 bytes or more, printable ASCII without comma) for
     stream ids, nonces and resources. features: the modules' features for a domain, offered after
     authentication (csi, rosterver, pre-approval, caps). has_verifiers, has_plain: what the accounts' back
-    ends can check. has_sm: stream management is offered. attempts: failed log-ins after which the stream is
-    closed (RFC 6120 6.4.5).
+    ends can check. without_scram: the domains whose passwords another server knows.
+    has_sm: stream management is offered. attempts: failed log-ins after which the stream is closed (RFC 6120 6.4.5).
     iterations: shown for unknown accounts; the count real verifiers are made with.
     visits: the domains at which people come in by ANONYMOUS (chatd.server.visits); looked at anew each time.
     """
@@ -39,6 +39,7 @@ class Terms:
     features: Callable[[str], bytes] = lambda domain: b""
     has_verifiers: bool = True
     has_plain: bool = True
+    without_scram: frozenset[str] = frozenset()
     has_sm: bool = True
     attempts: int = 5
     iterations: int = sasl.ITERATIONS

@@ -30,8 +30,16 @@ S2S = (b"xmpp-server",)
 HTTPS = (b"http/1.1",)
 
 
-#: What differs between the contexts of two ports: ALPN protocols, and whether others are refused.
-_Kind = tuple[tuple[bytes, ...], bool]
+class Asks(Protocol):
+    """What asks peers for certificates (chatd.server.s2s.trust.Trust); hashable."""
+
+    def apply(self, context: SSL.Context) -> None:
+        """Set it up in a context."""
+
+
+#: What differs between the contexts of two ports: ALPN protocols, whether others are refused, and what asks clients for
+#: a certificate.
+_Kind = tuple[tuple[bytes, ...], bool, Asks | None]
 
 
 class CertificateError(Exception):
@@ -105,14 +113,18 @@ class Certificates:
         self._kinds: set[_Kind] = set()
         self._generation = _Generation(host, tuple(domains), self._kinds)
 
-    def contexts(self, protocols: tuple[bytes, ...] = (), strict: bool = True) -> Contexts:
+    def contexts(
+        self, protocols: tuple[bytes, ...] = (), strict: bool = True, asks: Asks | None = None
+    ) -> Contexts:
         """Give the contexts for a port that speaks `protocols` (C2S, S2S, HTTPS).
 
         `strict`: refuse a client that offers only other protocols (RFC 7301 3.2), so that a browser cannot be led
         to an XMPP port; a client that offers none is always served. Not strict for STARTTLS, where no browser is.
+        `asks`: asks clients for a certificate; the port of servers then shows services (conference.example.com) the
+        certificate of the domain above them.
         Raises CertificateError if the files are not what they were when they were loaded.
         """
-        kind = (protocols, strict)
+        kind = (protocols, strict, asks)
         self._generation.prepare(kind)
         self._kinds.add(kind)
         return Contexts(self, kind)
@@ -120,6 +132,10 @@ class Certificates:
     def context(self, kind: _Kind) -> SSL.Context:
         """Give the default context in use now for this kind of port."""
         return self._generation.context(kind)
+
+    def outgoing(self, name: str, protocols: tuple[bytes, ...], asks: Asks) -> SSL.Context:
+        """Give the context for a connection that `name`, a domain of ours or a service of one, opens to a server."""
+        return self._generation.outgoing(name, protocols, asks)
 
     def reload(self, host: str | None = None, domains: Iterable[Domain] | None = None) -> None:
         """Read all files again (with another host name or other domains if given) and use them for new connections.
@@ -146,6 +162,7 @@ class _Generation:
         self.host, self.domains = host, domains
         self.loaded: dict[str, Loaded] = {}
         self._contexts: dict[_Kind, dict[str, SSL.Context]] = {}
+        self._outgoing: dict[tuple[str, tuple[bytes, ...], Asks], SSL.Context] = {}
         mistakes = []
         for domain in domains:
             try:
@@ -168,6 +185,26 @@ class _Generation:
             return name
         return next((domain for domain, loaded in self.loaded.items() if loaded.covers(name)), None)
 
+    def choose_for_service(self, name: str) -> str:
+        """Name the domain whose certificate stands for `name`, which may be a service on a subdomain."""
+        chosen = self.choose(name)
+        above = _a_label(name)
+        while chosen is None and (above := above.partition(".")[2]):
+            chosen = above if above in self.loaded else None
+        return chosen or self._default
+
+    def outgoing(self, name: str, protocols: tuple[bytes, ...], asks: Asks) -> SSL.Context:
+        """See Certificates.outgoing."""
+        key = (self.choose_for_service(name), protocols, asks)
+        context = self._outgoing.get(key)
+        if context is None:
+            domain = next(domain for domain in self.domains if _a_label(domain.name) == key[0])
+            context = self._outgoing[key] = _with_pair(new_context(SSL.TLS_CLIENT_METHOD), domain)
+            if protocols:
+                context.set_alpn_protos(list(protocols))
+            asks.apply(context)
+        return context
+
     def prepare(self, kind: _Kind) -> None:
         """Make the contexts of all domains for this kind of port."""
         if kind in self._contexts:
@@ -176,15 +213,21 @@ class _Generation:
 
         def named(connection: SSL.Connection) -> None:
             # Called by OpenSSL in the handshake, once the client has said whom it wants.
-            name = connection.get_servername()
-            chosen = self.choose(name.decode("ascii", "replace")) if name else None
+            name = (connection.get_servername() or b"").decode("ascii", "replace")
+            chosen = (self.choose if asks is None else self.choose_for_service)(name) if name else None
             if chosen is not None and chosen != self._default:
                 connection.set_context(contexts[chosen])
 
-        protocols, strict = kind
+        protocols, strict, asks = kind
         for context in contexts.values():
+            if asks is not None:
+                asks.apply(context)
             if protocols:
                 context.set_alpn_select_callback(_select(protocols, strict))
+        if asks is not None:
+            for domain in self.domains:  # so that a file that changes is read with the rest, at a reload
+                for spoken in ((), protocols):
+                    self.outgoing(domain.name, spoken, asks)
         contexts[self._default].set_tlsext_servername_callback(named)
         self._contexts[kind] = contexts
 
@@ -207,6 +250,11 @@ def new_context(method: int) -> SSL.Context:
 def _new_server_context(domain: Domain) -> SSL.Context:
     context = new_context(SSL.TLS_SERVER_METHOD)
     context.set_session_id(b"chatd")
+    return _with_pair(context, domain)
+
+
+def _with_pair(context: SSL.Context, domain: Domain) -> SSL.Context:
+    """Load a domain's certificate and key into a context; raises CertificateError."""
     try:
         context.use_certificate_chain_file(str(domain.certificate))
     except SSL.Error as e:

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from chatd.core import negotiation as steps
 from chatd.core import ns
-from chatd.core.errors import StanzaError, StreamError
+from chatd.core.errors import StanzaError, StreamError, Unavailable
 from chatd.core.framing import Event, StreamEnd, StreamStart
 from chatd.core.jid import JID
 from chatd.core.negotiation import Action, Negotiation
@@ -192,7 +192,10 @@ class LogIn:
         self._go_on(self.negotiation.password_checked, *found)
 
     def _not_looked_up(self, failure: Failure) -> None:
-        log.failure("an account could not be looked up", failure=failure)
+        if failure.check(Unavailable):
+            log.warn("a password could not be checked: {reason}", reason=str(failure.value))
+        else:
+            log.failure("an account could not be looked up", failure=failure)
         assert self.negotiation is not None
         self._go_on(self.negotiation.refuse, "temporary-auth-failure", "lookup")
 

@@ -32,6 +32,10 @@ class SocketConnection(SSL.Connection):
 
     _socket: Any
 
+    #: What following the peer's certificate chain found, where it was asked for one (s2s/trust.py).
+    chain_checked = False
+    chain_fault = 0
+
     def __getattr__(self, name: str) -> Any:
         # pyOpenSSL would look for it on the socket: a typing error would become a system call.
         raise AttributeError(name)

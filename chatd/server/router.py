@@ -24,7 +24,7 @@ from chatd.core.errors import StanzaError, StreamError
 from chatd.core.hooks import ANSWERED, Hooks, Request
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import STANZA_NAMES, Stanza
-from chatd.interfaces import IRouter, IService
+from chatd.interfaces import IRemote, IRouter, IService
 from chatd.server.accounts import Account, Accounts
 from chatd.server.session import Session
 from chatd.server.visits import Visits
@@ -54,6 +54,7 @@ class Router:
         self.components = ComponentRouter()
         self.services: dict[str, IService] = {}
         self.visits = Visits(self)
+        self.remote: IRemote | None = None
         self._kinds: dict[str, tuple[FromSession, FromElsewhere]] = {"iq": (self._own_iq, self._iq)}
         self._undelivered: dict[str, Callable[[Session, Stanza], None]] = {"iq": self._undelivered_iq}
 
@@ -132,9 +133,12 @@ class Router:
             service.receive(stanza, to)
             return
         xmlstream = self.components.routes.get(to.domain)
-        if xmlstream is None:
+        if xmlstream is not None:
+            xmlstream.send(stanza.element)
+        elif self.remote is not None:
+            self.remote.send(stanza, to)
+        else:
             raise StanzaError("remote-server-not-found", text=f"{to.domain} cannot be reached from here")
-        xmlstream.send(stanza.element)
 
     def _is_own(self, session: Session, claimed: str) -> bool:
         try:

@@ -133,7 +133,7 @@ class ClientStreams:
             host=settings.server.host, domains=self.router.domains, secret=self.secret, token=self.token,
             features=features, has_verifiers=getattr(auth, "has_verifiers", True),
             has_plain=getattr(auth, "has_plain", True), iterations=settings.auth.scram_iterations,
-            visits=self.router.visits.domains)
+            without_scram=getattr(auth, "without_scram", frozenset()), visits=self.router.visits.domains)
         self.terms_bosh = attrs.evolve(self.terms, has_sm=False)    # BOSH repeats what was lost by itself
 
     # -- life

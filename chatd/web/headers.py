@@ -2,7 +2,8 @@
 
 Content-Security-Policy is the promise that the panel asks no other site for anything: scripts, styles, fonts,
 sounds and connections come from this server only. Converse.js sets styles on elements, hence 'unsafe-inline'
-for styles. Its OMEMO library would need 'wasm-unsafe-eval'; the panel leaves OMEMO out.
+for styles. Its OMEMO library would need 'wasm-unsafe-eval'; the panel leaves OMEMO out. The meeting page has it, for
+the blurred background: WebAssembly may be compiled, text may not be run as a script.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class SecurityHeaders:
     policy: bytes = attrs.field(init=False)
     """The Content-Security-Policy value."""
     framed_policy: bytes = attrs.field(init=False)
-    """The same for a page that this server's own pages, and those that may show them, put in a frame."""
+    """That of the meeting page, which compiles WebAssembly, and which this server's own pages put in a frame."""
 
     @frame_ancestors.validator
     def _check_ancestors(self, _attribute: object, value: tuple[str, ...]) -> None:
@@ -52,13 +53,14 @@ class SecurityHeaders:
 
     @framed_policy.default
     def _framed_policy(self) -> bytes:
-        return self._policy_for(("'self'", *(one for one in self.frame_ancestors if one != "'self'")))
+        ancestors = ("'self'", *(one for one in self.frame_ancestors if one != "'self'"))
+        return self._policy_for(ancestors, "'self' 'wasm-unsafe-eval'")
 
-    def _policy_for(self, ancestors: tuple[str, ...]) -> bytes:
+    def _policy_for(self, ancestors: tuple[str, ...], scripts: str = "'self'") -> bytes:
         return "; ".join(
             (
                 "default-src 'none'",
-                "script-src 'self'",
+                f"script-src {scripts}",
                 "style-src 'self' 'unsafe-inline'",
                 "img-src 'self' data: blob:",
                 "font-src 'self'",
@@ -74,7 +76,7 @@ class SecurityHeaders:
         ).encode("ascii")
 
     def allow_frame(self, request: Request) -> None:
-        """Let this server's own pages show the answer in a frame: the panel does so with the meeting page."""
+        """The answer is the meeting page: the panel may show it in a frame, and it may compile WebAssembly."""
         request.setHeader(b"Content-Security-Policy", self.framed_policy)
         if not self.frame_ancestors:
             request.setHeader(b"X-Frame-Options", b"SAMEORIGIN")

@@ -103,7 +103,7 @@ class Module:
 @attrs.define
 class Api:
     """One module's view of the daemon.  `options`: its checked settings; `now` gives seconds since 1970; `media`: the
-    engine of meetings, None without one."""
+    engine of meetings, None without one; `directories`: an IDirectories, None where no domain has one."""
 
     module: Module
     hooks: Hooks
@@ -115,6 +115,7 @@ class Api:
     now: Callable[[], float]
     modules: Mapping[str, Module] = attrs.field(factory=dict)
     media: IMediaEngine | None = None
+    directories: Any = None
     commands: list[Command] = attrs.field(factory=list)
     _undo: list[Callable[[], object]] = attrs.field(factory=list)
 

@@ -67,6 +67,9 @@ class Presence(Module):
             return None
         for hook in self._hooks.events.get("presence.out", ()):
             hook(session.account, to)
+        if kind == "subscribe" and to.bare not in session.account.roster:
+            for hook in self._hooks.events.get("roster.adding", ()):
+                hook(session.account, to)
         if kind in _SUBSCRIPTION:
             return self._subscription_out(session.account, stanza, to, kind)
         if kind in ("probe", "error"):

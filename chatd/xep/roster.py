@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, inlineCallbacks
 from chatd.core import ns, subscription
 from chatd.core.errors import StanzaError
 from chatd.core.hooks import ANSWERED, Request
+from chatd.core.jid import JID
 from chatd.core.roster import (
     RosterItem,
     apply_change,
@@ -74,6 +75,9 @@ class Roster(Module):
             return self._remove(account, item)
         if item is None and len(account.roster) >= self._limit:
             raise StanzaError("resource-constraint", "wait", text=f"a roster holds {self._limit} contacts")
+        if item is None or not item.listed:
+            for hook in self.api.hooks.events.get("roster.adding", ()):
+                hook(account, JID.parse(change.jid))
         return self.store(account, apply_change(item, change))
 
     @inlineCallbacks

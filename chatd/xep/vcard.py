@@ -1,6 +1,7 @@
 """vcard-temp, XEP-0054: what a person says of himself, readable by everybody.
 
-The whole vCard is kept as it came.  Its photo's hash is kept beside it and told by the event
+The whole vCard is kept as it came. For who has set none the directory may know something (event vcard.none). The
+hash of its photo is kept beside it and told by the event
     vcard.changed(account, photo_sha1)          hexadecimal, empty without a photo
 """
 
@@ -41,6 +42,9 @@ class VCard(Module):
         account: Any = request.account
 
         def found(value: bytes | None) -> bytes:
+            if value is None:
+                for hook in self.api.hooks.events.get("vcard.none", ()):
+                    value = value or hook(request.from_, request.to)
             if value is None and not request.is_own:
                 raise StanzaError("service-unavailable")    # section 3.3: as an account that does not exist
             return value or _NONE

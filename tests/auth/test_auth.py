@@ -150,8 +150,8 @@ def test_a_broken_back_end_is_not_a_wrong_password(accounts: FakeAccounts) -> No
 
 def test_another_back_end_slots_in(accounts: FakeAccounts) -> None:
     auth = Authentication({"example.com": checker_for(accounts), "mail.example.com": MailChecker()})
-    assert not auth.has_verifiers and auth.has_plain
-    assert Authentication({"example.com": checker_for(accounts)}).has_verifiers
+    assert auth.has_verifiers and auth.has_plain and auth.without_scram == {"mail.example.com"}
+    assert not Authentication({"mail.example.com": MailChecker()}).has_verifiers
     assert result(auth.check("john", "mail.example.com", "mail")) == (True, False)
     assert result(auth.check("john", "mail.example.com", "x")) == (False, False)
     assert result(auth.check("john", "example.com", PASSWORD)) == (True, False)

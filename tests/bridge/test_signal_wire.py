@@ -90,6 +90,15 @@ async def test_a_turn_server_is_told_with_credentials_for_a_while(server):
         "turn:192.0.2.9:3478?transport=udp"]
 
 
+@scenario(turn={"urls": ["turn:192.0.2.9:3478?transport=udp"], "secret": "s" * 20, "ttl_s": 600})
+async def test_who_can_only_try_the_way_has_the_relay_for_a_minute(server):
+    nothing, little = {"can_publish": False, "can_subscribe": False}, {"can_publish": False}
+    for grants, least, most in ((nothing, 50, 61), (little, 500, 700)):
+        peer = await server.join("ben", **grants)
+        [turn] = peer.got[0].join.ice_servers
+        assert least < int(turn.username.partition(":")[0]) - time.time() < most
+
+
 def token(claims, secret=SECRET, **more):
     # Some are made when tests are collected, and used much later.
     return jwt.encode({"iss": KEY, "exp": time.time() + 86_400, **claims, **more}, secret, "HS256")

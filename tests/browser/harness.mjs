@@ -1,10 +1,11 @@
 // Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
 //
-// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media}; `https` accepts
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked}; `https` accepts
 //              the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404); `media`:
 //              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the
-//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none), "asks"
-//              (the browser asks, and __allow() answers), or not given: refused
+//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none,
+//              until __plug()), "busy" (another program has the camera), "asks" (the browser asks, and __allow() answers), or not
+//              given: refused; `blocked`: transports ("udp", "tcp") whose packets to the media server go nowhere
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
@@ -51,7 +52,7 @@ function watch(page) {
 }
 
 /** Runs in the page: keeps its media connections for getStats, and stands in for what a headless browser has not. */
-function mediaOf([media, seed]) {
+function mediaOf([media, seed, blocked]) {
     globalThis.__peers = [];
     const Peer = globalThis.RTCPeerConnection;
     globalThis.RTCPeerConnection = class extends Peer {
@@ -63,6 +64,22 @@ function mediaOf([media, seed]) {
     if (media === 'none') {
         navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
         navigator.mediaDevices.enumerateDevices = () => Promise.resolve([]);
+        globalThis.__plug = () => {
+            delete navigator.mediaDevices.getUserMedia;
+            delete navigator.mediaDevices.enumerateDevices;
+            navigator.mediaDevices.dispatchEvent(new Event('devicechange'));
+        };
+    }
+    if (media === 'busy') {
+        const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = (wanted) => (wanted.video ? Promise.reject(new DOMException('busy', 'NotReadableError')) : real(wanted));
+    }
+    for (const transport of blocked) {
+        const real = RTCPeerConnection.prototype.setRemoteDescription;
+        const port = new RegExp(`^(a=candidate:\\S+ \\d+ ${transport} \\d+ \\S+) \\d+`, 'gim');
+        RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+            return real.call(this, { type: description.type, sdp: description.sdp.replace(port, '$1 9') });
+        };
     }
     if (media === 'asks') {
         const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -127,12 +144,12 @@ function mediaOf([media, seed]) {
     }
 }
 
-async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media }) {
+async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media, blocked = [] }) {
     const context = await (await launch()).newContext({
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
-    if (['granted', 'drawn', 'asks'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
+    if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const entry = { context, page, log: watch(page) };
@@ -147,7 +164,7 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
             };
         });
     }
-    await page.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0)]);
+    await page.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0), blocked]);
     await page.addInitScript(() => {
         globalThis.__violations = [];
         document.addEventListener('securitypolicyviolation', (event) =>

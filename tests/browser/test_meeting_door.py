@@ -5,13 +5,15 @@ Chromium has one fake camera, which draws a clock, and fake microphones, which b
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 import pytest_twisted
 
 from tests.browser.harness import Browser, Page
-from tests.browser.meetings import Party
+from tests.browser.meetings import Party, inside, join
 from tests.browser.people import People
 from tests.daemon import DOMAIN
 from tests.media_daemon import MediaDaemon, running_media
@@ -103,3 +105,136 @@ async def test_asking(party: Party) -> None:
     await page.eval("__allow()")
     await page.see(".mirror video")
     await page.gone("text=Your browser is asking you")
+
+
+@pytest_twisted.ensureDeferred
+async def test_refused(party: Party) -> None:
+    """Camera and microphone refused, on a phone: what to do is said, nothing overflows."""
+    page = await party.open(party.meeting(), media=None, width=390, height=844, dark=True)
+    await page.see("text=The browser may not use your camera and microphone.")
+    await page.see("text=You can join without")
+    assert await page.axe() == []
+    assert await page.eval("document.documentElement.scrollWidth") == 390
+    await page.click("text=Settings")
+    await page.see("dialog.settings")
+    assert await page.axe() == []
+    assert await page.eval("document.querySelector('dialog.settings .dialog__body').scrollWidth") <= 390
+
+
+@pytest_twisted.ensureDeferred
+async def test_plugged_and_pulled_out(party: Party) -> None:
+    """Nothing is there, then camera and microphone are plugged in; one is pulled out again; another program has one."""
+    room = party.meeting()
+    page = await party.open(room, media="none")
+    await page.see("text=No camera and no microphone were found.")
+    assert await page.axe() == []
+    await page.eval("__plug()")
+    await page.see(".mirror video")
+    await page.gone(".mirror .problem")
+    await page.eval(f"{MIRROR}.srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+    await page.see("text=Your camera was unplugged.")
+    await page.gone(".mirror video")
+    await page.click(".problem >> text=Try again")
+    await page.see(".mirror video")
+    await page.gone("text=Your camera was unplugged.")
+
+    other = await party.open(room, media="busy")
+    await other.see("text=Another program is using your camera.")
+    await other.until(f"{LEVEL} > 0.01")
+    assert await other.count("text=You can join without") == 0
+    assert await other.axe() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_speakers(party: Party) -> None:
+    """The tones go to the speakers that were chosen."""
+    page = await party.open(party.meeting())
+    await page.see(".mirror video")
+    await page.eval("""(() => {
+        globalThis.__sinks = [];
+        const real = HTMLMediaElement.prototype.setSinkId;
+        HTMLMediaElement.prototype.setSinkId = function (id) { __sinks.push(id); return real.call(this, id); };
+    })()""")
+    wanted = "[...document.querySelectorAll('option')].find((one) => one.textContent === 'Fake Audio Output 2').value"
+    await choose(page, "Speakers", await page.eval(wanted))
+    await page.click("button:has-text('Test') >> nth=0")
+    await page.see("text=You should hear three tones now.")
+    await page.see("text=Heard nothing?")
+    assert await page.eval(f"__sinks.length === 1 && __sinks[0] === {wanted}")
+
+
+@pytest_twisted.ensureDeferred
+async def test_connection(party: Party) -> None:
+    """The connection test, where everything works and the server has no relay; it leaves a visit one can join with."""
+    page = await party.open(party.meeting())
+    await page.see(".mirror video")
+    await page.click("text=Test connection")
+    await page.see("text=Your connection is good for meetings.", 30)
+    assert await page.count(".check__row--good") == 5
+    assert "no relay" in await page.text(".check__row--open")
+    assert await page.axe() == []
+    await page.key("Escape")
+    await page.gone("dialog")
+    await join(page, "Ada")
+    await inside(page)
+
+
+@pytest_twisted.ensureDeferred
+async def test_connection_blocked(party: Party) -> None:
+    """UDP is blocked, and then everything: what still works, and what to ask for."""
+    room = party.meeting()
+    page = await party.open(room, blocked=["udp"])
+    await page.see(".mirror video")
+    await page.click("text=Test connection")
+    await page.see("text=your network blocks UDP", 30)
+    assert "Blocked: nothing came back from port" in await page.text(".check__row:has-text('(UDP)')")
+    assert "Works." in await page.text(".check__row:has-text('(TCP)')")
+    assert await page.axe() == []
+    none = await party.open(room, blocked=["udp", "tcp"], media=None, width=390, height=844)
+    await none.see(".problem")
+    await none.click("text=Test connection")
+    await none.see("text=lets no sound and no picture through, and this server has no relay", 30)
+    assert await none.count(".check__row--bad:has-text('The browser may not use your')") == 2
+    assert await none.axe() == []
+    assert await none.eval("document.querySelector('.check .dialog__body').scrollWidth") <= 390
+
+
+@pytest_twisted.ensureDeferred
+async def test_by_keyboard(party: Party) -> None:
+    """The name has the focus; every control is reached by Tab and named; Enter joins."""
+    page = await party.open(party.meeting())
+    await page.see(".mirror video")
+    assert await page.eval("document.activeElement.name") == "name"
+    name = "(e => e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent)(document.activeElement)"
+    passed = []
+    for _ in range(12):
+        await page.key("Shift+Tab")
+        passed.append(await page.eval(name))
+        if passed[-1] == "Turn microphone off":
+            break
+    assert passed == ["Test connection", "Settings", "Test", "Speakers", "Camera", "Microphone", "Turn camera off",
+                      "Turn microphone off"]
+    await page.key("Space")
+    await page.until(f"{name} === 'Turn microphone on'")
+    await page.key("Space")
+    await page.until(f"{name} === 'Turn microphone off'")
+    for _ in passed:
+        await page.key("Tab")
+    for letter in "Ada":
+        await page.key(letter)
+    await page.key("Enter")
+    await inside(page)
+    await page.see(".tile[data-nick=Ada]")
+
+
+@pytest_twisted.ensureDeferred
+async def test_within_seconds(party: Party, record_property: Any) -> None:
+    """Somebody with only the link, nothing in the cache: a name, one click, and in; the goal is five seconds."""
+    room = party.meeting()
+    started = time.monotonic()
+    page = await party.open(room)
+    await join(page, "Ada")
+    await inside(page)
+    seconds = time.monotonic() - started
+    record_property("seconds from opening the link to being in", round(seconds, 2))
+    assert seconds < 30, "other tests may have taken the machine; by itself it is to be five"

@@ -6,13 +6,14 @@ import shutil
 import tempfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.config import Change, ConfigError, changes, load, with_secrets
 from chatd.config_types import Address
-from chatd.settings import TABLES, Domain, Settings
+from chatd.settings import BLOCKS, TABLES, Settings
 
 SMALLEST = """
 [server]
@@ -342,10 +343,62 @@ class Reload(Files):
         self.assertEqual(found, (Change("modules.last", False), Change("modules.ping", False)))
 
 
+class People(SynchronousTestCase):
+    """[[domain.auth]]."""
+
+    def read(self, text: str) -> Settings:
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        path = folder / "chatd.toml"
+        path.write_text('[server]\nhost = "a.example"\n[[domain]]\nname = "b.example"\n' + text)
+        return load(path)
+
+    def wrong(self, text: str) -> str:
+        return str(self.assertRaises(ConfigError, self.read, "[[domain.auth]]\n" + text))
+
+    def test_several_in_order(self) -> None:
+        (domain,) = self.read(
+            '[listen]\nc2s = []\n[[domain.auth]]\nkind = "internal"\n'
+            '[[domain.auth]]\nkind = "imap"\nurl = "imaps://mail.example"\n').domains
+        self.assertEqual([source.kind for source in domain.auth], ["internal", "imap"])
+        self.assertEqual(self.read("").domains[0].auth[0].kind, "internal")
+
+    def test_what_is_wrong_is_told(self) -> None:
+        self.assertIn("domain[0].auth[0].url: it is missing", self.wrong('kind = "imap"'))
+        self.assertIn("begin as it should", self.wrong('kind = "imap"\nurl = "http://mail.example"'))
+        self.assertIn("more or less", self.wrong('kind = "imap"\nurl = "imap://me:secret@mail.example"'))
+        self.assertNotIn("secret", self.wrong('kind = "imap"\nurl = "imap://me:secret@mail.example"'))
+        self.assertIn("in the clear", self.wrong('kind = "imap"\nurl = "imap://mail.example"\nplain = true'))
+        self.assertIn("means TLS", self.wrong('kind = "imap"\nurl = "imaps://localhost"\nplain = true'))
+        self.assertIn("{nobody}", self.wrong('kind = "imap"\nurl = "imaps://a.example"\nlogin = "{nobody}"'))
+        self.assertIn("there is no such setting", self.wrong('kind = "imap"\nuri = "x"'))
+        self.assertIn("it is missing", self.wrong(""))
+        self.assertIn("[[domain.auth]]", str(self.assertRaises(ConfigError, self.read, 'auth = "imap"')))
+
+    def test_directories(self) -> None:
+        (domain,) = self.read('[[domain.directory]]\nkind = "file"\npath = "people.csv"\n').domains
+        self.assertEqual(domain.directory[0].path.name, "people.csv")
+        self.assertEqual(self.read("").domains[0].directory, ())
+        for text in ('kind = "file"', 'kind = "file"\npath = "people.xls"'):
+            found = str(self.assertRaises(ConfigError, self.read, "[[domain.directory]]\n" + text))
+            self.assertIn("directory[0].path: no file is given, or one of no known kind", found)
+        found = str(self.assertRaises(ConfigError, self.read, 'directory_readers = ["c.example"]\n'))
+        self.assertIn("c.example is not served here", found)
+
+    def test_a_reload_tells_that_a_restart_is_needed(self) -> None:
+        old, new = self.read(""), self.read('[[domain.auth]]\nkind = "imap"\nurl = "imaps://a.example"')
+        self.assertIn(Change("domain[0].auth", False), changes(old, new))
+
+
 def documented_keys() -> list[str]:
-    """Return every setting as TABLE.KEY, those of [[domain]] included."""
-    tables = {**TABLES, "domain": Domain}
-    return [f"{name}.{field.name}" for name, cls in tables.items() for field in attrs.fields(cls)]
+    """Return every setting as TABLE.KEY, those of [[domain]] and what is in it included."""
+    tables = {**TABLES, **BLOCKS}
+    return [f"{name}.{field.name}" for name, cls in tables.items() for field in own_fields(cls)]
+
+
+def own_fields(cls: type) -> list[Any]:
+    """Return the settings of a table without the tables in it."""
+    return [field for field in attrs.fields(cls) if "table" not in field.metadata]
 
 
 class Documents(SynchronousTestCase):
@@ -366,6 +419,7 @@ class Documents(SynchronousTestCase):
         for line in text.splitlines():
             bare = line.removeprefix("# ")
             is_setting = bare != line and "=" in bare and bare.split("=")[0].strip().isidentifier()
+            is_setting = is_setting or bare.strip("[]") in BLOCKS
             lines.append(bare if is_setting else line)
         parsed: dict[str, dict[str, object]] = {}
         table: dict[str, object] = {}
@@ -391,11 +445,11 @@ class Documents(SynchronousTestCase):
 
     def test_the_manual_page_has_every_setting_with_its_default(self) -> None:
         page = (self.ROOT / "man/chatd.toml.5").read_text("utf-8")
-        for name, cls in {**TABLES, "domain": Domain}.items():
-            section = page.split(f".Ss [{name}]" if name != "domain" else ".Ss [[domain]]")[1].split("\n.Ss ")[0]
+        for name, cls in {**TABLES, **BLOCKS}.items():
+            section = page.split(f".Ss [{name}]" if name not in BLOCKS else f".Ss [[{name}]]")[1].split("\n.Ss ")[0]
             items = {line.split()[2]: line for line in section.splitlines() if line.startswith(".It Ic ")}
-            self.assertEqual(list(items), [field.name for field in attrs.fields(cls)], name)
-            for field in attrs.fields(cls):
+            self.assertEqual(list(items), [field.name for field in own_fields(cls)], name)
+            for field in own_fields(cls):
                 if isinstance(field.default, int):
                     self.assertIn(f"default {str(field.default).lower()}", items[field.name])
                 self.assertEqual(items[field.name].endswith("; live"), field.metadata["live"], f"{name}.{field.name}")

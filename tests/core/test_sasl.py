@@ -156,7 +156,7 @@ def test_authzid(authzid: str, condition: str | None) -> None:
 
 @pytest.mark.parametrize("default,username,reason", [
     (None, "john", "no-domain"), ("example.com", "john@elsewhere.net", "foreign-domain"),
-    ("example.com", "john@example.com/x", "foreign-domain"), ("example.com", "jo hn", "bad-username"),
+    ("example.com", "john@example.com/x", "foreign-domain"), ("example.com", "jo\x07hn", "bad-username"),
     ("example.com", "@example.com", "bad-username"), (None, "example.com@", "bad-username")])
 def test_usernames_refused(default: str | None, username: str, reason: str) -> None:
     assert scram(f"n,,n={username},r=abc", b"n,,", "SCRAM-SHA-256", default=default) == Failure(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import attrs
 import pytest
 from twisted.names import dns as records
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError
@@ -17,6 +18,7 @@ from twisted.names.error import DNSNameError, DNSQueryTimeoutError
 from chatd import ctl_output
 from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, ports, worst
 from chatd.config import ConfigError, load
+from chatd.config_types import Address
 from chatd.media.addresses import to_announce
 from chatd.selfsigned import self_signed
 from chatd.settings import Settings
@@ -197,6 +199,14 @@ class TestDNS:
     def test_other_servers_sent_where_nobody_listens(self, write: Any) -> None:
         known = {**HOST_RECORDS, **srv("_xmpp-server._tcp.mynewdomain.com", 5269)}
         assert "SRV 0 0 0 ." in texts(look_up(write(), known), Grade.WARNING)
+
+    def test_records_for_other_servers_where_they_are_let_in(self, write: Any) -> None:
+        settings = write()
+        settings = attrs.evolve(settings, listen=attrs.evolve(settings.listen, s2s=(Address("0.0.0.0", 5269),)))
+        missing = look_up(settings, HOST_RECORDS)
+        assert any("_xmpp-server._tcp.mynewdomain.com is not there" in finding.text for finding in missing)
+        there = look_up(settings, {**HOST_RECORDS, **srv("_xmpp-server._tcp.mynewdomain.com", 5269)})
+        assert "_xmpp-server._tcp.mynewdomain.com leads to xmpp.service.org:5269" in texts(there, Grade.OK)
 
     @pytest.mark.parametrize(("domain", "host"), [("demo.localhost", "localhost"), ("example.com", "xmpp.example.com")])
     def test_names_that_dns_never_has_are_not_asked_for(self, write: Any, domain: str, host: str) -> None:

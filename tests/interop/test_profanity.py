@@ -18,11 +18,13 @@ import subprocess
 import termios
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.daemon import DOMAIN, PASSWORD, Daemon, running
+from tests.daemon import DOMAIN, OTHER, PASSWORD, Daemon, running
+from tests.dovecot import mail_server
 from tests.integration.slix import Client
 
 PROFANITY = shutil.which("profanity") or "/usr/bin/profanity"
@@ -87,21 +89,44 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         yield daemon
 
 
-@pytest.fixture
-def terminal(daemon: Daemon, tmp_path: Path) -> Iterator[Terminal]:
+@contextmanager
+def profanity(daemon: Daemon, tmp_path: Path, address: str, password: str) -> Iterator[Terminal]:
     """profanity with an account, not yet connected."""
     config, data = tmp_path / ".config/profanity", tmp_path / ".local/share/profanity"
     for folder in (config, data):
         folder.mkdir(parents=True)
     (config / "profrc").write_text("[ui]\nsplash=false\nbeep=false\n[notifications]\nmessage=false\n")
     (data / "accounts").write_text(
-        f"[{PAT}]\nenabled=true\njid={PAT}\nserver=127.0.0.1\nport={daemon.ports['c2s']}\npassword={PASSWORD}\n"
+        f"[{address}]\nenabled=true\njid={address}\nserver=127.0.0.1\nport={daemon.ports['c2s']}\npassword={password}\n"
         "resource=terminal\ntls.policy=trust\nauth.policy=default\npresence.login=online\n")
     terminal = Terminal([PROFANITY, "--log=DEBUG"], tmp_path)
     try:
         yield terminal
     finally:
         terminal.end()
+
+
+@pytest.fixture
+def terminal(daemon: Daemon, tmp_path: Path) -> Iterator[Terminal]:
+    """One with an account of ours."""
+    with profanity(daemon, tmp_path, PAT, PASSWORD) as terminal:
+        yield terminal
+
+
+def test_log_in_with_the_mail_password(tmp_path: Path) -> None:
+    """The mail server knows the password; there is no account before."""
+    ann = f"ann@{OTHER}"
+    home, folder = tmp_path / "home", tmp_path / "chatd"
+    home.mkdir()
+    folder.mkdir()
+    with mail_server({ann: "pw-ann"}) as mail:
+        extra = f'[[domain.auth]]\nkind = "imap"\nurl = "imaps://localhost:{mail.imaps}"\nca = "{mail.certificate}"\n'
+        with running(folder, extra=extra) as daemon, profanity(daemon, home, ann, "pw-ann") as terminal:
+            terminal.type(f"/connect {ann}")
+            terminal.see("logged in successfully")
+            assert daemon.ctl("user", "list", OTHER)["result"][0]["jid"] == ann
+            terminal.type("/quit")
+            terminal.process.wait(20)
 
 
 def test_chat(daemon: Daemon, terminal: Terminal) -> None:

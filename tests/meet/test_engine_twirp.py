@@ -141,6 +141,57 @@ async def test_what_is_not_there(asked: Asked) -> None:
         await engine.update_room_metadata("r", "m")
 
 
+NOBODYS = (503, b'{"code": "unavailable", "msg": "no response from servers"}')
+
+
+@pytest.mark.parametrize("what", ["room", "participant"])
+@pytest_twisted.ensureDeferred
+async def test_what_is_nobodys_is_not_there(asked: Asked, what: str) -> None:
+    """LiveKit's servers ask among themselves whose a room or participant is; that nobody answers is no outage."""
+    def answer(method: str, body: bytes) -> Any:
+        if method == "RoomService/ListRooms":
+            return room.ListRoomsResponse(rooms=[models.Room(name="r")] if what == "participant" else [])
+        if method == "RoomService/GetParticipant":
+            return 404, b'{"code": "not_found", "msg": "participant does not exist"}'
+        return NOBODYS
+
+    asked.fakes[0].answer = answer
+    asked.fakes[1].answer = lambda method, body: room.ListRoomsResponse()
+    engine = asked.engine
+    calls = [lambda: engine.mute_track("r", "a", "TR_1"), lambda: engine.update_participant("r", "a", name="b"),
+             lambda: engine.update_subscriptions("r", "a", ["TR_1"], True)]
+    if what == "room":
+        calls += [lambda: engine.send_data("r", b"x"), lambda: engine.update_room_metadata("r", "m")]
+    for call in calls:
+        with pytest.raises(MediaError) as refused:
+            await call()
+        assert refused.value.code == "not_found"
+    assert await engine.remove_participant("r", "a") is False
+    with pytest.raises(MediaError) as away:
+        await engine.create_room("r")
+    assert away.value.code == "unavailable", "a room that cannot be made is not missing"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_outage_of_what_is_there(asked: Asked) -> None:
+    asked.fakes[1].answer = lambda method, body: room.ListRoomsResponse()
+    asked.fakes[0].answer = lambda method, body: {
+        "RoomService/ListRooms": room.ListRoomsResponse(rooms=[models.Room(name="r")]),
+        "RoomService/GetParticipant": models.ParticipantInfo(identity="a")}.get(method, NOBODYS)
+    for call in (lambda: asked.engine.mute_track("r", "a", "TR_1"), lambda: asked.engine.send_data("r", b"x")):
+        with pytest.raises(MediaError) as refused:
+            await call()
+        assert refused.value.code == "unavailable"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_track_that_is_not_there_is_not_muted(asked: Asked) -> None:
+    """LiveKit answers without a track and without an error."""
+    asked.fakes[0].answer = lambda method, body: room.MuteRoomTrackResponse()
+    with pytest.raises(MediaError, match="not_found"):
+        await asked.engine.mute_track("r", "a", "TR_none")
+
+
 REFUSALS = {
     (401, b'{"code": "unauthenticated", "msg": "permissions denied"}'): "unauthenticated",
     (400, b'{"code": "invalid_argument", "msg": "too long", "meta": {"argument": "7"}}'): "invalid_argument",
@@ -178,6 +229,17 @@ async def test_an_engine_that_says_nothing(asked: Asked, monkeypatch: pytest.Mon
     with pytest.raises(MediaError) as refused:
         await asked.engine.create_room("r")
     assert refused.value.code == "unavailable" and "in time" in refused.value.text
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_recording_has_longer_to_start(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twirp, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(engines, "EGRESS_S", 0.2)
+    asked.fakes[0].answer = lambda method, body: NOT_DONE_YET
+    began = reactor.seconds()
+    with pytest.raises(MediaError, match="StartRoomCompositeEgress in time"):
+        await asked.engine.start_room_recording("r", "r.mp4")
+    assert reactor.seconds() - began >= 0.2
 
 
 @pytest_twisted.ensureDeferred

@@ -53,7 +53,8 @@ class MediaDouble:
                      attributes: Mapping[str, str] | None = None, ttl_s: float = 600.0) -> str:
         """What it says, readable."""
         return json.dumps({"identity": identity, "room": room, "sources": grants.sources, "name": name,
-                           "publish": grants.may_publish, "data": grants.may_publish_data, "ttl": ttl_s})
+                           "publish": grants.may_publish, "subscribe": grants.may_subscribe,
+                           "data": grants.may_publish_data, "ttl": ttl_s})
 
     # -- the tests' side
     def join(self, token: str, *sources: str) -> str:

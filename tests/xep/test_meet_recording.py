@@ -10,7 +10,7 @@ import pytest
 import pytest_twisted
 
 from chatd.core.jid import JID
-from chatd.core.media import Recording
+from chatd.core.media import Recording, RecordingFile
 from chatd.core.meeting import RecordingRow
 from chatd.core.passes import make_pass
 from tests.xep.media_double import MediaDouble
@@ -142,6 +142,33 @@ async def test_deleting_one(tmp_path: Path) -> None:
     assert await command(s.bob, other, f"forget id='{row.id}'/>") == "item-not-found", "another meeting's"
     assert await command(s.john, s.room, f"forget id='{row.id}'/>") == ""
     assert not list(tmp_path.iterdir()) and await s.hall.world.store.meetings.recordings() == []
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_deleting_one_that_is_being_made(tmp_path: Path) -> None:
+    """The engine may finish it all the same: the file goes when it is there; files of other names stay."""
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    await command(s.john, s.room, "record on='false'/>")
+    [id_] = s.hall.meet.recordings.rows
+    assert await command(s.john, s.room, f"forget id='{id_}'/>") == "" and not s.hall.meet.recordings.rows
+    file, other = tmp_path / f"{id_}.webm", tmp_path / "somebody-elses.webm"
+    file.write_bytes(b"x")
+    other.write_bytes(b"x")
+    s.media.record("EG_1", "complete", str(file), size_bytes=1)
+    assert not file.exists()
+    # Told while nobody listened: found when the next one is looked after.
+    file.write_bytes(b"x")
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.recordings["EG_9"] = attrs.evolve(s.media.recordings["EG_1"], id="EG_9")
+    s.media.recordings["EG_8"] = attrs.evolve(
+        s.media.recordings["EG_1"], id="EG_8", files=(RecordingFile(path=str(other), size_bytes=1),))
+    await s.hall.meet.recordings.check()
+    assert not file.exists() and other.exists()
+    s.media.tell("egress_ended", recording=s.media.recordings["EG_8"])
+    assert other.exists()
     await s.hall.close()
 
 

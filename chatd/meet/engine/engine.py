@@ -7,7 +7,7 @@ asked of no room in particular is asked of all sites and put together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 from google.protobuf.message import Message
@@ -28,12 +28,14 @@ from chatd.core.media import (
 )
 from chatd.interfaces import IMediaEngine
 from chatd.meet.engine.tokens import AccessKey
-from chatd.meet.engine.twirp import Twirp
+from chatd.meet.engine.twirp import Refused, Twirp
 from chatd.meet.engine.values import participant_of, permission_of, recording_of, room_of, track_of
 
 __all__ = ["Engine", "OneServer", "Sites"]
 
 log = Logger()
+EGRESS_S: Final = 30.0
+"""LiveKit starts a recording in a service of its own, which may be slow; one given up too early would run on unseen."""
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -97,7 +99,7 @@ class Engine:
             name=name, metadata=metadata, max_participants=max_participants, empty_timeout=empty_timeout_s,
             departure_timeout=departure_timeout_s,
         )
-        return self._room(name, "CreateRoom", request, models.Room, roomCreate=True).addCallback(room_of)
+        return self._ask(name, "RoomService/CreateRoom", request, models.Room, roomCreate=True).addCallback(room_of)
 
     def delete_room(self, name: str) -> Deferred[bool]:
         """See IMediaEngine."""
@@ -135,13 +137,13 @@ class Engine:
     def remove_participant(self, room: str, identity: str) -> Deferred[bool]:
         """See IMediaEngine."""
         request = rooms.RoomParticipantIdentity(room=room, identity=identity)
-        return _found(self._room(room, "RemoveParticipant", request, rooms.RemoveParticipantResponse))
+        return _found(self._participant(room, identity, "RemoveParticipant", request, rooms.RemoveParticipantResponse))
 
     def mute_track(self, room: str, identity: str, track_sid: str, muted: bool = True) -> Deferred[MediaTrack]:
         """See IMediaEngine."""
         request = rooms.MuteRoomTrackRequest(room=room, identity=identity, track_sid=track_sid, muted=muted)
-        answer = self._room(room, "MutePublishedTrack", request, rooms.MuteRoomTrackResponse)
-        return answer.addCallback(lambda found: track_of(found.track))
+        answer = self._participant(room, identity, "MutePublishedTrack", request, rooms.MuteRoomTrackResponse)
+        return answer.addCallback(_muted)
 
     def update_participant(
         self, room: str, identity: str, name: str | None = None, metadata: str | None = None,
@@ -152,7 +154,8 @@ class Engine:
             room=room, identity=identity, name=name or "", metadata=metadata or "", attributes=dict(attributes or {}),
             permission=None if grants is None else permission_of(grants),
         )
-        return self._room(room, "UpdateParticipant", request, models.ParticipantInfo).addCallback(participant_of)
+        answer = self._participant(room, identity, "UpdateParticipant", request, models.ParticipantInfo)
+        return answer.addCallback(participant_of)
 
     def update_subscriptions(
         self, room: str, identity: str, track_sids: Iterable[str], subscribe: bool
@@ -161,7 +164,8 @@ class Engine:
         request = rooms.UpdateSubscriptionsRequest(
             room=room, identity=identity, track_sids=list(track_sids), subscribe=subscribe
         )
-        return self._room(room, "UpdateSubscriptions", request, rooms.UpdateSubscriptionsResponse).addCallback(_nothing)
+        answer = self._participant(room, identity, "UpdateSubscriptions", request, rooms.UpdateSubscriptionsResponse)
+        return answer.addCallback(_nothing)
 
     def send_data(
         self, room: str, data: bytes, topic: str = "", to: Iterable[str] = (), is_reliable: bool = True
@@ -243,8 +247,32 @@ class Engine:
     def _room(
         self, name: str, method: str, request: Message, kind: type[Answer], **grants: Any
     ) -> Deferred[Answer]:
-        """Ask RoomService about a room; without other grants as its admin."""
-        return self._ask(name, f"RoomService/{method}", request, kind, **(grants or {"roomAdmin": True, "room": name}))
+        """Ask RoomService about a room that there should be; without other grants as its admin."""
+        async def ask() -> Answer:
+            try:
+                return await self._ask(
+                    name, f"RoomService/{method}", request, kind, **(grants or {"roomAdmin": True, "room": name}))
+            except Refused as error:
+                # LiveKit's servers ask among themselves whose it is: nobody's is "unavailable", after some seconds.
+                if error.code != "unavailable" or await self.list_rooms([name]):
+                    raise
+            raise MediaError("not_found", "requested room does not exist")
+
+        return ensureDeferred(ask())
+
+    def _participant(
+        self, room: str, identity: str, method: str, request: Message, kind: type[Answer]
+    ) -> Deferred[Answer]:
+        """Ask RoomService about a participant, as the room's admin."""
+        async def ask() -> Answer:
+            try:
+                return await self._room(room, method, request, kind)
+            except Refused as error:
+                if error.code != "unavailable" or await self.get_participant(room, identity) is not None:
+                    raise
+            raise MediaError("not_found", "participant does not exist")
+
+        return ensureDeferred(ask())
 
     def _ask(self, name: str, method: str, request: Message, kind: type[Answer], **grants: Any) -> Deferred[Answer]:
         async def ask() -> Answer:
@@ -270,7 +298,8 @@ class Engine:
         self, server: str, method: str, request: Message, kind: type[Answer], **grants: Any
     ) -> Deferred[Answer]:
         token = self.key.service_token(self._now(), **grants)
-        return self._twirp.call(server, method, request, kind, token)
+        timeout_s = EGRESS_S if method.startswith("Egress/") else 0.0
+        return self._twirp.call(server, method, request, kind, token, timeout_s)
 
 
 def _found(answer: Deferred[Any]) -> Deferred[bool]:
@@ -283,6 +312,13 @@ def _unless_not_found(failure: Any, otherwise: Any) -> Any:
     if failure.value.code != "not_found":
         return failure
     return otherwise
+
+
+def _muted(answer: rooms.MuteRoomTrackResponse) -> MediaTrack:
+    # LiveKit's servers say nothing against a track that is not there.
+    if not answer.HasField("track"):
+        raise MediaError("not_found", "track is not found")
+    return track_of(answer.track)
 
 
 def _nothing(_: object) -> None:

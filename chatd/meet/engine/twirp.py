@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from chatd.core.media import MediaError
 
-__all__ = ["Twirp"]
+__all__ = ["Refused", "Twirp"]
 
 TIMEOUT_S: Final = 10.0
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -27,6 +27,10 @@ _CONNECTIONS: Final = 4
 Answer = TypeVar("Answer", bound=Message)
 
 _AWAY: Final = (ConnectError, ConnectionLost, ResponseFailed, TimeoutError, CancelledError, SchemeNotSupported)
+
+
+class Refused(MediaError):
+    """What the server itself answered, in Twirp's words."""
 
 
 class Twirp:
@@ -38,16 +42,18 @@ class Twirp:
         self._pool.maxPersistentPerHost = _CONNECTIONS
         self._agent = Agent(reactor, connectTimeout=TIMEOUT_S, pool=self._pool)
 
-    def call(self, server: str, method: str, request: Message, kind: type[Answer], token: str) -> Deferred[Answer]:
+    def call(
+        self, server: str, method: str, request: Message, kind: type[Answer], token: str, timeout_s: float = 0.0
+    ) -> Deferred[Answer]:
         """Call `method` ("RoomService/ListRooms") of the server at an http(s) address; fires with a `kind`.
 
-        Fails with MediaError, "unavailable" where no answer came within TIMEOUT_S.
+        Fails with MediaError, "unavailable" where no answer came within timeout_s (0: TIMEOUT_S).
         """
         def silent(_answer: object, _seconds: float) -> Any:
             raise MediaError("unavailable", f"the media engine did not answer {method} in time")
 
         call = ensureDeferred(self._call(server, method, request, kind, token))
-        return call.addTimeout(TIMEOUT_S, self._reactor, silent)
+        return call.addTimeout(timeout_s or TIMEOUT_S, self._reactor, silent)
 
     async def _call(self, server: str, method: str, request: Message, kind: type[Answer], token: str) -> Answer:
         uri = f"{server}/twirp/livekit.{method}".encode("ascii")
@@ -78,7 +84,7 @@ def _refusal(status: int, body: bytes) -> MediaError:
     """Return what an answer other than 200 means; what is no Twirp error came from something in between."""
     try:
         error = json.loads(body)
-        return MediaError(str(error["code"]), str(error.get("msg", ""))[:500])
+        return Refused(str(error["code"]), str(error.get("msg", ""))[:500])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         code = {401: "unauthenticated", 403: "permission_denied", 404: "bad_route", 429: "resource_exhausted"}.get(
             status, "unavailable" if status >= 500 else "internal"

@@ -11,16 +11,19 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'vite';
+import { withMetadata } from './segmenter.mjs';
 import { TEXT } from './src/strings.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SRC = join(HERE, 'src');
 const MEET = join(HERE, 'meet');
 const CONVERSE = join(HERE, 'node_modules', 'converse.js', 'dist');
+const MEDIAPIPE = join(HERE, 'node_modules', '@mediapipe');
 const TARGET = join(HERE, '..', 'static');
 const BUILDING = `${TARGET}.building`;
 
-const COMPRESSED = /\.(js|css|html|json|svg|ttf|webmanifest|txt)$/;
+const COMPRESSED = /\.(js|css|html|json|svg|ttf|webmanifest|txt|wasm|tflite)$/;
+const LARGE = 4_000_000;
 const LEFT_OUT = [
     /\.map$/,
     /^converse\.(js|css)$/, // the .min ones are taken
@@ -65,7 +68,10 @@ function compress() {
         const data = readFileSync(join(BUILDING, name));
         const forms = {
             gz: gzipSync(data, { level: 9 }),
-            br: brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: data.length } }),
+            br: brotliCompressSync(data, { params: {
+                [constants.BROTLI_PARAM_SIZE_HINT]: data.length,
+                [constants.BROTLI_PARAM_QUALITY]: data.length > LARGE ? 9 : 11, // 11 takes half a minute for MediaPipe's program
+            } }),
         };
         for (const [ending, packed] of Object.entries(forms)) {
             if (packed.length < data.length * 0.9) writeFileSync(join(BUILDING, `${name}.${ending}`), packed);
@@ -91,6 +97,14 @@ async function buildMeet() {
     if (!output.some((file) => file.fileName === 'main.css')) throw new Error('Vite has made no main.css');
 }
 
+/** Copies what the blurred background needs and fetches when it is switched on: MediaPipe's program, its model. */
+function copyBlur() {
+    const folder = join(BUILDING, 'assets', 'blur');
+    copy(join(MEDIAPIPE, 'tasks-vision', 'wasm'), folder, (name) => /^vision_wasm_internal\.(js|wasm)$/.test(name));
+    const model = readFileSync(join(MEDIAPIPE, 'selfie_segmentation', 'selfie_segmentation.tflite'));
+    writeFileSync(join(folder, 'segmenter.tflite'), withMetadata(model));
+}
+
 /** Writes a page with its {{placeholders}} filled in. */
 function fill(from, to) {
     const known = { ...places, text: TEXT };
@@ -107,7 +121,8 @@ mkdirSync(join(BUILDING, 'assets', 'panel'), { recursive: true });
 copy(CONVERSE, join(BUILDING, 'assets', 'converse'), (name) => !LEFT_OUT.some((pattern) => pattern.test(name)));
 copy(SRC, join(BUILDING, 'assets', 'panel'), (name) => name !== 'index.html');
 await buildMeet();
-const places = { converse: seal('converse'), panel: seal('panel'), meet: seal('meet') };
+copyBlur();
+const places = { converse: seal('converse'), panel: seal('panel'), meet: seal('meet'), blur: seal('blur') };
 fill(join(SRC, 'index.html'), join(BUILDING, 'index.html'));
 mkdirSync(join(BUILDING, 'meet'));
 fill(join(MEET, 'index.html'), join(BUILDING, 'meet', 'index.html'));

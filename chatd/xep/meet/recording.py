@@ -40,6 +40,7 @@ PASS_S: Final = 3600
 """How long an address of a recording opens it."""
 _LOST_MS: Final = 120_000
 _MB: Final = 1024 * 1024
+_NAME: Final = re.compile(r"[0-9a-f]{32}\.(webm|mp4|mkv)")
 _PERCENT: Final = re.compile(r"([0-9]{1,3}) ?%")
 _STATES: Final = {"starting": "starting", "active": "recording", "ending": "composing", "complete": "ready",
                   "limit_reached": "ready", "failed": "failed", "aborted": "failed"}
@@ -151,6 +152,8 @@ class Recordings:
         row = next((row for row in self.rows.values() if found is not None and row.engine_id == found.id), None)
         if found is not None and row is not None:
             self._take(row, found)
+        elif found is not None:
+            self._sweep(found)
 
     def _take(self, row: RecordingRow, found: Recording) -> None:
         now = _STATES.get(found.status, row.state)
@@ -192,6 +195,16 @@ class Recordings:
         if new.state == "ready" != old.state:
             announce(meeting, new, self._days)
 
+    def _sweep(self, found: Recording) -> None:
+        """The file of a recording that was deleted while it was still being made goes as well.
+
+        An engine does not always give up what it is making; that it is ours is told by its name.
+        """
+        for file in found.files if found.is_over else ():
+            path = self._inside(file.path)
+            if path is not None and _NAME.fullmatch(path) and Path(path).stem not in self.rows:
+                (self.folder / path).unlink(missing_ok=True)
+
     def _inside(self, told: str) -> str | None:
         """The path of a file inside the folder, None where it is none there."""
         path = (self.folder / told).resolve()
@@ -204,6 +217,10 @@ class Recordings:
         pending = [row for row in self.rows.values() if not row.is_over]
         if pending and self._engine is not None:
             known = {found.id: found for found in await self._engine.list_recordings()}
+            ours = {row.engine_id for row in self.rows.values()}
+            for found in known.values():
+                if found.id not in ours:
+                    self._sweep(found)
             for row in pending:
                 found = known.get(row.engine_id)
                 if found is not None:

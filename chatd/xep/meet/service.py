@@ -31,6 +31,7 @@ from chatd.xep.meet.moderation import BESIDE, COMMANDS, config_changed, moderato
 from chatd.xep.meet.owning import end_from_outside, list_meetings
 from chatd.xep.meet.recording import Recordings, forget, get_recordings, record
 from chatd.xep.meet.talking import check_message, without_ours
+from chatd.xep.meet.trial import Trials
 from chatd.xep.muc import admin, hats, owner, register
 from chatd.xep.muc.room import Room
 from chatd.xep.muc.service import Ask, Conference
@@ -66,6 +67,7 @@ class Meetings(Conference):
         self.public_url: str = getattr(getattr(api.settings, "http", None), "public_url", "")
         self.engine = engine
         self.recordings = recordings
+        self.trials = Trials(engine, self.clock)
         self.expire_days: int = api.options["expire_days"]
         self.takes_guests: bool = api.options["guests"]
         self._meetings_most: int = api.options["meetings"]
@@ -96,6 +98,7 @@ class Meetings(Conference):
         """Nothing is to happen any more."""
         for room in self.rooms.values():
             meeting_of(room).rest()
+        self.trials.close()
 
     def meeting(self, id: str) -> Meeting | None:
         """The meeting of this id; None where there is none, or its time is up."""
@@ -262,6 +265,8 @@ class Meetings(Conference):
                 return self._answer(state.meeting_xml(meeting, viewer).encode(), stanza)
             if name == "media":
                 return self._answer(get_media(ask, meeting), stanza)
+            if name == "trial":
+                return self._answer(self.trials.token(ask, meeting), stanza)
             if name == "recordings":
                 return self._answer(get_recordings(ask, meeting), stanza)
         elif name == "hand":

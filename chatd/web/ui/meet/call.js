@@ -1,7 +1,7 @@
 // Sound and picture: livekit-client's room, seen as a list of people with their tracks.
 import {
-    ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, ScreenSharePresets, Track,
-    VideoQuality,
+    createLocalVideoTrack, ConnectionState, DisconnectReason, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent, ScreenSharePresets, Track,
+    TrackEvent, VideoQuality,
 } from 'livekit-client';
 import { hasSpeakerChoice, orUsual, pictureConstraints, soundConstraints } from './devices.js';
 
@@ -28,11 +28,13 @@ export class Call {
     #speakers = document.createElement('div');
     #isLeaving = false;
     #choices;
+    #coming = null; // the camera of the preview, on its way out
     #encryption;
+    #ended = new Set();
 
     /**
-     * on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended; choices: of
-     * choices.js; encryption: of encryption.js, or null.
+     * on: changed(), state('connected'|'reconnecting'), lost(isRemoved) when the connection has ended, slow() when this
+     * machine is too slow for what was chosen; choices: of choices.js; encryption: of encryption.js, or null.
      */
     constructor(on, choices, encryption = null) {
         this.#on = on;
@@ -57,6 +59,10 @@ export class Call {
             .on(RoomEvent.TrackUnsubscribed, (track) => {
                 if (track.kind === Track.Kind.Audio) track.detach().forEach((one) => one.remove());
             })
+            .on(RoomEvent.LocalTrackPublished, ({ source, track }) => {
+                this.#ended.delete(source);
+                track?.on(TrackEvent.Ended, () => this.#ended.add(source));
+            })
             .on(RoomEvent.Reconnecting, () => on.state('reconnecting'))
             .on(RoomEvent.Reconnected, () => on.state('connected'))
             .on(RoomEvent.Disconnected, (reason) => {
@@ -72,29 +78,60 @@ export class Call {
         this.#on.state('connected');
     }
 
-    /** Publishes the tracks of the preview: {microphone, camera}, each a MediaStreamTrack or null. */
+    /** Publishes the tracks of the preview: {microphone, camera}, each a MediaStreamTrack or null. Rejects as `set` does for the camera. */
     async publish(tracks, may) {
         const local = this.#room.localParticipant;
         const all = [];
         if (tracks.microphone && may('microphone')) {
-            all.push(local.publishTrack(new LocalAudioTrack(tracks.microphone, undefined, false), { source: SOURCES.microphone }));
+            all.push(local.publishTrack(new LocalAudioTrack(tracks.microphone, undefined, false), { source: SOURCES.microphone }).catch(() => {}));
         } else tracks.microphone?.stop();
         if (tracks.camera && may('camera')) {
-            all.push(local.publishTrack(new LocalVideoTrack(tracks.camera, undefined, false), { source: SOURCES.camera }));
+            this.#coming = this.#publishCamera(new LocalVideoTrack(tracks.camera, undefined, false));
+            all.push(this.#coming);
         } else tracks.camera?.stop();
-        await Promise.allSettled(all);
+        const failed = (await Promise.allSettled(all)).find((one) => one.status === 'rejected');
+        if (failed?.reason.message.startsWith('blur')) throw failed.reason;
     }
 
-    /** Switches a source on or off; rejects with the browser's error. */
+    /** The camera goes out blurred or not at all, where that was chosen: never for a moment as it is. */
+    async #publishCamera(track) {
+        try {
+            await this.#blur(track);
+            await this.#room.localParticipant.publishTrack(track, { source: SOURCES.camera });
+        } catch (error) {
+            track.stop();
+            throw error;
+        }
+    }
+
+    async #blur(track) {
+        if (this.#choices.blur === 'off') return;
+        const { blurOf } = await import('./effects.js');
+        const processor = blurOf(this.#choices.blur, () => this.#on.slow());
+        try {
+            await track.setProcessor(processor);
+            await processor.ready;
+        } catch (error) {
+            throw new Error('blurBroken', { cause: error });
+        }
+    }
+
+    /** Switches a source on or off; rejects with the browser's error, or Error('blurUnsupported' | 'blurBroken'). */
     async set(source, isOn) {
         const local = this.#room.localParticipant;
+        if (source === 'camera') await this.#coming?.catch(() => {}); // blurring takes a while to begin
         if (source === 'microphone') await orUsual((by) => local.setMicrophoneEnabled(isOn, soundConstraints(by)), this.#choices);
-        else if (source === 'camera') await orUsual((by) => local.setCameraEnabled(isOn, pictureConstraints(by)), this.#choices);
-        else await local.setScreenShareEnabled(isOn, SCREEN, SCREEN_SENT);
+        else if (source === 'screen') await local.setScreenShareEnabled(isOn, SCREEN, SCREEN_SENT);
+        else if (!isOn || local.getTrackPublication(SOURCES.camera) || this.#choices.blur === 'off') {
+            await orUsual((by) => local.setCameraEnabled(isOn, pictureConstraints(by)), this.#choices);
+        } else await this.#publishCamera(await orUsual((by) => createLocalVideoTrack(pictureConstraints(by)), this.#choices));
     }
 
     /** In an encrypted meeting nothing is shown or heard that came unencrypted, whoever says it is somebody's. */
     #isTrusted(publication) { return !this.#encryption || publication.isLocal || publication.isEncrypted; }
+
+    /** Whether the device, or the sharing, has ended by itself. */
+    hasEnded(source) { return this.#ended.has(SOURCES[source]); }
 
     /** Does what has been chosen anew; rejects with the kind ('microphone', …) as message when a device cannot be used. */
     async prefer(choices) {
@@ -114,7 +151,21 @@ export class Call {
         if (isOther('cameraId') && camera) {
             await change('camera', camera.isMuted ? camera.setDeviceId({ exact: choices.cameraId }) : camera.restartTrack(pictureConstraints(choices)));
         }
+        if (isOther('blur') && camera) await this.#reblur(camera);
         this.#on.changed();
+    }
+
+    async #reblur(camera) {
+        const processor = camera.getProcessor();
+        if (camera.isMuted) await this.#room.localParticipant.unpublishTrack(camera); // made anew, blurred, when it is switched on
+        else if (this.#choices.blur === 'off') await camera.stopProcessor();
+        else if (processor) await processor.change(this.#choices.blur);
+        else {
+            await this.#blur(camera).catch(async (error) => {
+                await this.#room.localParticipant.unpublishTrack(camera);
+                throw error;
+            });
+        }
     }
 
     /** Asks for small pictures of people where little data is to be used; a shared screen stays legible. */

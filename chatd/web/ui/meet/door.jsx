@@ -1,5 +1,6 @@
 // Before joining: how one will look and sound, under what name, and what one should know.
 import { useEffect, useId, useRef, useState, useSyncExternalStore } from 'react';
+import { CheckDialog } from './check-later.jsx';
 import { keep, recall } from './choices.js';
 import { Icon } from './icons.jsx';
 import { DeviceChoice, Level, Preview, Speakers, useDeviceList } from './pickers.jsx';
@@ -37,12 +38,12 @@ function Problems({ devices, open }) {
 }
 
 /** The picture of oneself, with the switches in it, and the devices below. */
-function Mirror({ devices, open, onSettings }) {
+function Mirror({ devices, open, onDialog }) {
     const list = useDeviceList(open.microphone, open.camera);
     return (
         <section className="mirror" aria-label={t('devices')}>
             <div className="mirror__picture">
-                <Preview track={open.camera} />
+                <Preview track={open.shown} />
                 {open.isAsking
                     ? <p className="mirror__off mirror__asking" role="status"><b>{t('askingTitle')}</b>{t('asking')}</p>
                     : !open.camera && <p className="mirror__off">{t('cameraIsOff')}</p>}
@@ -51,6 +52,7 @@ function Mirror({ devices, open, onSettings }) {
                     <Toggle kind="camera" devices={devices} open={open} />
                 </div>
             </div>
+            {open.blur && <p className={open.blur === 'blurComing' ? 'quietly' : 'problem'} role="status">{t(open.blur)}</p>}
             {open.microphone && <Level track={open.microphone} />}
             <Problems devices={devices} open={open} />
             <div className="choices">
@@ -59,7 +61,8 @@ function Mirror({ devices, open, onSettings }) {
                 <Speakers list={list} />
             </div>
             <div className="mirror__more">
-                <button type="button" className="try" aria-haspopup="dialog" onClick={onSettings}><Icon name="settings" />{t('settings')}</button>
+                <button type="button" className="try" aria-haspopup="dialog" onClick={() => onDialog('settings')}><Icon name="settings" />{t('settings')}</button>
+                <button type="button" className="try" aria-haspopup="dialog" onClick={() => onDialog('check')}><Icon name="signal" />{t('checkTitle')}</button>
             </div>
         </section>
     );
@@ -90,7 +93,7 @@ export function Door({ meeting, state, title, given }) {
     };
     return (
         <main className="door">
-            <Mirror devices={devices} open={open} onSettings={() => setDialog('settings')} />
+            <Mirror devices={devices} open={open} onDialog={setDialog} />
             <form className="card" onSubmit={submit} noValidate>
                 <h1>{title}</h1>
                 <p className="quietly">{info.occupants === 0 ? t('nobodyYet') : info.occupants === 1 ? t('oneThere') : t('manyThere', { n: info.occupants })}</p>
@@ -114,6 +117,7 @@ export function Door({ meeting, state, title, given }) {
                     {isBusy ? t('joining') : info.lobby ? t('askToJoin') : t('join')}
                 </button>
             </form>
+            {dialog === 'check' && <CheckDialog meeting={meeting} open={open} onClose={() => setDialog('')} />}
             {dialog === 'settings' && <SettingsDialog meeting={meeting} tracks={open} onClose={() => setDialog('')} />}
         </main>
     );

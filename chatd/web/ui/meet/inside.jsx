@@ -1,6 +1,7 @@
 // In the meeting: the bar of what is going on, the pictures, the buttons, and what is open beside them.
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { canFill, useFullScreen, useMediaSession, useWakeLock } from './awake.js';
+import { CheckDialog } from './check-later.jsx';
 import { useCopy } from './copy.jsx';
 import { Encrypted } from './encrypted.jsx';
 import { Icon } from './icons.jsx';
@@ -8,6 +9,8 @@ import { Keys } from './keys.jsx';
 import { keepView, recallView } from './layouts.js';
 import { Notices, Spoken } from './notices.jsx';
 import { panelsOf } from './panels.js';
+import { RecordingBadge, RecordingControl } from './recording.jsx';
+import { Security } from './security.jsx';
 import { SmallWindow, useSmallWindow } from './pip.jsx';
 import { Floating, useReactions } from './reactions.jsx';
 import { SettingsDialog } from './settings.jsx';
@@ -55,14 +58,15 @@ function TopButton({ icon, label, onClick, isOn, className = '', children }) {
 }
 
 function Top({ meeting, state, title, stage, act, copying }) {
-    const recording = state.meeting?.recording;
     const { layout } = stage.view;
     return (
         <header className="top">
             <h1>{title}</h1>
-            {recording && recording !== 'off' && <span className="recording"><b className="dot" />{t('recording')}</span>}
+            <RecordingBadge state={state} />
             {meeting.isEncrypted && <Encrypted />}
             <div className="top__buttons">
+                <RecordingControl meeting={meeting} state={state} />
+                <Security meeting={meeting} state={state} />
                 <TopButton icon={layout === 'grid' ? 'speaker' : 'grid'} label={t(layout === 'grid' ? 'layoutSpeaker' : 'layoutGrid')} onClick={() => act.layout()} />
                 {canFill() && <TopButton icon={stage.isFull ? 'fullOff' : 'full'} label={t(stage.isFull ? 'fullScreenOff' : 'fullScreen')} onClick={act.full} />}
                 <TopButton icon="link" label={t('copyLink')} className="copy" onClick={act.copy}><span role="status">{copying.isCopied ? t('copied') : t('copyLink')}</span></TopButton>
@@ -74,7 +78,7 @@ function Top({ meeting, state, title, stage, act, copying }) {
 export function Inside({ meeting, state, title }) {
     const side = useSide();
     const [view, change] = useView();
-    const [open, setOpen] = useState(''); // a dialog: keys, settings
+    const [open, setOpen] = useState(''); // a dialog: keys, settings, check
     const [isTalking, setTalking] = useState(false);
     const [isFull, toggleFull] = useFullScreen();
     const tiles = useMemo(() => tilesOf(state), [state.people, state.occupants]);
@@ -117,7 +121,7 @@ export function Inside({ meeting, state, title }) {
         <div className={`inside ${panel ? 'inside--side' : ''}`} onKeyDown={(event) => { if (event.key === 'Escape' && side.name) side.close(); }}>
             <Top meeting={meeting} state={state} title={title} stage={stage} act={act} copying={copying} />
             <main className="middle">
-                <Notices meeting={meeting} state={state} tiles={tiles} isTalking={isTalking} onPeople={() => side.open('people')} />
+                <Notices meeting={meeting} state={state} tiles={tiles} isTalking={isTalking} onPeople={() => side.open('people')} onCheck={() => setOpen('check')} />
                 <Stage tiles={tiles} large={large} isSelfAmong={view.isSelfAmong} onPeople={() => side.open('people')} />
                 <Floating reactions={reactions} />
                 <Spoken tiles={tiles} />
@@ -128,6 +132,7 @@ export function Inside({ meeting, state, title }) {
             <SmallWindow small={small} one={shown} meeting={meeting} />
             {copying.dialog}
             {open === 'settings' && <SettingsDialog meeting={meeting} onClose={() => setOpen('')} />}
+            {open === 'check' && <CheckDialog meeting={meeting} onClose={() => setOpen('')} />}
             {open === 'keys' && <Keys isOn={view.hasShortcuts} onSwitch={(hasShortcuts) => change({ hasShortcuts })} onClose={() => setOpen('')} />}
         </div>
     );

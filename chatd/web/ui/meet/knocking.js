@@ -46,15 +46,17 @@ export class Knocking {
         if (outcome === 'admitted') {
             this.#store.set({ phase: 'joining' });
             this.#visit.enterNow();
-        } else this.#store.set({ phase: 'prejoin', problem: outcome === 'ended' ? 'endedWaiting' : 'notAdmitted' });
+        } else if (outcome === 'refused') this.#store.set({ phase: 'refused', refusedAt: Date.now() });
+        else this.#store.set({ phase: 'prejoin', problem: 'endedWaiting' });
     }
 
     /** Who waits, for moderators. */
     waitingAre(element) {
         const waiting = [...element.children].map((one) => ({
-            jid: one.getAttribute('jid'), nick: one.getAttribute('nick'), isGuest: one.getAttribute('guest') === 'true',
+            jid: one.getAttribute('jid'), nick: one.getAttribute('nick'), isGuest: one.getAttribute('guest') === 'true', since: one.getAttribute('since'),
         }));
-        if (waiting.length > this.#store.state.waiting.length) this.#speak('knock');
+        const known = new Set(this.#store.state.waiting.map((one) => one.jid));
+        if (waiting.some((one) => !known.has(one.jid))) this.#speak('knock');
         this.#store.set({ waiting });
     }
 }

@@ -5,9 +5,13 @@ import { Strophe } from 'strophe.js';
 export const NS = {
     MEET: 'urn:chatd:meet:0', MUC: 'http://jabber.org/protocol/muc', USER: 'http://jabber.org/protocol/muc#user',
     DATA: 'jabber:x:data', REGISTER: 'jabber:iq:register', DELAY: 'urn:xmpp:delay', SID: 'urn:xmpp:sid:0',
-    STANZAS: 'urn:ietf:params:xml:ns:xmpp-stanzas', OCCUPANT: 'urn:xmpp:occupant-id:0',
+    STANZAS: 'urn:ietf:params:xml:ns:xmpp-stanzas', OCCUPANT: 'urn:xmpp:occupant-id:0', HINTS: 'urn:xmpp:hints',
+    MAM: 'urn:xmpp:mam:2', RSM: 'http://jabber.org/protocol/rsm', FORWARD: 'urn:xmpp:forward:0', CORRECT: 'urn:xmpp:message-correct:0',
+    RETRACT: 'urn:xmpp:message-retract:1', MODERATE: 'urn:xmpp:message-moderate:1', FALLBACK: 'urn:xmpp:fallback:0',
 };
-const PAUSES_MS = [300, 1_000, 2_000, 4_000, 8_000, 15_000];
+// A restart of the server takes some seconds, and a meeting should go on then: no long pauses in the first minute.
+const PAUSES_MS = [200, 500, 800, ...Array(25).fill(1_500), 4_000, 8_000, 15_000];
+const SPREAD = 0.3; // of a pause, so that not everybody comes back in the same moment
 const FIRST_MS = 15_000; // within which the first connection has to stand
 const ANSWER_MS = 20_000;
 const PING_MS = 20_000;
@@ -57,7 +61,7 @@ class Memory {
 
 /**
  * One visit. Events by the callbacks of `on`: stanza(element) for what is no answer, state('up'|'down'),
- * renewed(unsent) when a cut could not be healed and the visit is a new one, refused() for the token.
+ * renewed() when a cut could not be healed and the visit is a new one, refused() for the token.
  */
 export class Link {
     #connection;
@@ -69,7 +73,6 @@ export class Link {
     #tries = 0;
     #timer = 0;
     #ids = 0;
-    #unsent = [];
     #isClosed = false;
     #wasUp = false;
     #heard = 0;
@@ -91,8 +94,7 @@ export class Link {
         const { sm } = this.#connection;
         sm.onFailed = (_, resumeFailed) => {
             if (!resumeFailed) return;
-            // What was not delivered would arrive before we are in the room again: that is done by whoever uses us.
-            this.#unsent.push(...sm._pendingResend.filter((one) => one.name === 'message').map((one) => one.stanza));
+            // What was not delivered would arrive before we are in the room again: whoever uses us sends it then.
             sm._pendingResend = [];
         };
         addEventListener('online', this.#hurry);
@@ -144,7 +146,7 @@ export class Link {
         if (isNew) {
             for (const { reject } of this.#asked.values()) reject(new Error('unreachable'));
             this.#asked.clear();
-            this.#on.renewed(this.#unsent.splice(0));
+            this.#on.renewed();
         }
         this.#on.state('up');
     }
@@ -154,7 +156,7 @@ export class Link {
         if (this.#first) { this.#fail(new Error('unreachable')); return; }
         this.#on.state('down');
         const pause = PAUSES_MS[Math.min(this.#tries++, PAUSES_MS.length - 1)];
-        this.#timer = setTimeout(() => this.#connect(), pause);
+        this.#timer = setTimeout(() => this.#connect(), pause * (1 + SPREAD * Math.random()));
     }
 
     #hurry = () => {

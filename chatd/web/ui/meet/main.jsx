@@ -3,10 +3,12 @@ import { useEffect, useSyncExternalStore } from 'react';
 import { createRoot } from 'react-dom/client';
 import './style.css';
 import './door.css';
+import './side.css';
 import { Door } from './door.jsx';
 import { Inside } from './inside.jsx';
 import { KeyMissing } from './encrypted.jsx';
 import { fragmentOf, keyIn } from './key.js';
+import { Refused, Waiting } from './lobby.jsx';
 import { Meeting } from './meeting.js';
 import { loadWords, t, useWords } from './words.js';
 
@@ -44,12 +46,8 @@ function Page({ meeting, name }) {
                 {state.problem === 'unreachable' && <button className="primary" onClick={() => meeting.look()}>{t('retry')}</button>}
             </Plain>
         );
-        case 'waiting': return (
-            <Plain title={t('waitingTitle')} text={t('waitingText')}>
-                <div className="dots" aria-hidden="true"><i /><i /><i /></div>
-                <button onClick={() => meeting.stopWaiting()}>{t('stopWaiting')}</button>
-            </Plain>
-        );
+        case 'waiting': return <Waiting meeting={meeting} state={state} />;
+        case 'refused': return <Refused meeting={meeting} state={state} />;
         case 'in': return <Inside meeting={meeting} state={state} title={title} />;
         case 'left': return (
             <Plain title={state.problem ? title : t('leftTitle')} text={state.problem && t(state.problem)}>

@@ -15,6 +15,9 @@ export class Media {
     #turn = 0;
     #tries = 0;
     #tracks = { microphone: null, camera: null };
+    #on = { microphone: false, camera: false }; // what this person wants on
+    #isSwitching = 0;
+    #isLost = false; // LiveKit has given up: it is for us to connect anew
 
     /** may(what): whether this person may; key(): of an encrypted meeting, or ''. */
     constructor(store, visit, may, key) {
@@ -48,9 +51,9 @@ export class Media {
     async #start() {
         clearTimeout(this.#timer);
         const turn = (this.#turn += 1);
+        this.#isLost = false;
         const before = this.#call;
         this.#call = null;
-        const hadOn = before ? this.mine : null;
         await before?.leave().catch(() => {});
         let call = null;
         try {
@@ -58,13 +61,15 @@ export class Media {
             if (!this.#isIn || turn !== this.#turn) { encryption?.end(); return; }
             call = this.#make(encryption);
             const found = await this.#visit.ask('get', this.#visit.make('media'));
-            await call.connect(this.#near(found.getAttribute('url')), found.textContent);
+            await call.connect(this.#visit.near(found.getAttribute('url')), found.textContent);
             this.#tries = 0;
             const tracks = this.#tracks;
             this.#tracks = { microphone: null, camera: null };
-            await call.publish(tracks, this.#may);
+            const isFresh = tracks.microphone || tracks.camera;
+            if (isFresh) this.#on = { microphone: Boolean(tracks.microphone), camera: Boolean(tracks.camera) };
+            await call.publish(tracks, this.#may).catch((error) => this.#store.tell(error.message, {}, 'bad'));
             for (const source of ['microphone', 'camera']) {
-                if (hadOn?.[source] && this.#may(source)) await call.set(source, true).catch(() => {});
+                if (!isFresh && this.#on[source] && this.#may(source)) await call.set(source, true).catch(() => {});
             }
         } catch (error) {
             if (this.#call === call && turn === this.#turn) this.#lost(error);
@@ -77,19 +82,15 @@ export class Media {
             changed: () => { if (this.#call === call) this.#show(); },
             state: (media) => { if (this.#call === call) this.#store.set({ media }); },
             lost: () => { if (this.#call === call) this.#lost(); },
+            slow: () => { if (this.#call === call) this.#store.tell('blurSlow', {}, 'bad'); },
         }, recall(), encryption);
         this.#call = call;
         return call;
     }
 
-    /** The media server's address; where it is this server, by the name that this page was opened with. */
-    #near(url) {
-        const isHere = new URL(url).host === new URL(this.#store.state.info.link).host;
-        return isHere ? location.origin.replace(/^http/, 'ws') : url;
-    }
-
     #lost() {
         if (!this.#isIn) return;
+        this.#isLost = true;
         this.#store.set({ media: this.#tries > FAILED_AFTER ? 'failed' : 'reconnecting' });
         // If this was because we are no longer in the room, the room says so in the same moment.
         clearTimeout(this.#timer);
@@ -99,26 +100,39 @@ export class Media {
         }, pause);
     }
 
-    /** The line to the room is there again: so may be the one to the media server. */
+    /** The line to the room is there again: so may be the one to the media server. Where LiveKit still tries, it does. */
     lineIsBack() {
-        if (!['failed', 'reconnecting'].includes(this.#store.state.media)) return;
+        if (!this.#isLost) return;
         this.#tries = 0;
         this.#lost();
     }
 
     #show() {
-        if (this.#call) this.#store.set({ people: this.#call.people(), isSilenced: this.#call.isSilenced });
+        if (!this.#call) return;
+        const before = this.mine;
+        this.#store.set({ people: this.#call.people(), isSilenced: this.#call.isSilenced });
+        if (this.#isSwitching || this.#store.state.media !== 'connected') return;
+        // Switched off, and not by us.
+        for (const source of ['microphone', 'camera', 'screen']) {
+            if (!before[source] || this.mine[source] || this.#call.hasEnded(source)) continue;
+            if (source === 'screen') this.set('screen', false); // nothing is captured that nobody may see
+            else this.#on[source] = false;
+            if (this.#may(source)) this.#store.tell(`${source}Stopped`);
+        }
     }
 
     /** Switches microphone, camera or screen on or off. */
     async set(source, isOn) {
+        this.#isSwitching += 1;
+        if (source in this.#on) this.#on[source] = isOn;
         try {
             await this.#call?.set(source, isOn);
         } catch (error) {
             if (source === 'screen') { if (error.name !== 'NotAllowedError') this.#store.tell('screenBroken', {}, 'bad'); }
-            else this.#store.tell(reasonOf(error, source), {}, 'bad');
+            else this.#store.tell(error.message.startsWith('blur') ? error.message : reasonOf(error, source), {}, 'bad');
         }
         this.#show();
+        this.#isSwitching -= 1;
     }
 
     async #prefer(choices) {
@@ -126,7 +140,9 @@ export class Media {
         try {
             await call?.prefer(choices);
         } catch (error) {
-            if (this.#call === call) this.#store.tell(error.message === 'speaker' ? 'deviceBroken' : reasonOf(error.cause, error.message), {}, 'bad');
+            const { message } = error;
+            const key = message === 'speaker' ? 'deviceBroken' : message.startsWith('blur') ? message : reasonOf(error.cause, message);
+            if (this.#call === call) this.#store.tell(key, {}, 'bad');
         }
         this.#show();
     }

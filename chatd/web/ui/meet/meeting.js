@@ -4,11 +4,15 @@ import { canEncrypt, fragmentOf, keyIn } from './key.js';
 import { Knocking } from './knocking.js';
 import { Media } from './media.js';
 import { Messages } from './messages.js';
+import { Moderation } from './moderation.js';
 import { Occupants } from './occupants.js';
 import { EMPTY, Store } from './store.js';
 import { Visit } from './visit.js';
 
+const WATCH_MS = 4_000;
+
 export class Meeting {
+    draft = ''; // what is written in the chat and not sent
     #id;
     #store = new Store();
     #visit;
@@ -17,25 +21,27 @@ export class Meeting {
     #chat;
     #media;
     #key;
+    #moderation;
 
     constructor(id, ticket, key = '') {
         this.#id = id;
         this.#key = key;
         this.#visit = new Visit(this.#store, {
             stanza: (one) => this.#stanza(one),
-            since: () => this.#chat.last,
+            hasHistory: () => Boolean(this.#chat.last),
             entering: () => this.#occupants.clear(),
             mustKnock: () => this.#knocking.knock(),
-            keepUnsent: (unsent) => this.#chat.keep(unsent),
             lineIsBack: () => this.#lineIsBack(),
             left: (problem) => this.#left(problem),
             end: () => this.#end(),
         }, ticket);
         this.#knocking = new Knocking(this.#store, this.#visit, (key) => this.#speak(key));
         this.#occupants = new Occupants(this.#store, () => this.#visit.lib);
-        this.#chat = new Messages(this.#store, this.#visit);
+        this.#chat = new Messages(this.#store, this.#visit, () => this.self);
+        this.#moderation = new Moderation(this.#store, this.#visit, () => this.self, (key) => this.#speak(key));
         this.#media = new Media(this.#store, this.#visit, (what) => this.may(what), () => (this.isEncrypted ? this.#key : ''));
         addEventListener('pagehide', () => this.#visit.leave());
+        setInterval(() => this.#watch(), WATCH_MS);
     }
 
     get state() { return this.#store.state; }
@@ -93,8 +99,26 @@ export class Meeting {
 
     get hasTicket() { return this.#visit.hasTicket; }
 
-    /** Stops waiting in the lobby. */
+    /** Stops waiting in the lobby; or asks once more, after a refusal. */
     stopWaiting() { return this.#knocking.stop(); }
+
+    knockAgain() { return this.#knocking.knock(); }
+
+    backToDoor() { this.#store.set({ phase: 'prejoin', problem: '' }); }
+
+    /** While somebody is at the door, what newcomers are told may change: above all whether a recording runs. */
+    async #watch() {
+        if (!['prejoin', 'waiting', 'refused'].includes(this.state.phase)) return;
+        const answer = await fetch(`/api/v1/meetings/${encodeURIComponent(this.#id)}`, { cache: 'no-store' }).catch(() => null);
+        if (!['prejoin', 'waiting', 'refused'].includes(this.state.phase)) return;
+        if (answer?.status === 404) this.#gone();
+        else if (answer?.ok) this.#store.set({ info: await answer.json() });
+    }
+
+    #gone() {
+        this.#store.set({ phase: 'problem', problem: 'gone' });
+        this.#end();
+    }
 
     // ---- what the room says
 
@@ -125,7 +149,7 @@ export class Meeting {
         else if (before && before.isModerator !== now.isModerator) {
             this.#store.tell(now.isModerator ? 'nowModerator' : 'noModerator');
             if (!now.isModerator) this.#store.set({ waiting: [] });
-        }
+        } else if (before) this.#moderation.mayChanged(before, now);
     }
 
     #message(message, nick) {
@@ -133,44 +157,40 @@ export class Meeting {
         const knock = find(message, 'knock', NS.MEET);
         if (knock) { this.#knocking.answered(knock.getAttribute('outcome')); return; }
         if (message.getAttribute('type') === 'error') {
-            if (find(find(message, 'error') ?? message, 'denied', NS.MEET)) this.#store.tell('chatForbidden', {}, 'bad');
+            const isForbidden = Boolean(find(find(message, 'error') ?? message, 'denied', NS.MEET));
+            if (isForbidden) this.#store.tell('chatForbidden', {}, 'bad');
+            this.#chat.refused(message.getAttribute('id'), isForbidden);
             return;
         }
+        const archived = nick ? null : find(message, 'result', NS.MAM);
+        if (archived) { this.#chat.takeArchived(archived); return; }
         if (message.getAttribute('type') !== 'groupchat') return;
         const meeting = find(message, 'meeting', NS.MEET);
-        if (meeting && !nick) this.#meetingIs(meeting);
+        if (meeting && !nick) this.#moderation.meetingIs(meeting);
         const waiting = find(message, 'waiting', NS.MEET);
         if (waiting && !nick) this.#knocking.waitingAre(waiting);
         const reaction = find(message, 'reaction', NS.MEET)?.textContent;
         if (reaction && nick) this.onReaction?.(nick, reaction);
-        const body = find(message, 'body')?.textContent;
-        if (body) this.#chat.take(message, nick, body);
+        this.#chat.take(message, nick);
+        if (!nick && find(message, 'recorded', NS.MEET)) this.#moderation.watchRecordings();
     }
 
-    #meetingIs(element) {
-        const meeting = Object.fromEntries([...element.attributes].map((one) => [one.name, one.value]));
-        const before = this.state.meeting?.recording;
-        if (before !== undefined && before !== meeting.recording) {
-            if (meeting.recording === 'on') { this.#store.tell('recordingOn', {}, 'bad'); this.#speak('recordingOn'); }
-            if (meeting.recording === 'off' && before !== 'off') this.#store.tell('recordingOff');
-        }
-        this.#store.set({ meeting: { ...meeting, passwordText: this.#visit.lib.find(element, 'password')?.textContent ?? '' } });
-    }
-
-    /** Everybody has to hear that a recording runs; the views know the language. */
+    /** The views know how to make a sound. */
     #speak(key) { this.onSound?.(key); }
 
     // ---- coming and going
 
     #inside() {
+        if (this.state.phase === 'in') this.#store.tell('backAgain', {}, 'good');
         this.#store.set({ phase: 'in', problem: '', media: 'connecting', link: 'up' });
-        this.#chat.resend();
+        this.#chat.catchUp();
         this.#media.begin();
     }
 
     #lineIsBack() {
         if (this.state.phase !== 'in') return;
         this.#store.tell('backAgain', {}, 'good');
+        this.#chat.resumed();
         this.#media.lineIsBack();
     }
 
@@ -187,8 +207,9 @@ export class Meeting {
 
     #end() {
         this.#media.end();
+        this.#moderation.end();
         this.#visit.close();
-        this.#occupants.clear();
+        this.#occupants.end();
     }
 
     #left(problem) {
@@ -211,7 +232,19 @@ export class Meeting {
         this.look();
     }
 
+    /** A trial of the way to the media server: {url, token}. */
+    async trial() {
+        const { url, token } = await this.#visit.trial();
+        return { url: this.#visit.near(url), token };
+    }
+
+    /** The trials are over. */
+    endTrial() { this.#visit.endTrial(); }
+
     // ---- what the person does
+
+    /** The name under which one wants to come in. */
+    get name() { return this.#visit.name; }
 
     get self() { return this.#occupants.self; }
 
@@ -241,14 +274,31 @@ export class Meeting {
 
     readChat(isOpen) { this.#chat.read(isOpen); }
 
-    /** An element of ours to the room: what moderators do, and one's own hand (sections 9 and 10). */
-    async command(name, attributes = {}, ...children) {
+    /** What was said before; and a message sent again, or taken back. */
+    loadEarlier() { return this.#chat.loadEarlier(); }
+
+    sayAgain(one) { this.#chat.again(one); }
+
+    async removeMessage(one) {
         try {
-            await this.#visit.ask('set', this.#visit.make(name, attributes, ...children));
-            return true;
-        } catch (error) {
-            this.#store.tell(error.condition === 'forbidden' ? 'notModerator' : 'notDone', {}, 'bad');
-            return false;
+            await this.#chat.remove(one);
+        } catch {
+            this.#store.tell('notDone', {}, 'bad');
         }
     }
+
+    /** An element of ours to the room: what moderators do, and one's own hand (sections 9 and 10). */
+    command(name, attributes, ...children) { return this.#moderation.command(name, attributes, ...children); }
+
+    commandWithUndo(...all) { return this.#moderation.commandWithUndo(...all); }
+
+    /** An element of ours with a text in it. */
+    commandWithText(name, text) { return this.#moderation.command(name, {}, text); }
+
+    record(isOn) { return this.#moderation.record(isOn); }
+
+    recordings() { return this.#moderation.recordings(); }
+
+    /** An address of this server, by the name that this page was opened with. */
+    near(url) { return this.#visit.near(url); }
 }

@@ -4,6 +4,7 @@ export class Occupants {
     #store;
     #lib;
     #all = new Map();
+    #self;
 
     /** lib(): what link.js has. */
     constructor(store, lib) {
@@ -11,9 +12,18 @@ export class Occupants {
         this.#lib = lib;
     }
 
-    clear() { this.#all.clear(); }
+    /** Everybody is told anew; one's own standing holds until then. */
+    clear() {
+        this.#self = this.self;
+        this.#all.clear();
+    }
 
-    get self() { return this.#all.get(this.#store.state.nick); }
+    end() {
+        this.#self = undefined;
+        this.#all.clear();
+    }
+
+    get self() { return this.#all.get(this.#store.state.nick) ?? this.#self; }
 
     #show() { this.#store.set({ occupants: [...this.#all.values()] }); }
 
@@ -31,10 +41,14 @@ export class Occupants {
         const words = (name) => (more?.getAttribute(name) ?? '').split(' ').filter(Boolean);
         const before = this.#all.get(nick);
         const role = item?.getAttribute('role') ?? 'participant';
+        const isGuest = more?.getAttribute('guest') === 'true';
         const now = {
             nick, isSelf, role, isModerator: role === 'moderator', isOwner: item?.getAttribute('affiliation') === 'owner',
-            isGuest: more?.getAttribute('guest') === 'true', hand: more?.getAttribute('hand') ?? '',
+            mark: find(presence, 'occupant-id', NS.OCCUPANT)?.getAttribute('id') ?? '',
+            isGuest, hand: more?.getAttribute('hand') ?? '',
             may: words('may'), media: words('media'),
+            // To these the recordings are given.
+            isKeeper: !isGuest && ['owner', 'admin'].includes(item?.getAttribute('affiliation')),
         };
         this.#all.set(nick, now);
         if (isSelf) this.#store.set({ nick });

@@ -1,6 +1,10 @@
 // What opens beside the pictures: each a button in the bar, or with `isInMenu` an entry of the More menu.
-import { Chat, People } from './aside.jsx';
+import { Chat } from './chat.jsx';
+import { People } from './people.jsx';
 import { t } from './words.js';
+
+/** As the badge shows it: what a button says has to have in it what it shows. */
+const most = (number) => (number > 99 ? '99+' : number);
 
 /**
  * name: its word in the language files too; Panel: the view, given {meeting, state, onClose}; badge(state): a number on its
@@ -9,9 +13,12 @@ import { t } from './words.js';
 export const PANELS = [
     {
         name: 'chat', icon: 'chat', Panel: Chat, badge: (state) => state.unread,
-        label: (state) => (state.unread ? `${t('chat')}: ${t('newMessages', { n: state.unread })}` : t('chat')),
+        label: (state) => (state.unread ? `${t('chat')}: ${t('newMessages', { n: most(state.unread) })}` : t('chat')),
     },
-    { name: 'people', icon: 'people', Panel: People, badge: (state) => state.waiting.length },
+    {
+        name: 'people', icon: 'people', Panel: People, badge: (state) => state.waiting.length,
+        label: ({ waiting }) => (waiting.length ? `${t('people')}: ${t('peopleWait', { n: most(waiting.length) })}` : t('people')),
+    },
 ];
 
 /** Those that this person has. */

@@ -8,11 +8,13 @@ const OPENING_MS = 3_000;
 const HOW = { microphone: ['microphoneId', 'noiseSuppression', 'echoCancellation'], camera: ['cameraId'] };
 
 export class DoorDevices {
-    #state = { microphone: null, camera: null, problems: {}, isAsking: false };
+    #state = { microphone: null, camera: null, shown: null, problems: {}, isAsking: false, blur: '' };
     #listeners = new Set();
     #turns = { microphone: 0, camera: 0 }; // the last attempt of each; earlier ones no longer count
     #opening = Promise.resolve();
     #ends = [];
+    #blur = null; // of effects.js, for this camera
+    #blurTurn = 0;
 
     subscribe = (listener) => {
         this.#listeners.add(listener);
@@ -68,6 +70,7 @@ export class DoorDevices {
         this.#turns[kind] += 1;
         this.#state[kind]?.stop();
         this.#set({ [kind]: null, problems: { ...this.#state.problems, [kind]: '' } });
+        if (kind === 'camera') this.#blurred();
     }
 
     #open(kinds) {
@@ -95,6 +98,32 @@ export class DoorDevices {
             if (this.#state[kind] === track) this.#take(kind, { track: null, problem: `${kind}${isForbidden ? 'Refused' : 'Gone'}` });
         });
         this.#set({ [kind]: track, isAsking: false, problems: { ...this.#state.problems, [kind]: problem ?? '' } });
+        if (kind === 'camera') this.#blurred();
+    }
+
+    /** Shows the camera as it will be sent: `shown` is its picture, `blur` a key of what to say about the blurring. */
+    async #blurred() {
+        const turn = (this.#blurTurn += 1);
+        const { camera } = this.#state;
+        const { blur } = recall();
+        this.#blur?.stop();
+        this.#blur = null;
+        const isWanted = camera && blur !== 'off';
+        this.#set({ shown: isWanted ? null : camera, blur: isWanted ? 'blurComing' : '' });
+        if (!isWanted) return;
+        try {
+            const { blurPreview } = await import('./effects.js');
+            let said = '';
+            const made = await blurPreview(camera, blur, () => {
+                said = 'blurSlow';
+                if (this.#blur && turn === this.#blurTurn) this.#set({ blur: said });
+            });
+            if (turn !== this.#blurTurn) { made.stop(); return; }
+            this.#blur = made;
+            this.#set({ shown: made.track, blur: said });
+        } catch (error) {
+            if (turn === this.#blurTurn) this.#set({ blur: error.message === 'blurUnsupported' ? 'blurUnsupported' : 'blurBroken' });
+        }
     }
 
     /** Something was plugged in or pulled out: where one was missing, or the chosen one had gone, try again. */
@@ -108,6 +137,7 @@ export class DoorDevices {
     }
 
     #chosen(now, before) {
+        if (now.blur !== before.blur) this.#blurred();
         this.#open(KINDS.filter((kind) => (this.#state[kind] || this.#problem(kind))
             && HOW[kind].some((key) => now[key] !== before[key])));
     }

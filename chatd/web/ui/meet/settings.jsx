@@ -15,11 +15,13 @@ export function SettingsDialog({ meeting, tracks, onClose }) {
                 <h3>{t('settingsPicture')}</h3>
                 <div className="settings__picture">
                     <div className="mirror__picture mirror__picture--small">
-                        <Preview track={open.shown ?? open.camera} />
+                        <Preview track={'shown' in open ? open.shown : open.camera} />
                         {!open.camera && <p className="mirror__off">{t('cameraIsOff')}</p>}
                     </div>
                     <div className="settings__fields">
                         <DeviceChoice kind="camera" list={list} track={open.camera} />
+                        <Choice label={t('blur')} value={choices.blur} hint={t(open.blur || 'blurHint')} onChange={(blur) => keep({ blur })}
+                            options={['off', 'light', 'strong'].map((one) => [one, t(`blur_${one}`)])} />
                         <Switch name="isMirrored" label={t('mirror')} hint={t('mirrorHint')} />
                     </div>
                 </div>

@@ -1,11 +1,11 @@
-// Two short sounds, made here: somebody knocks, and a recording begins.
+// Short sounds, made here: somebody knocks, a recording begins or ends.
 import { recall } from './choices.js';
 
-const TUNES = { knock: [660, 880], recordingOn: [520, 520, 390] };
+const TUNES = { knock: [660, 880], recordingOn: [520, 520, 390], recordingOff: [390, 520] };
 
 /** Plays one, unless the person wants none; a browser that forbids it stays quiet. */
 export function chime(name) {
-    if (!recall().sounds && name !== 'recordingOn') return;
+    if (!recall().sounds && !name.startsWith('recording')) return;
     const context = new AudioContext();
     const loudness = context.createGain();
     loudness.gain.value = 0.12;

@@ -1,8 +1,9 @@
 // What the views show: one object `state`, made anew with every change.
 export const EMPTY = {
-    phase: 'loading', // problem, prejoin, joining, waiting, in, left
+    phase: 'loading', // problem, prejoin, joining, waiting, refused, in, left
     problem: '', // a key of the language files
     info: null, isPasswordWrong: false, nick: '', occupants: [], meeting: null, waiting: [], messages: [], unread: 0,
+    hasEarlier: false, isLoadingEarlier: false, composing: null, refusedAt: 0,
     link: 'up', media: 'connecting', people: [], isSilenced: false, notice: null,
 };
 
@@ -22,8 +23,8 @@ export class Store {
         for (const listener of this.#listeners) listener();
     }
 
-    /** Shows a sentence for a moment: its key, what is filled in, and how it looks (info, good, bad). */
-    tell(key, values = {}, kind = 'info') { this.set({ notice: { key, values, kind, at: Date.now() } }); }
+    /** Shows a sentence for a moment: its key, what is filled in, how it looks (info, good, bad), and what takes it back. */
+    tell(key, values = {}, kind = 'info', undo = null) { this.set({ notice: { key, values, kind, undo, at: Date.now() } }); }
 
     hush = () => this.set({ notice: null });
 }

@@ -9,11 +9,12 @@ const REASONS = {
 };
 
 /**
- * One person's visit. `meeting` is told what happens: stanza(element), renewed(unsent), linked(isBack), entered(),
- * mustKnock(), left(problem), and asked for since(), the time of the last message.
+ * One person's visit. `meeting` is told what happens: stanza(element), entering(), mustKnock(), lineIsBack(), left(problem),
+ * end(), and asked for hasHistory(): whether it knows what was said.
  */
 export class Visit {
     name = '';
+    isSeated = false; // in the room, and not behind a cut
     #store;
     #meeting;
     #ticket;
@@ -23,6 +24,8 @@ export class Visit {
     #password = '';
     #tries = 0;
     #entering = null;
+    #isRenewed = false;
+    #signing = null;
 
     constructor(store, meeting, ticket) {
         this.#store = store;
@@ -50,6 +53,14 @@ export class Visit {
         return this.#made.make(name, this.#made.NS.MEET, attributes, ...children);
     }
 
+    /** An address; where it is this server's, by the name that this page was opened with. */
+    near(url) {
+        const found = new URL(url);
+        if (found.host !== new URL(this.#store.state.info.link).host) return url;
+        const isSocket = found.protocol.startsWith('ws');
+        return (isSocket ? location.origin.replace(/^http/, 'ws') : location.origin) + found.pathname.replace(/^\/$/, '') + found.search;
+    }
+
     send(stanza) { this.#link?.send(stanza); }
 
     /** Asks the room by iq. */
@@ -71,7 +82,22 @@ export class Visit {
         }
     }
 
-    async #signIn() {
+    /** A trial of the way to the media server, {url, token} (docs/protocol.md 8); rejects with Refused or 'unreachable'. */
+    async trial() {
+        if (!this.#link) await this.#signIn();
+        const found = await this.ask('get', this.make('trial'));
+        return { url: found.getAttribute('url'), token: found.textContent };
+    }
+
+    /** Ends a visit that was begun for a trial only. */
+    endTrial() { if (this.#store.state.phase === 'prejoin') this.close(); }
+
+    #signIn() {
+        this.#signing ??= this.#signInOnce().finally(() => { this.#signing = null; });
+        return this.#signing;
+    }
+
+    async #signInOnce() {
         this.#made = await this.load();
         const { Link } = this.#made;
         const { info } = this.#store.state;
@@ -81,7 +107,7 @@ export class Visit {
             const link = new Link(address, info.guest_domain, given, {
                 stanza: (one) => this.#meeting.stanza(one),
                 state: (state) => this.#lineIs(state),
-                renewed: (unsent) => this.#renewed(unsent),
+                renewed: () => this.#renewed(),
                 refused: () => { sessionStorage.removeItem(TOKEN); link.given = this.#ticket ?? ''; },
             });
             await link.open();
@@ -105,10 +131,10 @@ export class Visit {
 
     async #enter() {
         const { make, NS } = this.#made;
-        const since = this.#meeting.since();
-        const x = make('x', NS.MUC, {}, make('history', NS.MUC, since ? { since } : { maxstanzas: '50' }));
+        const x = make('x', NS.MUC, {}, make('history', NS.MUC, { maxstanzas: this.#meeting.hasHistory() ? '0' : '50' }));
         if (this.#password) x.append(make('password', NS.MUC, {}, this.#password));
         const nick = this.#tries ? `${this.name} (${this.#tries + 1})` : this.name;
+        this.isSeated = false;
         this.#meeting.entering();
         await new Promise((resolve, reject) => {
             this.#entering = { resolve, reject };
@@ -123,6 +149,7 @@ export class Visit {
     arrived() {
         if (!this.#entering) return false;
         this.#entering.resolve();
+        this.isSeated = true;
         return true;
     }
 
@@ -167,13 +194,16 @@ export class Visit {
     #lineIs(state) {
         const before = this.#store.state.link;
         this.#store.set({ link: state });
-        if (state === 'up' && before === 'down') this.#meeting.lineIsBack();
+        if (state === 'down') this.isSeated = false;
+        const isResumed = !this.#isRenewed;
+        this.#isRenewed = false;
+        if (state !== 'up' || before !== 'down' || !isResumed) return;
+        this.isSeated = this.#store.state.phase === 'in';
+        this.#meeting.lineIsBack();
     }
 
-    #renewed(unsent) {
-        const parsed = unsent.map((one) => new DOMParser().parseFromString(one, 'text/xml').documentElement);
-        for (const one of parsed) one.removeAttribute('from');
-        this.#meeting.keepUnsent(parsed);
+    #renewed() {
+        this.#isRenewed = true;
         const { phase } = this.#store.state;
         if (phase === 'in') this.again();
         else if (phase === 'waiting') this.#meeting.mustKnock();

@@ -1,0 +1,1 @@
+"""Other domains: streams between servers, RFC 6120."""

@@ -1,0 +1,262 @@
+"""One attempt to reach a domain: DNS, then its servers in order, several addresses at a time (RFC 8305), then the
+stream.
+
+The next address is tried when the one before has failed or has said nothing for a moment; whoever is connected first
+has the attempt, the others are dropped.  Where its stream comes to nothing, the addresses left are tried.  Each step is
+noted, so that `chatctl check domain` can tell what works.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ClientFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.server.certificates import S2S
+from chatd.server.port import connect
+from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater
+from chatd.server.s2s.outgoing import Outgoing
+from chatd.server.s2s.trust import ascii_domain
+from chatd.server.tls import Times
+
+if TYPE_CHECKING:
+    from chatd.server.s2s.federation import Federation
+
+__all__ = ["Attempt", "NoWay", "Note"]
+
+log = Logger()
+
+STAGGER_S: Final = 0.3
+CONNECT_S: Final = 15.0
+_ENDPOINTS_MOST: Final = 12
+
+
+class NoWay(Exception):
+    """The domain cannot be reached; `condition` is that of a stanza error, the text a sentence."""
+
+    def __init__(self, condition: str, text: str) -> None:
+        super().__init__(text)
+        self.condition = condition
+
+
+@attrs.frozen
+class Note:
+    """What one step came to."""
+
+    step: str
+    ok: bool
+    text: str
+
+
+class Attempt:
+    """See the module. done: fires with the Outgoing that is up, or fails with NoWay.
+
+    asks_only: no proof of ours is wanted.
+    """
+
+    def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False) -> None:
+        self.federation = federation
+        self.local = local
+        self.remote = remote
+        self.asks_only = asks_only
+        self.terms = federation.policy.terms(remote)
+        self.notes: list[Note] = []
+        self.done: Deferred[Outgoing] = Deferred()
+        self._endpoints: list[Endpoint] = []
+        self._targets: list[Target] = []
+        self._connecting: dict[Any, Endpoint] = {}
+        self._stream: Outgoing | None = None
+        self._next: IDelayedCall | None = None
+        self._failures: list[str] = []
+        self._tried = 0
+        self._is_over = False
+
+    def start(self) -> Deferred[Outgoing]:
+        """Begins."""
+        self.federation.attempting += 1
+        self.done.addBoth(self._ended)
+        ensureDeferred(self._find()).addErrback(self._broken)
+        return self.done
+
+    def _ended(self, result: Any) -> Any:
+        self.federation.attempting -= 1
+        return result
+
+    def note(self, step: str, ok: bool, text: str) -> None:
+        """Keeps what a step came to."""
+        self.notes.append(Note(step, ok, text))
+
+    def cancel(self, why: str) -> None:
+        """Nobody wants it any more."""
+        self._over(NoWay("remote-server-timeout", why))
+
+    # -- DNS
+    async def _find(self) -> None:
+        try:
+            self._targets = await self._where()
+        except NotFound as error:
+            self.note("dns", False, str(error))
+            self._over(NoWay("remote-server-not-found", str(error)))
+            return
+        except TryLater as error:
+            self.note("dns", False, str(error))
+            self._over(NoWay("remote-server-timeout", str(error)))
+            return
+        await self._more()
+
+    async def _where(self) -> list[Target]:
+        if self.terms.address:
+            host, _, port = self.terms.address.rpartition(":")
+            self.note("dns", True, f"not asked: the configuration names {self.terms.address}")
+            return [Target(host.strip("[]"), int(port), False)]
+        targets = await self.federation.finder.targets(self.remote)
+        self.note("dns", True, "; ".join(
+            f"{target.host}:{target.port} ({'direct TLS' if target.is_direct else 'STARTTLS'})" for target in targets))
+        return targets
+
+    async def _more(self) -> None:
+        """Looks up the next server, and tries its addresses."""
+        while self._targets and not self._is_over:
+            target = self._targets.pop(0)
+            try:
+                found = await self.federation.finder.endpoints(target)
+            except TryLater as error:
+                self._failures.append(str(error))
+                continue
+            if found:
+                self._endpoints += found[:_ENDPOINTS_MOST - self._tried]
+                self._try_next()
+                return
+            self.note("dns", False, f"{target.host} has no address")
+            self._failures.append(f"{target.host} has no address in DNS")
+        self._look()
+
+    # -- TCP
+    def _try_next(self) -> None:
+        self._next = None
+        if self._is_over or self._stream is not None:
+            return
+        if not self._endpoints:
+            self._look()
+            return
+        endpoint = self._endpoints.pop(0)
+        self._tried += 1
+        federation = self.federation
+        context = federation.context(self.local, S2S) if endpoint.is_direct else None
+        factory = _Factory(self, endpoint)
+        self._connecting[factory] = endpoint
+        factory.connector = connect(
+            federation.clock, endpoint.address, endpoint.port, factory, context,
+            ascii_domain(self.remote) if context is not None else None,
+            CONNECT_S, Times(handshake_s=federation.limits.handshake_s))
+        if self._endpoints:
+            self._next = federation.clock.callLater(STAGGER_S, self._try_next)
+
+    def connected(self, stream: Outgoing) -> bool:
+        """A connection is there; False: another was faster."""
+        if self._is_over or self._stream is not None:
+            return False
+        self._stream = stream
+        self._stop_waiting()
+        for factory in list(self._connecting):
+            if factory.stream is not stream:
+                del self._connecting[factory]
+                factory.drop()
+        self.note("tcp", True, str(stream.endpoint))
+        return True
+
+    def failed_to_connect(self, factory: Any, why: str) -> None:
+        """One address does not answer."""
+        endpoint = self._connecting.pop(factory, None)
+        if endpoint is None or self._is_over:
+            return
+        self.note("tcp", False, f"{endpoint}: {why}")
+        self._failures.append(f"{endpoint}: {why}")
+        if self._stream is None:
+            self._stop_waiting()
+            self._try_next()
+
+    def _stop_waiting(self) -> None:
+        waiting, self._next = self._next, None
+        if waiting is not None and waiting.active():
+            waiting.cancel()
+
+    # -- the stream
+    def stream_failed(self, stream: Outgoing, why: str) -> None:
+        """The stream came to nothing; other addresses may do better."""
+        if self._stream is not stream or self._is_over:
+            return
+        self._stream = None
+        self.note("stream", False, f"{stream.endpoint}: {why}")
+        self._failures.append(f"{stream.endpoint}: {why}")
+        self._connecting.clear()
+        self._try_next()
+
+    def stream_ready(self, stream: Outgoing) -> None:
+        """It is up."""
+        if not self._is_over:
+            self._is_over = True
+            self._stop_waiting()
+            self.done.callback(stream)
+
+    def _look(self) -> None:
+        """Is anything left to try?"""
+        if self._is_over or self._stream is not None or self._endpoints or self._connecting:
+            return
+        if self._targets and self._tried < _ENDPOINTS_MOST:
+            ensureDeferred(self._more()).addErrback(self._broken)
+            return
+        said = self._failures[-1] if self._failures else "no way was found"
+        condition = "remote-server-timeout" if self._tried else "remote-server-not-found"
+        self._over(NoWay(condition, f"{self.remote} cannot be reached: {said}."))
+
+    def _over(self, error: NoWay) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self._stop_waiting()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.attempt = None
+            stream.abort("")
+        for factory in list(self._connecting):
+            factory.drop()
+        self._connecting.clear()
+        self.done.errback(error)
+
+    def _broken(self, failure: Failure) -> None:
+        log.failure("{domain} could not be tried", failure, domain=self.remote)
+        self._over(NoWay("internal-server-error", f"{self.remote} could not be tried."))
+
+
+class _Factory(ClientFactory):
+    """Of one connection."""
+
+    noisy = False
+    connector: Any = None
+
+    def __init__(self, attempt: Attempt, endpoint: Endpoint) -> None:
+        self.attempt = attempt
+        self.endpoint = endpoint
+        self.stream: Outgoing | None = None
+
+    def buildProtocol(self, addr: Any) -> Outgoing:     # type: ignore[override]
+        """See ClientFactory."""
+        attempt = self.attempt
+        self.stream = Outgoing(attempt.federation, attempt, self.endpoint, attempt.terms, attempt.asks_only)
+        return self.stream
+
+    def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
+        """See ClientFactory."""
+        why = reason.getErrorMessage().rstrip(".")
+        self.attempt.failed_to_connect(self, why[:1].lower() + why[1:])
+
+    def drop(self) -> None:
+        """Another was faster."""
+        if self.connector is not None and self.connector.state == "connecting":
+            self.connector.stopConnecting()

@@ -1,0 +1,143 @@
+"""Where the server of a domain is: SRV records of both kinds (RFC 6120 3.2.1, XEP-0368), addresses IPv6 first.
+
+The records for STARTTLS and for direct TLS are one list (XEP-0368 3); within a priority, chance by weight decides
+(RFC 2782).  Without any record the domain's own address is asked at port 5269.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from ipaddress import ip_address
+from random import SystemRandom
+from typing import Any, Final
+
+import attrs
+from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.names import dns
+from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError, ResolverError
+
+from chatd.server.s2s.trust import ascii_domain
+
+__all__ = ["Endpoint", "Finder", "NotFound", "Target", "TryLater", "in_order"]
+
+PORT: Final = 5269
+_TIMEOUTS_S: Final = (2, 4)
+_TARGETS_MOST: Final = 8
+_ADDRESSES_MOST: Final = 4      # of one target
+_random = SystemRandom()
+
+
+class NotFound(Exception):
+    """DNS knows no server for the domain; the text says so in a sentence."""
+
+
+class TryLater(Exception):
+    """DNS could not be asked."""
+
+
+@attrs.frozen
+class Target:
+    """One SRV record, or what stands for it."""
+
+    host: str
+    port: int
+    is_direct: bool
+    priority: int = 0
+    weight: int = 0
+
+
+@attrs.frozen
+class Endpoint:
+    """Where to connect; is_direct: TLS from the start. host: the name the address belongs to, for messages."""
+
+    address: str
+    port: int
+    is_direct: bool
+    host: str
+
+    def __str__(self) -> str:
+        where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return f"{where} ({self.host}, {'direct TLS' if self.is_direct else 'STARTTLS'})"
+
+
+def in_order(targets: Iterable[Target], chance: Callable[[int], int] = _random.randrange) -> list[Target]:
+    """The order to try them in, RFC 2782: chance(n) gives a number from 0 to n - 1."""
+    waiting = sorted(targets, key=lambda target: (target.priority, target.weight))
+    ordered = []
+    while waiting:
+        first = [target for target in waiting if target.priority == waiting[0].priority]
+        point = chance(sum(target.weight for target in first) + 1)
+        for target in first:
+            point -= target.weight
+            if point <= 0:
+                break
+        ordered.append(target)
+        waiting.remove(target)
+    return ordered
+
+
+class Finder:
+    """Asks DNS; `resolver` provides twisted's IResolver."""
+
+    def __init__(self, resolver: Any) -> None:
+        self._resolver = resolver
+
+    async def targets(self, domain: str) -> list[Target]:
+        """The servers of a domain, in the order to try them. Raises NotFound, TryLater."""
+        name = ascii_domain(domain)
+        found = await gatherResults(
+            [maybeDeferred(self._services, f"_xmpp{kind}-server._tcp.{name}", bool(kind)) for kind in ("s", "")],
+            consumeErrors=True).addErrback(_first_cause)
+        targets = [target for one in found for target in one]
+        if not targets:
+            return [Target(name, PORT, False)]
+        usable = [target for target in targets if target.host and target.port]
+        if not usable:
+            raise NotFound(f"DNS says that {domain} has no XMPP server.")
+        return in_order(usable)[:_TARGETS_MOST]
+
+    async def endpoints(self, target: Target) -> list[Endpoint]:
+        """The addresses of a server, IPv6 and IPv4 by turns, none where it has none. Raises TryLater."""
+        try:
+            addresses = [str(ip_address(target.host))]
+        except ValueError:
+            six, four = await gatherResults([
+                maybeDeferred(self._addresses, lookup, target.host)
+                for lookup in (self._resolver.lookupIPV6Address, self._resolver.lookupAddress)],
+                consumeErrors=True).addErrback(_first_cause)
+            six, four = six[:_ADDRESSES_MOST // 2], four[:_ADDRESSES_MOST // 2]
+            addresses = [address for pair in zip(six, four, strict=False) for address in pair]
+            addresses += six[len(four):] + four[len(six):]
+        return [Endpoint(address, target.port, target.is_direct, target.host) for address in addresses]
+
+    async def _services(self, name: str, is_direct: bool) -> list[Target]:
+        return [Target(str(record.target).lower().rstrip("."), int(record.port), is_direct, int(record.priority),
+                       int(record.weight))
+                for record in await self._ask(self._resolver.lookupService, name, dns.SRV)]
+
+    async def _addresses(self, lookup: Callable[..., Awaitable[Any]], name: str) -> list[str]:
+        kind = dns.AAAA if lookup == self._resolver.lookupIPV6Address else dns.A
+        family = socket.AF_INET6 if kind == dns.AAAA else socket.AF_INET
+        return [socket.inet_ntop(family, record.address) for record in await self._ask(lookup, name, kind)]
+
+    async def _ask(self, lookup: Callable[..., Awaitable[Any]], name: str, kind: int) -> list[Any]:
+        try:
+            answers, _, _ = await lookup(name, _TIMEOUTS_S)
+        except DNSNameError:
+            return []
+        except (DomainError, ResolverError, DNSQueryTimeoutError, ConnectTimeout, OSError, ValueError) as error:
+            raise TryLater(f"DNS could not be asked about {name}: {_said(error)}.") from error
+        return [answer.payload for answer in answers if answer.type == kind]
+
+
+def _said(error: Exception) -> str:
+    said = "no answer in time" if isinstance(error, DNSQueryTimeoutError | ConnectTimeout) else str(error)
+    return said.rstrip(".") or type(error).__name__
+
+
+def _first_cause(failure: Any) -> Any:
+    """gatherResults wraps what failed."""
+    inner = getattr(failure.value, "subFailure", None)
+    return inner if inner is not None else failure

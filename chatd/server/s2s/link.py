@@ -1,0 +1,247 @@
+"""From one domain of ours to one other domain: the connection, what waits for it, and when to try again.
+
+What is sent while no connection is up waits in order.  A server that was reached before is believed to come back: what
+waits for it stays until `s2s.queue_s` have passed.  What is for one that has never been reached goes back as soon as
+the attempt has failed.  Pauses between attempts are those of the remote domain (`Remote`), whoever sends there.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.core.errors import StanzaError
+from chatd.core.federation import FIRST_RETRY_S, pause_after
+from chatd.core.jid import JID
+from chatd.core.stanza import Stanza
+from chatd.server.s2s.attempt import Attempt, NoWay
+from chatd.server.s2s.stream import ServerStream
+
+if TYPE_CHECKING:
+    from chatd.server.s2s.federation import Federation
+
+__all__ = ["Link", "Remote"]
+
+log = Logger()
+
+_LOSSES_MOST: Final = 3
+
+
+class Remote:
+    """One other domain: what all links to it share.
+
+    waiting: stanzas, of all its links. failures: attempts in a row that failed. again_s: when the next may begin.
+    was_reached: it was connected since we run. said: why the last attempt failed.
+    """
+
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
+        self.links: dict[str, Link] = {}
+        self.waiting = 0
+        self.failures = 0
+        self.again_s = 0.0
+        self.was_reached = False
+        self.said = NoWay("remote-server-not-found", f"{domain} cannot be reached.")
+
+    def failed(self, error: NoWay, now: float, chance: float) -> None:
+        """An attempt has failed; of several at a time one counts."""
+        self.said = error
+        if now < self.again_s:
+            return
+        self.failures += 1
+        self.again_s = now + pause_after(self.failures, chance)
+
+    def reached(self) -> None:
+        """It is connected."""
+        self.failures = 0
+        self.again_s = 0.0
+        self.was_reached = True
+
+
+class Link:
+    """See the module. stream: where stanzas go, None while none is up."""
+
+    def __init__(self, federation: Federation, remote: Remote, local: str) -> None:
+        self.federation = federation
+        self.remote = remote
+        self.local = local
+        self.stream: ServerStream | None = None
+        self.attempt: Attempt | None = None
+        self._queue: deque[tuple[Stanza, float]] = deque()      # with the time until which it may wait
+        self._retry: IDelayedCall | None = None
+        self._is_over = False
+        self._losses = 0                # connections in a row that ended before anything was acknowledged
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing depends on it."""
+        return self.stream is None and self.attempt is None and not self._queue and self._retry is None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    # -- out
+    def send(self, stanza: Stanza) -> None:
+        """Sends it, or lets it wait; raises StanzaError where it can do neither."""
+        stream = self.stream
+        if stream is not None and not self._queue and stream.send_stanza(stanza):
+            return
+        federation = self.federation
+        now = federation.clock.seconds()
+        if stream is None and not self.remote.was_reached and self.attempt is None and now < self.remote.again_s:
+            raise _refusal(self.remote.said)
+        if self.remote.waiting >= federation.settings.queue_stanzas:
+            raise StanzaError("resource-constraint", "wait", text=f"Too much waits for {self.remote.domain}.")
+        self._queue.append((stanza, now + federation.settings.queue_s))
+        self.remote.waiting += 1
+        if stream is None:
+            self._connect()
+
+    def acknowledged(self) -> None:
+        """The other side has taken something."""
+        self._losses = 0
+        self.flush()
+
+    def flush(self) -> None:
+        """There is room again, or a connection."""
+        queue, stream = self._queue, self.stream
+        while queue and stream is not None and stream.send_stanza(queue[0][0]):
+            queue.popleft()
+            self.remote.waiting -= 1
+
+    # -- connections
+    def _connect(self) -> None:
+        if self.attempt is not None or self._retry is not None or self.stream is not None:
+            return
+        if self._is_over:
+            return
+        clock = self.federation.clock
+        pause = self.remote.again_s - clock.seconds()
+        if self.federation.is_busy:
+            pause = max(pause, FIRST_RETRY_S)
+        if pause > 0:
+            self._retry = clock.callLater(pause, self._again)
+            return
+        self.attempt = Attempt(self.federation, self.local, self.remote.domain)
+        self.attempt.start().addCallbacks(self._up, self._failed)
+
+    def _again(self) -> None:
+        self._retry = None
+        if self._queue:
+            self._connect()
+
+    def hurry(self) -> None:
+        """The other side is there: the pause is over."""
+        retry, self._retry = self._retry, None
+        if retry is not None and retry.active():
+            retry.cancel()
+            self._again()
+
+    def _up(self, stream: ServerStream) -> None:
+        self.attempt = None
+        self.remote.reached()
+        self._take(stream)
+
+    def offered(self, stream: ServerStream) -> None:
+        """A connection of theirs that we may answer on (XEP-0288)."""
+        self.remote.reached()
+        if self.stream is None:
+            self._take(stream)
+
+    def _take(self, stream: ServerStream) -> None:
+        if stream.is_closing:
+            self.lost(stream, [])
+            return
+        if self.stream is None:
+            self.stream = stream
+            stream.link = self
+            retry, self._retry = self._retry, None
+            if retry is not None and retry.active():
+                retry.cancel()
+            self.flush()
+
+    def lost(self, stream: ServerStream, unacknowledged: list[Stanza]) -> None:
+        """The connection has ended; what it did not acknowledge goes first over the next."""
+        if self.stream is stream:
+            self.stream = None
+        if self._is_over or self.federation.is_stopping:
+            return                              # it was sent, and the stream ended in order
+        now = self.federation.clock.seconds()
+        if unacknowledged:
+            self._losses += 1
+            ended = NoWay("remote-server-timeout", f"{self.remote.domain} closed the connection again and again.")
+            if self._losses > 1:
+                self.remote.failed(ended, now, self.federation.chance())
+            if self._losses > _LOSSES_MOST:
+                # Something in it makes them close: sent for ever, it would never let anything else through.
+                self._losses = 0
+                for stanza in unacknowledged:
+                    self.federation.return_to_sender(stanza, _refusal(ended))
+                unacknowledged = []
+        until = now + self.federation.settings.queue_s
+        for stanza in reversed(unacknowledged):
+            self._queue.appendleft((stanza, until))
+        self.remote.waiting += len(unacknowledged)
+        if self._queue:
+            self._connect()
+
+    def _failed(self, failure: Failure) -> None:
+        self.attempt = None
+        error = failure.value
+        if not isinstance(error, NoWay):
+            error = NoWay("internal-server-error", str(error))
+        self.remote.failed(error, self.federation.clock.seconds(), self.federation.chance())
+        log.info("{domain}: {why} (attempt {number})", domain=self.remote.domain, why=str(error).rstrip("."),
+                 number=self.remote.failures)
+        if self.stream is not None:
+            return                              # they connected meanwhile
+        if self.remote.was_reached:
+            self._connect()
+        else:
+            self.give_back(error)
+
+    # -- what cannot be sent
+    def give_back(self, error: NoWay, before: float | None = None) -> None:
+        """Returns what waits to who sent it; before: only what may wait until then and no longer."""
+        queue = self._queue
+        while queue and (before is None or queue[0][1] <= before):
+            stanza, _ = queue.popleft()
+            self.remote.waiting -= 1
+            self.federation.return_to_sender(stanza, _refusal(error))
+
+    def look_over(self, now: float) -> None:
+        """Now and then: what has waited too long goes back."""
+        if self._queue and self._queue[0][1] <= now:
+            said = self.remote.said
+            why = f" {said}" if self.remote.failures else ""
+            self.give_back(NoWay("remote-server-timeout", f"{self.remote.domain} did not take it in time.{why}"), now)
+
+    def stop(self, why: NoWay) -> None:
+        """Nothing goes there any more."""
+        self._is_over = True
+        retry, self._retry = self._retry, None
+        if retry is not None and retry.active():
+            retry.cancel()
+        if self.attempt is not None:
+            self.attempt.cancel(str(why))
+        self.give_back(why)
+
+
+def _refusal(error: NoWay) -> StanzaError:
+    kind = "wait" if error.condition == "remote-server-timeout" else "cancel"
+    return StanzaError(error.condition, kind, text=str(error))
+
+
+def wants_to_know(stanza: Stanza, to: JID) -> bool:
+    """Is the sender told that this could not be sent?  Presence to a contact is not asked for (RFC 6121 4); that to a
+    room, and what changes a subscription, is."""
+    if not stanza.may_be_answered:
+        return False
+    if stanza.name != "presence":
+        return True
+    kind: Any = stanza.attrs.get("type")
+    return kind in ("subscribe", "subscribed", "unsubscribe", "unsubscribed") or (kind is None and bool(to.resource))

@@ -1,0 +1,55 @@
+"""The settings that say who people are: [[domain.auth]], where passwords are checked, and [[domain.directory]], where
+the people of a domain are known by name. As in chatd.settings, of which this is a part.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+from attrs import frozen
+
+from chatd.config_types import (
+    Choice,
+    FilePath,
+    Flag,
+    ServerAddress,
+    Template,
+    Whole,
+    setting,
+)
+
+ADDRESS = ("address", "local", "domain")
+"""The parts of an address that templates may name."""
+
+
+@frozen(kw_only=True)
+class AuthSource:
+    """[[domain.auth]]: one place where the passwords of a domain are checked; several are asked in order."""
+
+    kind: str = setting(
+        attrs.NOTHING, Choice(("internal", "imap")), "Who knows the passwords.",
+    )
+    url: str = setting("", ServerAddress(("imaps", "imap")), "Where that server is.", secret=True)
+    ca: Path | None = setting(
+        None, FilePath("/etc/chatd/our-ca.pem"), "PEM file: who may sign its certificate; else who this system trusts."
+    )
+    plain: bool = setting(False, Flag(), "Without TLS; only to a server on this machine.")
+    login: str = setting(
+        "{address}", Template(ADDRESS, "{local}"), "IMAP: what the server gets as user name."
+    )
+    timeout_s: int = setting(10, Whole(1, 60), "Until an answer must be there.")
+    connections: int = setting(10, Whole(1, 200), "To that server at a time.")
+    cache_s: int = setting(
+        300, Whole(0, 86400), "So long a right password is not asked for again; 0 asks each time."
+    )
+
+
+@frozen(kw_only=True)
+class DirectorySource:
+    """[[domain.directory]]: one place that knows the people of a domain; several are joined."""
+
+    kind: str = setting(attrs.NOTHING, Choice(("internal", "file")), "Who knows the people.")
+    path: Path | None = setting(
+        None, FilePath("/etc/chatd/people.csv"), "The file: CSV or JSON; read again when it changes."
+    )

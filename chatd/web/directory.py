@@ -1,0 +1,100 @@
+"""The search for people over HTTP: ``GET /api/v1/directory?q=WORDS`` for the panel, as somebody types.
+
+The asker shows a token that the domain gave over XMPP (docs/protocol.md); it says which account asks. Without a good
+one nothing is told, not even whether there is a directory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.web.resource import Resource
+
+from chatd.core.jid import JID, InvalidJID
+from chatd.core.limits import TokenBucket
+from chatd.core.people import TEXT_MOST
+from chatd.interfaces import IDirectories
+from chatd.web.errors import error_body
+
+__all__ = ["DIRECTORY_PATH", "DirectoryResource"]
+
+DIRECTORY_PATH: Final = "/api/v1/directory"
+_RESULTS: Final = 20
+_RATE: Final = 10.0         # questions a second of one account, in the long run
+_BURST: Final = 40.0
+_ASKERS_MOST: Final = 10_000
+
+
+class DirectoryResource(Resource):
+    """The resource. taken: who a token is for (IVisits.taken); now: seconds of a clock that never goes back."""
+
+    isLeaf = True
+
+    def __init__(self, directories: IDirectories, taken: Callable[[str, str], str | None],
+                 now: Callable[[], float]) -> None:
+        super().__init__()
+        self._directories = directories
+        self._taken = taken
+        self._now = now
+        self._askers: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def render_GET(self, request: Any) -> bytes:
+        """People who have all the words."""
+        request.setHeader(b"Cache-Control", b"no-store")
+        reader = self._reader(request)
+        if reader is None:
+            request.setHeader(b"WWW-Authenticate", b"Bearer")
+            return error_body(request, 401)
+        domain = _argument(request, b"domain") or reader.domain
+        if not self._directories.may_search(reader, domain):
+            return error_body(request, 403)
+        if self._is_too_fast(reader.bare):
+            request.setHeader(b"Retry-After", b"1")
+            return error_body(request, 429)
+        typed = _argument(request, b"q")
+        if typed is None or len(typed) > TEXT_MOST:
+            return error_body(request, 400, f"q is what was typed, {TEXT_MOST} characters at most.")
+        people, is_more = self._directories.search(domain, typed, _RESULTS)
+        found = [{"jid": person.jid, "name": person.name, "address": person.address, "title": person.title,
+                  "department": person.department, "phone": person.phone,
+                  "has_account": self._directories.has_account(person.jid)} for person in people]
+        body = json.dumps({"people": found, "more": is_more}, ensure_ascii=False).encode() + b"\n"
+        request.setHeader(b"Content-Type", b"application/json")
+        return body
+
+    def _reader(self, request: Any) -> JID | None:
+        """Who asks; accounts that are no more do not."""
+        scheme, _, token = (request.getHeader(b"authorization") or b"").decode("latin-1").partition(" ")
+        bare = self._taken("directory", token.strip()) if scheme.lower() == "bearer" else None
+        try:
+            return JID.parse(bare) if bare is not None and self._may_ask(bare) else None
+        except InvalidJID:
+            return None
+
+    def _may_ask(self, bare: str) -> bool:
+        domain = bare.rpartition("@")[2]
+        return self._directories.has_account(bare) or not self._directories.may_search(JID.parse(bare), domain)
+
+    def _is_too_fast(self, bare: str) -> bool:
+        now = self._now()
+        bucket = self._askers.pop(bare, None) or TokenBucket(_RATE, _BURST, now)
+        self._askers[bare] = bucket
+        if len(self._askers) > _ASKERS_MOST:
+            self._askers.popitem(last=False)
+        if bucket.take(1, now) <= 0:
+            return False
+        bucket.take(-1, now)        # what is refused costs nothing
+        return True
+
+
+def _argument(request: Any, name: bytes) -> str | None:
+    values = request.args.get(name, [])
+    if len(values) != 1:
+        return None
+    try:
+        return str(values[0].decode())
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,127 @@
+"""Devices in the meeting: another microphone, less data, a blurred background, and listening without any device."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_twisted
+
+from tests.browser.harness import Browser, Page
+from tests.browser.meetings import Party, inside, join, sees, tile
+from tests.browser.people import People
+from tests.browser.test_meeting_door import choose, option
+from tests.coturn import SECRET, Coturn
+from tests.daemon import DOMAIN
+from tests.media_daemon import MediaDaemon, running_media
+
+HEARD = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
+    .filter((one) => one.type === 'inbound-rtp' && one.kind === 'audio')
+    .reduce((sum, one) => sum + (one.totalAudioEnergy ?? 0), 0)))
+    .then((all) => all.reduce((sum, one) => sum + one, 0))"""
+WIDTHS = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
+    .filter((one) => one.type === 'inbound-rtp' && one.kind === 'video').map((one) => one.frameWidth ?? 0)))
+    .then((all) => all.flat())"""
+SENDS = "__peers.flatMap((peer) => peer.getSenders()).map((one) => one.track).find((one) => one?.kind === '{kind}')"
+MICROPHONE, CAMERA = SENDS.format(kind="audio"), SENDS.format(kind="video")
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
+    """One daemon with its bridge for the tests of this file, and a relay."""
+    relay = Coturn(tmp_path_factory.mktemp("coturn"))
+    turn = f"[media.turn]\nurls = {relay.urls}\nsecret = '{SECRET}'\n"
+    try:
+        with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", extra=turn) as made:
+            yield made
+    finally:
+        relay.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def party(browser: Browser, daemon: MediaDaemon) -> AsyncIterator[Party]:
+    people = People(browser, daemon)
+    made = Party(people, daemon)
+    yield made
+    made.stack.close()
+    await people.leave()
+
+
+async def settings(page: Page) -> None:
+    """Open the settings in the meeting."""
+    await page.click("button[aria-label=More]")
+    await page.click(".menu >> text=Settings")
+    await page.see("dialog.settings h2")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_in_the_meeting(party: Party) -> None:
+    """What is chosen in the settings is carried out without leaving; who has no device hears all the same."""
+    room = party.meeting()
+    ada = await party.guest(room, "Ada")
+    bea = await party.open(room, media="none")
+    await bea.see("text=No camera and no microphone were found.")
+    await join(bea, "Bea")
+    await inside(bea)
+    await tile(bea, "Ada")
+    before = await bea.eval(HEARD)
+    await bea.until(f"({HEARD}).then((now) => now > {before} + 0.001)", 30)
+    await bea.until(f"({WIDTHS}).then((all) => Math.max(0, ...all) > 320)", 60)
+
+    await settings(ada)
+    assert await ada.axe() == []
+    await ada.until(f"{MICROPHONE}.getSettings().echoCancellation === true")
+    await choose(ada, "Microphone", await ada.eval(option("Fake Audio Input 2")))
+    await ada.until(f"{MICROPHONE}.getSettings().deviceId === {option('Fake Audio Input 2')}")
+    await ada.click("label:has-text('Take out echo')")
+    await ada.until(f"{MICROPHONE}.getSettings().echoCancellation === false")
+    await ada.key("Escape")
+    await ada.gone("dialog")
+    before = await bea.eval(HEARD)
+    await bea.until(f"({HEARD}).then((now) => now > {before} + 0.001)", 30)
+
+    await settings(bea)
+    assert await bea.axe() == []
+    await choose(bea, "Pictures of the others", "low")
+    await bea.until(f"({WIDTHS}).then((all) => Math.max(0, ...all) <= 320)", 30)
+    await choose(bea, "Pictures of the others", "auto")
+    await bea.until(f"({WIDTHS}).then((all) => Math.max(0, ...all) > 320)", 60)
+    await bea.key("Escape")
+    await sees(bea)
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_blurring_is_not_possible(party: Party) -> None:
+    """A browser that cannot do it: the page says so, and the camera is not sent as it is."""
+    ada = await party.open(party.meeting())
+    await ada.see(".mirror video")
+    await ada.eval("delete globalThis.VideoFrame")
+    await ada.click("text=Settings")
+    await choose(ada, "Background", "light")
+    await ada.see(".mirror .problem:has-text('This browser cannot blur the background.')")
+    await ada.gone(".mirror video")
+    await ada.key("Escape")
+    assert await ada.axe() == []
+    await join(ada, "Ada")
+    await inside(ada)
+    await ada.see(".toast:has-text('your camera stays off')")
+    assert await ada.eval(f"!({CAMERA})")
+    await settings(ada)
+    await choose(ada, "Background", "off")
+    await ada.key("Escape")
+    await ada.click("button[aria-label='Turn camera on']")
+    await ada.see(".tile[data-nick=Ada] video")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_relay(party: Party) -> None:
+    """With a relay the test says that it works."""
+    page = await party.open(party.meeting())
+    await page.see(".mirror video")
+    await page.click("text=Test connection")
+    await page.see("text=Works, should the other ways be blocked.", 30)
+    assert await page.count(".check__row--good") == 6
+    await page.see("text=Your connection is good for meetings.")

@@ -1,0 +1,154 @@
+"""chatd and other people's servers, Prosody and ejabberd from Debian: contacts, messages, rooms, archive, a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slixmpp import JID
+
+from chatd.core import ns
+from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
+from tests.integration.foreigners import Ejabberd, Foreigner, Prosody, StrictProsody, abroad, dns_address
+from tests.integration.slix import Client, befriend
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+ROMEO, JULIET = f"romeo@{HERE}", f"juliet@{THERE}"
+PLUGINS = ("xep_0030", "xep_0199", "xep_0198", "xep_0045", "xep_0313", "xep_0059", "xep_0203", "xep_0297", "xep_0359")
+KINDS: dict[str, tuple[type[Foreigner], bool]] = {
+    "prosody": (Prosody, True), "strict prosody": (StrictProsody, True), "ejabberd": (Ejabberd, False),
+    "ejabberd by dialback": (Ejabberd, True)}
+"""Each with whether our certificate is for TLS servers alone, as those of today are."""
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Country, Any]]:
+    """One of them, and a chatd."""
+    kind, server_only = KINDS[request.param]
+    if missing := kind.missing():
+        pytest.skip(missing)
+    folder = Path(tmp_path_factory.mktemp("abroad"))
+    authority = Authority(folder)
+    with Names(dns_address()) as dns, abroad(kind(folder / THERE, THERE, authority, dns)) as there:
+        with countries(Country(folder / HERE, HERE, authority, dns, server_only=server_only)) as (here,):
+            yield here, there
+
+
+def client(server: Any, address: str) -> Client:
+    """With the plugins for rooms."""
+    return Client(server, address, plugins=PLUGINS)
+
+
+def test_contacts_and_messages(pair: tuple[Country, Any]) -> None:
+    here, there = pair
+
+    async def play() -> None:
+        async with client(here, ROMEO) as romeo, client(there, JULIET) as juliet:
+            await befriend(romeo, juliet)
+            for number in range(30):
+                romeo.send_message(mto=JULIET, mbody=f"to {number} <&>", mtype="chat")
+                juliet.send_message(mto=ROMEO, mbody=f"fro {number} \u00fc", mtype="chat")
+            for number in range(30):
+                await juliet.text(f"to {number} <&>")
+                await romeo.text(f"fro {number} \u00fc")
+
+    asyncio.run(play())
+    assert not here.logged("Traceback")
+
+
+def test_their_person_in_our_room_and_ours_in_theirs(pair: tuple[Country, Any]) -> None:
+    here, there = pair
+
+    async def play() -> None:
+        async with client(here, ROMEO) as romeo, client(there, JULIET) as juliet:
+            for domain, host, guest in ((HERE, romeo, juliet), (THERE, juliet, romeo)):
+                room = f"balcony-{secrets.token_hex(3)}@conference.{domain}"
+                await enter(host, room, "host")
+                await unlock(host, room)
+                await enter(guest, room, "guest")
+                guest.send_message(mto=room, mbody=f"hello {room}", mtype="groupchat")
+                await host.text(f"hello {room}")
+                await guest.text(f"hello {room}")
+                host.send_message(mto=room, mbody=f"welcome {room}", mtype="groupchat")
+                await guest.text(f"welcome {room}")
+
+    asyncio.run(play())
+
+
+def _left(person: Client) -> list[Any]:
+    """What it has received and nobody has looked at."""
+    return [person.messages.get_nowait() for _ in range(person.messages.qsize())]
+
+
+async def enter(person: Client, room: str, nick: str) -> None:
+    """XEP-0045 7.2."""
+    presence = person.make_presence(pto=f"{room}/{nick}")
+    presence.append(_element("<x xmlns='http://jabber.org/protocol/muc'/>"))
+    presence.send()
+    await person.presence_of(f"{room}/{nick}")
+
+
+async def unlock(person: Client, room: str) -> None:
+    """XEP-0045 10.1.2, an instant room; where it is not locked it does no harm."""
+    await person.ask("set", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' "
+                            "type='submit'/></query>", to=room)
+
+
+def _element(xml: str) -> Any:
+    from xml.etree import ElementTree as ET
+
+    return ET.fromstring(xml)
+
+
+def test_what_came_from_abroad_is_in_the_archive(pair: tuple[Country, Any]) -> None:
+    here, there = pair
+    body = secrets.token_hex(8)
+
+    async def play() -> None:
+        async with client(here, ROMEO) as romeo, client(there, JULIET) as juliet:
+            juliet.send_message(mto=ROMEO, mbody=body, mtype="chat")
+            await romeo.text(body)
+            found: list[str] = []
+            async for result in romeo["xep_0313"].iterate(with_jid=JID(JULIET)):
+                found.append(result["mam_result"]["forwarded"]["stanza"]["body"])
+            assert body in found
+
+    asyncio.run(play())
+
+
+def test_a_restart_of_theirs_loses_nothing(pair: tuple[Country, Any]) -> None:
+    here, there = pair
+
+    async def play() -> None:
+        async with client(here, ROMEO) as romeo:
+            async with client(there, JULIET) as juliet:
+                romeo.send_message(mto=JULIET, mbody="before", mtype="chat")
+                await juliet.text("before")
+            await asyncio.to_thread(there.stop)
+            bodies = [f"meanwhile {number}" for number in range(20)]
+            for body in bodies:
+                romeo.send_message(mto=JULIET, mbody=body, mtype="chat")
+            await romeo.ask("get", f"<ping xmlns='{ns.PING}'/>", to=HERE)       # all of it has left romeo's client
+            await asyncio.to_thread(there.start)
+            async with client(there, JULIET) as juliet:
+                # Pauses between attempts have grown meanwhile; a message may even come twice.
+                missing = set(bodies)
+                while missing:
+                    missing.discard((await asyncio.wait_for(juliet.messages.get(), 60))["body"])
+            assert not [message for message in _left(romeo) if message["type"] == "error"]
+
+    asyncio.run(play())
+
+
+def test_check_domain_tells_each_step(pair: tuple[Country, Any]) -> None:
+    here, there = pair
+    steps = here.ctl("check", "domain", THERE)["result"]
+    assert [step["step"] for step in steps if step["ok"]] == [
+        "policy", "dns", "tcp", "tls", "certificate", "features", "authentication", "ping"], steps
+    by_dialback = any("by dialback" in step["text"] for step in steps)
+    assert by_dialback is (there.wants_client_usage and here.server_only), steps

@@ -1,0 +1,147 @@
+"""Federation without sockets: the site of `fake_site`, other servers whose bytes a test writes by hand, and attempts to
+reach them that a test lets succeed or fail."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+
+from chatd.core.stanza import Stanza
+from chatd.server.s2s import link as link_module
+from chatd.server.s2s.federation import Federation
+from chatd.server.s2s.incoming import Incoming, S2SFactory
+from chatd.settings import S2S
+from tests.server.fake_site import DOMAIN, PaperTransport, Site
+
+PEER = "peer.test"
+HEADER = ("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
+          "xmlns:db='jabber:server:dialback' from='{from_}' to='{to}' version='1.0'>")
+EXTERNAL = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>"
+
+
+def header(from_: str = PEER, to: str = DOMAIN) -> str:
+    """What the other server begins with."""
+    return HEADER.format(from_=from_, to=to)
+
+
+class PeerWire:
+    """A connection of another server.  names: what its certificate proves; None: it shows none."""
+
+    def __init__(self, federation: Federation, names: tuple[str, ...] | None = (PEER,), step: int = 1 << 20,
+                 address: str = "192.0.2.9") -> None:
+        self.stream: Incoming = S2SFactory(federation, "contexts").buildProtocol(IPv4Address("TCP", address, 40000))
+        self.step = step
+        self.transport = PaperTransport(address)
+        self.transport.getHandle = lambda: None
+
+        def judge() -> None:
+            self.stream.doubt = "" if self.stream.remote in (names or ()) else "it is for somebody else"
+
+        self.stream.judge = judge       # type: ignore[method-assign]
+        self.stream.makeConnection(self.transport)
+
+    def write(self, xml: str | bytes) -> str:
+        """Sends; gives what came back."""
+        data = xml.encode() if isinstance(xml, str) else xml
+        for start in range(0, len(data), self.step):
+            if not self.is_ended:
+                self.stream.dataReceived(data[start:start + self.step])
+        return self.read()
+
+    def read(self) -> str:
+        """What we wrote since."""
+        said = self.transport.value().decode()
+        self.transport.clear()
+        return said
+
+    def secure(self, from_: str = PEER, to: str = DOMAIN) -> str:
+        """STARTTLS; gives header and features behind it."""
+        self.write(header(from_, to))
+        assert "<proceed" in self.write("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        self.stream.handshakeCompleted()
+        return self.write(header(from_, to))
+
+    def authenticate(self, to: str = DOMAIN) -> str:
+        """By certificate; gives the features behind it."""
+        self.secure(to=to)
+        assert "<success" in self.write(EXTERNAL)
+        return self.write(header(to=to))
+
+    @property
+    def is_ended(self) -> bool:
+        """The connection has been closed by us."""
+        return bool(self.transport.disconnecting)
+
+
+class PaperAttempt:
+    """Stands for `Attempt`; those begun are in `begun`."""
+
+    begun: list[PaperAttempt]
+
+    def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False) -> None:
+        self.local, self.remote, self.asks_only = local, remote, asks_only
+        self.done: Deferred[Any] = Deferred()
+        self.begun.append(self)
+
+    def start(self) -> Deferred[Any]:
+        """See Attempt."""
+        return self.done
+
+    def cancel(self, why: str) -> None:
+        """See Attempt."""
+
+
+class PaperStream:
+    """A connection that is up; `sent` is what went over it."""
+
+    is_closing = False
+
+    def __init__(self, room: int = 1 << 20) -> None:
+        self.sent: list[Stanza] = []
+        self.room = room
+        self.link: Any = None
+
+    def send_stanza(self, stanza: Stanza) -> bool:
+        """See ServerStream."""
+        if len(self.sent) >= self.room:
+            return False
+        self.sent.append(stanza)
+        return True
+
+    def close(self, error: Any = None) -> None:
+        """See ServerStream."""
+
+
+class Abroad(Site):
+    """A site with federation; s2s: settings of [s2s] that differ from the defaults."""
+
+    def __init__(self, monkeypatch: Any = None, limits: dict[str, Any] | None = None, **s2s: Any) -> None:
+        super().__init__(**(limits or {}))
+        self.settings.s2s = S2S(**s2s)
+        numbers = itertools.count(1)
+        self.federation = Federation(self.router, self.settings, SimpleNamespace(), None, self.clock, b"site" * 8,
+                                     lambda: f"stream-{next(numbers):08}")
+        self.federation.chance = lambda: 0.5
+        self.federation.start()
+        self.attempts: list[PaperAttempt] = []
+        made = type("Attempt", (PaperAttempt,), {"begun": self.attempts})
+        if monkeypatch is not None:
+            monkeypatch.setattr(link_module, "Attempt", made)
+            monkeypatch.setattr("chatd.server.s2s.federation.Attempt", made)
+        self.answers: list[Stanza] = []
+
+    def send(self, body: str, to: str = f"juliet@{PEER}", from_: str = f"alice@{DOMAIN}/here") -> None:
+        """A message of alice's leaves; what comes back is in `answers`."""
+        stanza = Stanza("message", {"from": from_, "to": to, "type": "chat", "id": body},
+                        f"<body>{body}</body>".encode(), ("jabber:client body",))
+        self.router.answer = lambda stanza, error: self.answers.append(stanza.error(error))     # type: ignore
+        self.router.route(stanza)
+
+    def errors(self) -> list[tuple[str | None, str]]:
+        """(id, condition) of what came back."""
+        return [(answer.id, next(child.name for child in next(answer.element.elements()).elements()))
+                for answer in self.answers]

@@ -1,0 +1,282 @@
+"""Connections of other servers, byte by byte: who is believed, for which pairs, and what ends a stream."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatd.server.s2s.attempt import NoWay
+from chatd.server.s2s.outgoing import dialback_key
+from chatd.server.s2s.stream import ACK_S, GOODBYE_S
+from tests.server.fake_site import DOMAIN, OTHER
+from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PaperStream, PeerWire, header
+
+STEPS = pytest.mark.parametrize("step", [1, 1 << 20])
+KEY = f"<db:result from='{PEER}' to='{DOMAIN}'>abc</db:result>"
+SM = "urn:xmpp:sm:3"
+
+
+def message(from_: str = f"juliet@{PEER}/x", to: str = f"alice@{DOMAIN}", body: str = "hi") -> str:
+    return f"<message from='{from_}' to='{to}' type='chat'><body>{body}</body></message>"
+
+
+def ends_with(said: str, condition: str) -> bool:
+    return f"<stream:error><{condition} " in said and said.endswith("</stream:stream>")
+
+
+@STEPS
+def test_a_certificate_that_proves_the_domain_is_enough(step: int) -> None:
+    site = Abroad()
+    alice = site.tcp().log_in()
+    alice.write("<presence/>")
+    wire = PeerWire(site.federation, step=step)
+    assert "<required/>" in wire.write(header())
+    wire.write("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    wire.stream.handshakeCompleted()
+    assert "<mechanism>EXTERNAL</mechanism>" in wire.write(header())
+    assert "<success" in wire.write(EXTERNAL)
+    assert f"<sm xmlns='{SM}'/>" in wire.write(header())
+    assert wire.write(message()) == ""
+    said = alice.read()
+    assert "<body>hi</body>" in said and "jabber:server" not in said
+
+
+@pytest.mark.parametrize(("from_", "to", "condition"), [
+    (f"romeo@{OTHER}", f"alice@{DOMAIN}", "invalid-from"),
+    ("somebody@else.test", f"alice@{DOMAIN}", "invalid-from"),
+    (f"juliet@sub.{PEER}", f"alice@{DOMAIN}", "invalid-from"),
+    (f"alice@{DOMAIN}", f"alice@{DOMAIN}", "invalid-from"),
+    (f"juliet@{PEER}", f"alice@{OTHER}", "invalid-from"),
+    (f"juliet@{PEER}", "somebody@elsewhere.test", "host-unknown"),
+    (f"juliet@{PEER}", f"somebody@guest.{DOMAIN}", "host-unknown")])
+def test_what_is_of_no_proved_pair_ends_the_stream(from_: str, to: str, condition: str) -> None:
+    site = Abroad()
+    alice = site.tcp().log_in()
+    alice.write("<presence/>")
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    assert ends_with(wire.write(message(from_, to)), condition)
+    assert wire.is_ended and "hi" not in alice.read()
+
+
+@pytest.mark.parametrize(("xml", "condition"), [
+    (f"<message to='alice@{DOMAIN}'/>", "improper-addressing"), (f"<message from='{PEER}'/>", "improper-addressing"),
+    ("<message from='@' to='x'/>", "improper-addressing"),
+    (f"<message xmlns='jabber:client' from='{PEER}' to='{DOMAIN}'/>", "invalid-namespace"),
+    ("<thing xmlns='urn:x'/>", "unsupported-stanza-type"), (f"<a xmlns='{SM}' h='1'/>", "unsupported-stanza-type"),
+    ("<!-- x -->", "restricted-xml"), ("<a><b></a>", "not-well-formed"), (header(), "not-well-formed")])
+def test_broken_rules_end_the_stream(xml: str, condition: str) -> None:
+    wire = PeerWire(Abroad().federation)
+    wire.authenticate()
+    said = wire.write(xml)
+    assert "<stream:error>" in said and said.endswith("</stream:stream>")
+    assert condition in said or xml == header()
+
+
+def test_nothing_before_authentication() -> None:
+    for secured in (False, True):
+        wire = PeerWire(Abroad().federation)
+        wire.secure() if secured else wire.write(header())
+        assert ends_with(wire.write(message()), "not-authorized")
+
+
+def test_an_address_that_is_none_is_told_to_who_wrote_it() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    assert wire.write(message(to="@")) == "" and not wire.is_ended
+
+
+@pytest.mark.parametrize("from_", [DOMAIN, OTHER])
+def test_nobody_else_is_one_of_ours(from_: str) -> None:
+    wire = PeerWire(Abroad().federation, names=(from_,))
+    assert ends_with(wire.write(header(from_)), "invalid-from")
+
+
+def test_a_blocked_domain_is_told_so() -> None:
+    wire = PeerWire(Abroad(block=(PEER,)).federation)
+    assert ends_with(wire.write(header()), "policy-violation")
+
+
+def test_a_domain_that_is_not_here() -> None:
+    for to in ("nowhere.test", f"guest.{DOMAIN}"):
+        assert ends_with(PeerWire(Abroad().federation).write(header(to=to)), "host-unknown")
+
+
+@pytest.mark.parametrize("said", ["=", "cGVlci50ZXN0", "ZWxzZS50ZXN0", "!!", "/w=="])
+def test_whom_a_certificate_may_speak_for(said: str) -> None:
+    wire = PeerWire(Abroad().federation)
+    wire.secure()
+    answer = wire.write(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>{said}</auth>")
+    assert ("<success" in answer) is (said in ("=", "cGVlci50ZXN0"))
+
+
+def test_without_a_good_certificate_external_is_neither_offered_nor_taken() -> None:
+    wire = PeerWire(Abroad().federation, names=None)
+    offered = wire.secure()
+    assert "EXTERNAL" not in offered and "urn:xmpp:features:dialback" in offered
+    assert "<not-authorized" in wire.write(EXTERNAL) and not wire.stream.pairs
+
+
+def test_where_dialback_is_off_a_certificate_is_needed() -> None:
+    wire = PeerWire(Abroad(dialback=False).federation, names=None)
+    assert ends_with(wire.secure(), "not-authorized")
+    wire = PeerWire(Abroad(dialback=False, exceptions={PEER: {"dialback": True}}).federation, names=None)
+    assert "dialback" in wire.secure()
+
+
+def test_no_tls_only_for_exceptions() -> None:
+    wire = PeerWire(Abroad().federation)
+    assert "<required/>" in wire.write(header())
+    assert ends_with(wire.write(KEY), "policy-violation")
+    wire = PeerWire(Abroad(exceptions={PEER: {"encryption": False}}).federation)
+    assert "<required/>" not in wire.write(header())
+    assert "stream:error" not in wire.write(KEY)
+
+
+@pytest.mark.parametrize(("kind", "taken"), [("valid", True), ("invalid", False), ("error", False)])
+def test_dialback_asks_who_dns_names(monkeypatch: pytest.MonkeyPatch, kind: str, taken: bool) -> None:
+    site = Abroad(monkeypatch)
+    wire = PeerWire(site.federation, names=None)
+    wire.secure()
+    assert wire.write(KEY) == ""
+    [attempt] = site.attempts
+    assert (attempt.local, attempt.remote, attempt.asks_only) == (DOMAIN, PEER, True)
+    asked: list[tuple[str, ...]] = []
+
+    class Asked:
+        """The connection to whom DNS names."""
+
+        def ask_verify(self, *arguments: str) -> object:
+            from twisted.internet.defer import succeed
+
+            asked.append(arguments)
+            return succeed(kind)
+
+        def close(self) -> None:
+            pass
+
+        abort = close
+
+    attempt.done.callback(Asked())
+    said = wire.read()
+    assert asked == [(DOMAIN, PEER, wire.stream.id, "abc")]
+    assert ("type='valid'" in said) is taken and ((PEER, DOMAIN) in wire.stream.pairs) is taken
+    site.clock.advance(GOODBYE_S)
+    assert wire.is_ended is (kind == "invalid")
+    if kind == "error":
+        assert "remote-server-not-found" in said
+
+
+def test_our_keys_are_known_again_and_others_are_not() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation, names=None)
+    wire.secure()
+    key = dialback_key(site.federation.secret, PEER, DOMAIN, "their-stream")
+    for said, kind in ((key, "valid"), ("x" * 64, "invalid"), (key[:-1], "invalid")):
+        answer = wire.write(f"<db:verify from='{PEER}' to='{DOMAIN}' id='their-stream'>{said}</db:verify>")
+        assert f"type='{kind}'" in answer
+    assert "item-not-found" in wire.write(f"<db:verify from='{PEER}' to='nowhere.test' id='x'>k</db:verify>")
+
+
+def test_an_answer_nobody_asked_for_proves_nothing() -> None:
+    wire = PeerWire(Abroad().federation, names=None)
+    wire.secure()
+    for name in ("result", "verify"):
+        wire.write(f"<db:{name} from='{PEER}' to='{DOMAIN}' id='x' type='valid'/>")
+    assert not wire.stream.pairs and ends_with(wire.write(message()), "not-authorized")
+
+
+def test_acknowledgements_wait_for_the_disk() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    assert "<enabled" in wire.write(f"<enable xmlns='{SM}'/>")
+    site.store.is_disk_slow = True
+    assert wire.write(message() + f"<r xmlns='{SM}'/>") == ""
+    site.store.written()
+    assert f"<a xmlns='{SM}' h='1'/>" in wire.read()
+
+
+def test_order_is_kept_while_an_account_is_read() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    wire.write(f"<enable xmlns='{SM}'/>")
+    site.store.is_look_up_slow = True
+    wire.write("".join(message(body=str(number)) for number in range(5)) + f"<r xmlns='{SM}'/>")
+    assert site.kept_bodies() == []
+    while site.store.looking:
+        site.store.found()
+    assert site.kept_bodies() == ["0", "1", "2", "3", "4"]
+    assert f"<a xmlns='{SM}' h='5'/>" in wire.read()
+
+
+def test_answers_go_over_their_connection_where_they_ask_for_it() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    offered = wire.secure()
+    assert "urn:xmpp:features:bidi" in offered
+    wire.write("<bidi xmlns='urn:xmpp:bidi'/>")
+    assert "<success" in wire.write(EXTERNAL)
+    wire.write(header())
+    assert "<enabled" in wire.write(f"<enable xmlns='{SM}'/>")
+    site.send("over theirs")
+    assert "over theirs" in wire.read()
+
+
+def test_who_comes_back_is_sent_what_waits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    site.send("0")
+    stream = PaperStream()
+    site.attempts[0].done.callback(stream)
+    stream.link.lost(stream, [])
+    site.send("1")
+    site.attempts[-1].done.errback(NoWay("remote-server-timeout", "refused"))
+    assert len(site.attempts) == 2, "a pause"
+    PeerWire(site.federation).authenticate()
+    assert len(site.attempts) == 3
+
+
+def test_a_half_open_connection_is_noticed_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    wire = PeerWire(site.federation)
+    wire.secure()
+    wire.write("<bidi xmlns='urn:xmpp:bidi'/>" + EXTERNAL)
+    wire.write(header() + f"<enable xmlns='{SM}'/>")
+    site.send("into the void")
+    wire.read()
+    site.clock.pump([5] * int(ACK_S / 5 + 3))
+    assert wire.transport.is_aborted
+    assert [attempt.remote for attempt in site.attempts] == [PEER]
+
+
+def test_who_takes_too_long_is_sent_away() -> None:
+    site = Abroad(limits={"auth_s": 5})
+    wire = PeerWire(site.federation)
+    wire.write(header())
+    site.clock.advance(6)
+    assert ends_with(wire.read(), "connection-timeout")
+
+
+def test_too_many_connections_of_one_address() -> None:
+    site = Abroad(limits={"connections_per_address": 2})
+    wires = [PeerWire(site.federation) for _ in range(3)]
+    assert [wire.is_ended for wire in wires] == [False, False, True]
+
+
+def test_sizes_before_and_after_authentication() -> None:
+    wire = PeerWire(Abroad().federation)
+    assert ends_with(wire.write(header() + "<x>" + "x" * 11_000), "policy-violation")
+    wire = PeerWire(Abroad().federation)
+    wire.authenticate()
+    assert wire.write(message(body="x" * 100_000)) == ""
+    assert ends_with(wire.write(message(body="x" * 300_000)), "policy-violation")
+
+
+def test_what_comes_behind_starttls_in_the_clear_counts_for_nothing() -> None:
+    wire = PeerWire(Abroad().federation)
+    wire.write(header())
+    wire.write("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + header() + EXTERNAL)
+    wire.stream.handshakeCompleted()
+    assert not wire.stream.pairs
+    assert "EXTERNAL" in wire.write(header())
