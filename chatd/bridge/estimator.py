@@ -32,7 +32,7 @@ class Estimator:
     """
 
     __slots__ = ("_remb", "_base", "_base_at", "_limit", "_trip", "_trip_at", "_least_trip", "_suspect", "_suspect_at",
-                 "congested_at", "is_sure", "loss", "proven", "round_trip_s")
+                 "_ends", "congested_at", "is_sure", "loss", "proven", "round_trip_s")
 
     def __init__(self) -> None:
         self._remb: float | None = None
@@ -40,6 +40,7 @@ class Estimator:
         self._limit: float | None = None
         self._trip, self._trip_at, self._least_trip = 0.0, -LIFE_S, math.inf
         self._suspect, self._suspect_at = 0.0, -LIFE_S
+        self._ends = 0.0
         self.congested_at = -LIFE_S
         self.proven = LOWEST_BPS
         self.is_sure = False
@@ -97,6 +98,9 @@ class Estimator:
             self._full(min(self._limit or sent, sent) * (1 - 0.5 * fraction_lost), now)
 
     def _full(self, limit: float, now: float) -> None:
+        if self._limit is None or self._is_witnessed(now):
+            # Probes that fail by the estimate alone do not keep a limit alive for ever.
+            self._ends = now + LIFE_S
         self._limit = self.proven = max(LOWEST_BPS, limit)
         self.congested_at, self._suspect_at = now, -LIFE_S
 
@@ -108,7 +112,7 @@ class Estimator:
 
     def available(self, now: float) -> float | None:
         """Bits a second that the line takes; None while nothing is known to limit it."""
-        if self._limit is not None and now - self.congested_at > LIFE_S:
+        if self._limit is not None and now > self._ends:
             self._limit, self.is_sure = None, False
         return self._limit
 

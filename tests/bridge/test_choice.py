@@ -137,6 +137,23 @@ def test_a_falling_estimate_needs_a_witness() -> None:
     assert line.available(6) == 300_000, "no answers come at all"
 
 
+def test_probes_that_fail_by_the_estimate_alone_do_not_keep_a_limit() -> None:
+    line = Estimator()
+    line.answered(0.02, 0)
+    line.remb(400_000, 500_000, 0)
+    line.reported(0.06, 500_000, 0)
+    line.reported(0.06, 500_000, 0)
+    line.remb(200_000, 500_000, 1)
+    assert line.available(1) == 200_000
+    for _ in range(20):
+        line.reported(0, 200_000, 2)
+    for now in range(10, 70, 10):
+        line.answered(0.02, now)
+        line.remb(200_000 - 1_000 * now, 150_000, now, padding=200_000)
+        assert line.congested_at == now
+    assert line.available(60) is not None and line.available(62) is None
+
+
 def test_a_limit_is_sure_when_packets_are_lost_or_answers_late() -> None:
     line = Estimator()
     line.reported(0.06, 500_000, 0)
