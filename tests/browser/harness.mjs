@@ -12,6 +12,8 @@
 // op "axe"     accessibility faults of level A and AA: {name, selector?}
 // op "log"     what the page asked for and complained about since the last time: {name}
 // op "offline" {name, value}
+// op "popup"   the tab that the page has opened, from now on known as `as`: {name, as}
+// op "drag"    by the mouse, from the middle of an element: {name, selector, x, y}
 // op "close"   {name}
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -152,10 +154,15 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
     if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
-    const entry = { context, page, log: watch(page) };
+    const entry = { context, page, log: watch(page), popups: [], wanted: [] };
+    page.on('popup', (popup) => {
+        popup.setDefaultTimeout(TIMEOUT_MS);
+        entry.popups.push({ context, page: popup, log: watch(popup), popups: [], wanted: [], isPopup: true });
+        entry.wanted.shift()?.();
+    });
     // Not Playwright's routing: it stands in for the browser's web sockets, and they then fail as real ones never do.
     if (noWebSocket) {
-        await page.addInitScript(() => {
+        await context.addInitScript(() => {
             const Real = globalThis.WebSocket;
             globalThis.WebSocket = class extends Real {
                 constructor(url, protocols) {
@@ -164,8 +171,8 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
             };
         });
     }
-    await page.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0), blocked]);
-    await page.addInitScript(() => {
+    await context.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0), blocked]);
+    await context.addInitScript(() => {
         globalThis.__violations = [];
         document.addEventListener('securitypolicyviolation', (event) =>
             globalThis.__violations.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -213,8 +220,25 @@ const OPS = {
     async offline({ name, value }) {
         await pages.get(name).context.setOffline(value);
     },
+    async popup({ name, as }) {
+        const { popups, wanted } = pages.get(name);
+        if (!popups.length) await new Promise((resolve) => { wanted.push(resolve); setTimeout(resolve, TIMEOUT_MS); });
+        if (!popups.length) throw new Error('no tab was opened');
+        pages.set(as, popups.shift());
+    },
+    async drag({ name, selector, x, y }) {
+        const { page } = pages.get(name);
+        const box = await page.locator(selector).boundingBox();
+        const [left, top] = [box.x + box.width / 2, box.y + box.height / 2];
+        await page.mouse.move(left, top);
+        await page.mouse.down();
+        await page.mouse.move(left + x / 2, top + y / 2);
+        await page.mouse.move(left + x, top + y);
+        await page.mouse.up();
+    },
     async close({ name }) {
-        await pages.get(name)?.context.close();
+        const entry = pages.get(name);
+        await (entry?.isPopup ? entry.page : entry?.context)?.close();
         pages.delete(name);
     },
 };

@@ -44,8 +44,15 @@ class Page:
     """One tab. Selectors are Playwright's; waiting is its own: every action waits for what it acts on."""
 
     def __init__(self, browser: Browser, name: str) -> None:
+        self._browser = browser
         self._process = browser.process
         self.name = name
+
+    async def popup(self) -> Page:
+        """Return the tab that this one has opened, or is just opening."""
+        name = self._browser.name()
+        await self._process.ask("popup", **{"name": self.name, "as": name})
+        return Page(self._browser, name)
 
     async def call(self, method: str, *args: Any, selector: str | None = None) -> Any:
         """Call a method of the page, or of the locator for `selector`."""
@@ -106,6 +113,10 @@ class Page:
     async def offline(self, value: bool) -> None:
         await self._process.ask("offline", name=self.name, value=value)
 
+    async def drag(self, selector: str, x: float, y: float) -> None:
+        """Drag an element by so many pixels."""
+        await self._process.ask("drag", name=self.name, selector=selector, x=x, y=y)
+
     async def screenshot(self, path: Path) -> None:
         await self.call("screenshot", {"path": str(path)})
 
@@ -126,10 +137,14 @@ class Browser:
     async def page(self, url: str, **options: Any) -> Page:
         """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale,
         noWebSocket)."""
-        self._pages += 1
-        name = f"page{self._pages}"
+        name = self.name()
         await self.process.ask("page", name=name, url=url, **options)
         return Page(self, name)
+
+    def name(self) -> str:
+        """Return a name for a page that no other has."""
+        self._pages += 1
+        return f"page{self._pages}"
 
     def stop(self) -> None:
         self.process.stop()
