@@ -1,13 +1,15 @@
 // Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
 //
-// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked}; `https` accepts
-//              the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404); `media`:
-//              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the
-//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none,
-//              until __plug()), "busy" (another program has the camera), "asks" (the browser asks, and __allow() answers), or not
-//              given: refused; `blocked`: transports ("udp", "tcp") whose packets to the media server go nowhere
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked, noEncryption};
+//              `https` accepts the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404),
+//              `noEncryption`: a browser that has no means to encrypt what it sends; `media`: "granted" (Chromium's fake
+//              camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the same, but the camera shows a
+//              drawn person, another one for each `name`d page), "none" (there are none, until __plug()), "busy" (another
+//              program has the camera), "asks" (the browser asks, and __allow() answers), or not given: refused; `blocked`:
+//              transports ("udp", "tcp") whose packets to the media server go nowhere
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
+// op "keyboard" holds a key or lets it go: {name, method: 'down'|'up', key}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
 // op "axe"     accessibility faults of level A and AA: {name, selector?}
 // op "log"     what the page asked for and complained about since the last time: {name}
@@ -146,12 +148,16 @@ function mediaOf([media, seed, blocked]) {
     }
 }
 
-async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media, blocked = [] }) {
+async function open({
+    name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media, blocked = [],
+    noEncryption = false,
+}) {
     const context = await (await launch()).newContext({
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
-    if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
+    const allowed = ['camera', 'microphone', 'clipboard-read', 'clipboard-write'];
+    if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(allowed);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const entry = { context, page, log: watch(page), popups: [], wanted: [] };
@@ -169,6 +175,12 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
                     super(`${new URL(url).origin}/nowhere`, protocols);
                 }
             };
+        });
+    }
+    if (noEncryption) {
+        await context.addInitScript(() => {
+            delete globalThis.RTCRtpScriptTransform;
+            delete globalThis.RTCRtpSender.prototype.createEncodedStreams;
         });
     }
     await context.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0), blocked]);
@@ -200,6 +212,9 @@ const OPS = {
     },
     async eval({ name, code }) {
         return (await pages.get(name).page.evaluate(code)) ?? null;
+    },
+    async keyboard({ name, method, key }) {
+        await pages.get(name).page.keyboard[method](key);
     },
     async until({ name, code, timeout }) {
         // Not waitForFunction: the page's policy refuses to run text as a script, rightly.

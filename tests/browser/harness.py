@@ -77,6 +77,10 @@ class Page:
         """Press a key wherever the focus is."""
         await self._process.ask("call", name=self.name, selector=":focus", method="press", args=[key])
 
+    async def keyboard(self, method: str, key: str) -> None:
+        """Hold a key ("down") or let it go ("up")."""
+        await self._process.ask("keyboard", name=self.name, method=method, key=key)
+
     async def see(self, selector: str, timeout_s: float = 15) -> None:
         """Wait until the first match is visible."""
         await self.call("waitFor", {"timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0")
@@ -136,7 +140,7 @@ class Browser:
 
     async def page(self, url: str, **options: Any) -> Page:
         """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale,
-        noWebSocket)."""
+        noWebSocket, media, noEncryption)."""
         name = self.name()
         await self.process.ask("page", name=name, url=url, **options)
         return Page(self, name)

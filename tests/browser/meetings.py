@@ -42,7 +42,7 @@ class Party:
         return page
 
     async def guest(self, room: str, name: str, password: str = "", **options: Any) -> Page:
-        """A guest opens the link and joins."""
+        """A guest opens the link and joins; options are those of `open`."""
         page = await self.open(room, **options)
         await join(page, name, password)
         return page
