@@ -1,6 +1,6 @@
 """Takes the pictures of meetings for docs/: 2, 3, 5 and 9 people, a shared screen, phones, light and dark.
 
-    .venv/bin/python -m tests.browser.meeting_pictures docs [grid] [speaker] [phone] [encrypted]
+    .venv/bin/python -m tests.browser.meeting_pictures docs [door] [grid] [speaker] [phone] [encrypted]
 
 Takes all, or only those of the groups named. Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.webp. The people are
 pages of their own, whose cameras show drawn persons. Needs what the browser tests need.
@@ -80,6 +80,27 @@ class Studio:
             await self.take(page, view, f"{size['width']}-{colours}")
         await page.call("emulateMedia", {"colorScheme": "light"})
 
+    async def door(self) -> None:
+        room = self.party.meeting("Weekly review")
+        for size in (WIDE, PHONE):
+            for colours, more in COLOURS.items():
+                screen = f"{size['width']}-{colours}"
+                page = await self.party.open(room, media="drawn", **size, **more)
+                await page.see(".mirror video")
+                await self.take(page, "door", screen)
+                await page.click("text=Settings")
+                await page.see("dialog")
+                await self.take(page, "settings", screen)
+                await page.click("dialog button[aria-label=Close]")
+                await page.click("text=Test connection")
+                await page.see(".check__end--good", 30)
+                await self.take(page, "connection", screen)
+                await self.leave(page)
+        page = await self.party.open(room, media=None, **WIDE)
+        await page.see(".problem")
+        await self.take(page, "refused", "1440-light")
+        await self.leave(page)
+
     async def grid(self) -> None:
         for others in (1, 2, 4, 8):
             room = self.party.meeting("Weekly review")
@@ -149,7 +170,7 @@ async def main(reactor: Any) -> None:
             party = Party(people, daemon)
             studio = Studio(reactor, folder, party)
             try:
-                for group in sys.argv[2:] or ["grid", "speaker", "phone", "encrypted"]:
+                for group in sys.argv[2:] or ["door", "grid", "speaker", "phone", "encrypted"]:
                     await getattr(studio, group)()
             finally:
                 party.stack.close()
