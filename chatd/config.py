@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from chatd.config_people import check_people
+from chatd.config_people import check_people, sources_with_secrets
 from chatd.config_types import Address, Choice, Wrong, shown
 from chatd.settings import TABLES, Domain, Limits, Listen, Media, Settings, attribute_of
 
@@ -97,10 +97,12 @@ def with_secrets(settings: Settings) -> Settings:
     media, turn = settings.media, settings.turn
     api_secret = _secret_of(media.api_secret_file, "media.api_secret_file", mistakes)
     turn_secret = _secret_of(turn.secret_file, "media.turn.secret_file", mistakes)
+    domains = sources_with_secrets(settings.domains, lambda file, key: _secret_of(file, key, mistakes))
     if mistakes:
         raise ConfigError(settings.path, tuple(mistakes))
     return attrs.evolve(
         settings,
+        domains=domains,
         media=attrs.evolve(media, api_secret=api_secret or media.api_secret, api_secret_file=None),
         turn=attrs.evolve(turn, secret=turn_secret or turn.secret, secret_file=None),
     )

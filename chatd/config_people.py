@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import attrs
+
 from chatd.config_types import Address
+from chatd.settings import Domain
 from chatd.settings_people import AuthSource
 
-__all__ = ["Wrong", "check_people"]
+__all__ = ["Wrong", "check_people", "sources_with_secrets"]
 
-_SCHEMES = {"imap": ("imaps", "imap")}
+_SCHEMES = {"imap": ("imaps", "imap"), "ldap": ("ldaps", "ldap")}
 Wrong = tuple[str, str, str]
 """Key, problem, what would be right."""
 
@@ -41,6 +45,33 @@ def _check(source: AuthSource, where: str) -> Iterator[Wrong]:
     elif source.plain and schemes:
         host = urlsplit(source.url).hostname or ""
         if scheme not in ("imap", "ldap"):
-            yield f"{where}.plain", f"{scheme}: means TLS", "imap: with plain, or TLS without it"
+            yield f"{where}.plain", f"{scheme}: means TLS", f"{scheme[:-1]}: with plain, or TLS without it"
         elif not Address(host, 0).is_loopback:
             yield f"{where}.plain", f"passwords would travel to {host} in the clear", "false, for TLS"
+    if source.kind == "ldap":
+        yield from _check_ldap(source, where)
+
+
+def _check_ldap(source: AuthSource, where: str) -> Iterator[Wrong]:
+    if source.bind_password and source.bind_password_file:
+        yield f"{where}.bind_password", "bind_password_file is given as well", "one of the two"
+    if source.bind_dn and not (source.bind_password or source.bind_password_file):
+        yield f"{where}.bind_password", "it is missing", "the password of bind_dn, or bind_password_file"
+    if bool(source.dn) == bool(source.base):
+        yield f"{where}.base", "one of base and dn must be given", "base to search below, or dn without a search"
+    elif not any(word in (source.dn or source.filter) for word in ("{address}", "{local}")):
+        yield f"{where}.{'dn' if source.dn else 'filter'}", "it does not say who is meant", "{address} or {local} in it"
+
+
+def sources_with_secrets(domains: Iterable[Domain], read: Callable[[Path | None, str], str]) -> tuple[Domain, ...]:
+    """Return the domains with what stands in files of its own. read(file, key): the secret in a file."""
+
+    def filled(source: AuthSource, key: str) -> AuthSource:
+        secret = read(source.bind_password_file, f"{key}.bind_password_file")
+        return attrs.evolve(source, bind_password=secret or source.bind_password, bind_password_file=None)
+
+    return tuple(
+        attrs.evolve(domain, auth=tuple(
+            filled(source, f"domain[{number}].auth[{place}]") for place, source in enumerate(domain.auth)))
+        for number, domain in enumerate(domains)
+    )

@@ -13,8 +13,10 @@ from chatd.config_types import (
     Choice,
     FilePath,
     Flag,
+    Secret,
     ServerAddress,
     Template,
+    Text,
     Whole,
     setting,
 )
@@ -28,20 +30,34 @@ class AuthSource:
     """[[domain.auth]]: one place where the passwords of a domain are checked; several are asked in order."""
 
     kind: str = setting(
-        attrs.NOTHING, Choice(("internal", "imap")), "Who knows the passwords.",
+        attrs.NOTHING, Choice(("internal", "imap", "ldap")), "Who knows the passwords.",
     )
-    url: str = setting("", ServerAddress(("imaps", "imap")), "Where that server is.", secret=True)
+    url: str = setting("", ServerAddress(("imaps", "imap", "ldaps", "ldap")), "Where that server is.", secret=True)
     ca: Path | None = setting(
         None, FilePath("/etc/chatd/our-ca.pem"), "PEM file: who may sign its certificate; else who this system trusts."
     )
     plain: bool = setting(False, Flag(), "Without TLS; only to a server on this machine.")
     login: str = setting(
-        "{address}", Template(ADDRESS, "{local}"), "IMAP: what the server gets as user name."
+        "{address}", Template(ADDRESS, "{local}"), "What the server gets as user name; LDAP: what is looked for."
     )
     timeout_s: int = setting(10, Whole(1, 60), "Until an answer must be there.")
     connections: int = setting(10, Whole(1, 200), "To that server at a time.")
     cache_s: int = setting(
         300, Whole(0, 86400), "So long a right password is not asked for again; 0 asks each time."
+    )
+    base: str = setting("", Text("ou=people,dc=example,dc=com"), "LDAP: below it people are searched.")
+    filter: str = setting(
+        "(mail={address})", Template(ADDRESS, "(&(objectClass=person)(mail={address}))"), "LDAP: finds one person."
+    )
+    dn: str = setting(
+        "", Template(ADDRESS, "uid={local},ou=people,dc=example,dc=com"), "LDAP: the person's DN, without a search."
+    )
+    bind_dn: str = setting(
+        "", Text("cn=chatd,dc=example,dc=com"), "LDAP: who searches; without it, nobody in particular."
+    )
+    bind_password: str = setting("", Secret(), "LDAP: the password of bind_dn.", secret=True)
+    bind_password_file: Path | None = setting(
+        None, FilePath("/etc/chatd/ldap-password"), "LDAP: a file that holds it instead."
     )
 
 

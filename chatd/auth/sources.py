@@ -44,6 +44,10 @@ def make_passwords(source: AuthSource, reactor: Any) -> Passwords:
     """What asks this source; ValueError for the internal one."""
     if source.kind == "imap":
         return ImapPasswords(Server.of(source.url, source.plain, source.ca), reactor, source.timeout_s)
+    if source.kind == "ldap":
+        from chatd.auth.ldap import LdapPasswords  # only who has an LDAP server needs ldaptor
+
+        return LdapPasswords(Server.of(source.url, source.plain, source.ca), source, reactor)
     raise ValueError(source.kind)
 
 

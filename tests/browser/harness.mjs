@@ -1,17 +1,21 @@
 // Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
 //
-// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked}; `https` accepts
-//              the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404); `media`:
-//              "granted" (Chromium's fake camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the
-//              same, but the camera shows a drawn person, another one for each `name`d page), "none" (there are none,
-//              until __plug()), "busy" (another program has the camera), "asks" (the browser asks, and __allow() answers), or not
-//              given: refused; `blocked`: transports ("udp", "tcp") whose packets to the media server go nowhere
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked, noEncryption};
+//              `https` accepts the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404),
+//              `noEncryption`: a browser that has no means to encrypt what it sends; `media`: "granted" (Chromium's fake
+//              camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the same, but the camera shows a
+//              drawn person, another one for each `name`d page), "none" (there are none, until __plug()), "busy" (another
+//              program has the camera), "asks" (the browser asks, and __allow() answers), or not given: refused; `blocked`:
+//              transports ("udp", "tcp") whose packets to the media server go nowhere
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page: {name, code}
+// op "keyboard" holds a key or lets it go: {name, method: 'down'|'up', key}
 // op "until"   waits until an expression in the page is true: {name, code, timeout}
 // op "axe"     accessibility faults of level A and AA: {name, selector?}
 // op "log"     what the page asked for and complained about since the last time: {name}
 // op "offline" {name, value}
+// op "popup"   the tab that the page has opened, from now on known as `as`: {name, as}
+// op "drag"    by the mouse, from the middle of an element: {name, selector, x, y}
 // op "close"   {name}
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -144,18 +148,27 @@ function mediaOf([media, seed, blocked]) {
     }
 }
 
-async function open({ name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media, blocked = [] }) {
+async function open({
+    name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media, blocked = [],
+    noEncryption = false,
+}) {
     const context = await (await launch()).newContext({
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
         reducedMotion: 'reduce',
     });
-    if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(['camera', 'microphone', 'clipboard-write']);
+    const allowed = ['camera', 'microphone', 'clipboard-read', 'clipboard-write'];
+    if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(allowed);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
-    const entry = { context, page, log: watch(page) };
+    const entry = { context, page, log: watch(page), popups: [], wanted: [] };
+    page.on('popup', (popup) => {
+        popup.setDefaultTimeout(TIMEOUT_MS);
+        entry.popups.push({ context, page: popup, log: watch(popup), popups: [], wanted: [], isPopup: true });
+        entry.wanted.shift()?.();
+    });
     // Not Playwright's routing: it stands in for the browser's web sockets, and they then fail as real ones never do.
     if (noWebSocket) {
-        await page.addInitScript(() => {
+        await context.addInitScript(() => {
             const Real = globalThis.WebSocket;
             globalThis.WebSocket = class extends Real {
                 constructor(url, protocols) {
@@ -164,8 +177,14 @@ async function open({ name, width = 1280, height = 800, dark = false, url, https
             };
         });
     }
-    await page.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0), blocked]);
-    await page.addInitScript(() => {
+    if (noEncryption) {
+        await context.addInitScript(() => {
+            delete globalThis.RTCRtpScriptTransform;
+            delete globalThis.RTCRtpSender.prototype.createEncodedStreams;
+        });
+    }
+    await context.addInitScript(mediaOf, [media ?? '', Number(/\d+/.exec(name)?.[0] ?? 0), blocked]);
+    await context.addInitScript(() => {
         globalThis.__violations = [];
         document.addEventListener('securitypolicyviolation', (event) =>
             globalThis.__violations.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -194,6 +213,9 @@ const OPS = {
     async eval({ name, code }) {
         return (await pages.get(name).page.evaluate(code)) ?? null;
     },
+    async keyboard({ name, method, key }) {
+        await pages.get(name).page.keyboard[method](key);
+    },
     async until({ name, code, timeout }) {
         // Not waitForFunction: the page's policy refuses to run text as a script, rightly.
         const end = Date.now() + timeout;
@@ -213,8 +235,25 @@ const OPS = {
     async offline({ name, value }) {
         await pages.get(name).context.setOffline(value);
     },
+    async popup({ name, as }) {
+        const { popups, wanted } = pages.get(name);
+        if (!popups.length) await new Promise((resolve) => { wanted.push(resolve); setTimeout(resolve, TIMEOUT_MS); });
+        if (!popups.length) throw new Error('no tab was opened');
+        pages.set(as, popups.shift());
+    },
+    async drag({ name, selector, x, y }) {
+        const { page } = pages.get(name);
+        const box = await page.locator(selector).boundingBox();
+        const [left, top] = [box.x + box.width / 2, box.y + box.height / 2];
+        await page.mouse.move(left, top);
+        await page.mouse.down();
+        await page.mouse.move(left + x / 2, top + y / 2);
+        await page.mouse.move(left + x, top + y);
+        await page.mouse.up();
+    },
     async close({ name }) {
-        await pages.get(name)?.context.close();
+        const entry = pages.get(name);
+        await (entry?.isPopup ? entry.page : entry?.context)?.close();
         pages.delete(name);
     },
 };

@@ -49,8 +49,15 @@ class Page:
     """One tab. Selectors are Playwright's; waiting is its own: every action waits for what it acts on."""
 
     def __init__(self, browser: Browser, name: str) -> None:
+        self._browser = browser
         self._process = browser.process
         self.name = name
+
+    async def popup(self) -> Page:
+        """Return the tab that this one has opened, or is just opening."""
+        name = self._browser.name()
+        await self._process.ask("popup", **{"name": self.name, "as": name})
+        return Page(self._browser, name)
 
     async def call(self, method: str, *args: Any, selector: str | None = None) -> Any:
         """Call a method of the page, or of the locator for `selector`."""
@@ -74,6 +81,10 @@ class Page:
     async def key(self, key: str) -> None:
         """Press a key wherever the focus is."""
         await self._process.ask("call", name=self.name, selector=":focus", method="press", args=[key])
+
+    async def keyboard(self, method: str, key: str) -> None:
+        """Hold a key ("down") or let it go ("up")."""
+        await self._process.ask("keyboard", name=self.name, method=method, key=key)
 
     async def see(self, selector: str, timeout_s: float = 15) -> None:
         """Wait until the first match is visible."""
@@ -111,6 +122,10 @@ class Page:
     async def offline(self, value: bool) -> None:
         await self._process.ask("offline", name=self.name, value=value)
 
+    async def drag(self, selector: str, x: float, y: float) -> None:
+        """Drag an element by so many pixels."""
+        await self._process.ask("drag", name=self.name, selector=selector, x=x, y=y)
+
     async def screenshot(self, path: Path) -> None:
         await self.call("screenshot", {"path": str(path)})
 
@@ -130,11 +145,15 @@ class Browser:
 
     async def page(self, url: str, **options: Any) -> Page:
         """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale,
-        noWebSocket)."""
-        self._pages += 1
-        name = f"page{self._pages}"
+        noWebSocket, media, noEncryption)."""
+        name = self.name()
         await self.process.ask("page", name=name, url=url, **options)
         return Page(self, name)
+
+    def name(self) -> str:
+        """Return a name for a page that no other has."""
+        self._pages += 1
+        return f"page{self._pages}"
 
     def stop(self) -> None:
         self.process.stop()

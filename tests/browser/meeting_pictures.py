@@ -1,21 +1,19 @@
 """Takes the pictures of meetings for docs/: 2, 3, 5 and 9 people, a shared screen, phones, light and dark.
 
-    .venv/bin/python -m tests.browser.meeting_pictures docs [grid] [speaker] [phone] [encrypted]
+    .venv/bin/python -m tests.browser.meeting_pictures docs [door] [grid] [speaker] [phone] [encrypted]
 
-Takes all, or only those of the groups named. Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.png. The people are
-pages of their own, whose cameras show drawn persons. Needs what the browser tests need; where Debian's pngquant is
-installed it makes the files a third of the size.
+Takes all, or only those of the groups named. Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.webp. The people are
+pages of their own, whose cameras show drawn persons. Needs what the browser tests need.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
@@ -30,7 +28,6 @@ NAMES = ("Ada Byron", "Emil Novák", "Fatima Haddad", "Ken Tanaka", "Lucía Orte
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 SIDEWAYS = {"width": 844, "height": 390}
-COLOURS = {"light": {}, "dark": {"dark": True}}
 KEY = "qk6Hc0n1mG9dI0xq7yZy2m1w4v8s3T5u6R7p8o9n0bE"
 
 
@@ -41,14 +38,15 @@ class Studio:
         self.reactor = reactor
         self.folder = folder
         self.party = party
-        self.taken: list[Path] = []
 
     async def take(self, page: Page, view: str, screen: str) -> None:
         """When what moves has come to rest and pictures are sharp."""
         await task.deferLater(self.reactor, 2.5)  # type: ignore[misc]
         target = self.folder / "screenshots" / f"meeting-{view}-{screen}.png"
         await page.screenshot(target)
-        self.taken.append(target)
+        with Image.open(target) as image:
+            image.save(target.with_suffix(".webp"), quality=82, method=6)
+        target.unlink()
 
     async def guests(self, room: str, count: int, fragment: str = "") -> list[Page]:
         """So many others, in small windows."""
@@ -74,11 +72,34 @@ class Studio:
             await page.close()
             self.party.people.persons = [one for one in self.party.people.persons if one.page is not page]
 
-    async def both(self, room: str, view: str, size: dict[str, int], fragment: str = "") -> None:
-        for colours, more in COLOURS.items():
-            page = await self.host(room, fragment, **size, **more)
+    async def both(self, page: Page, view: str, size: dict[str, int]) -> None:
+        """In light and dark."""
+        await page.call("setViewportSize", size)
+        for colours in ("light", "dark"):
+            await page.call("emulateMedia", {"colorScheme": colours})
             await self.take(page, view, f"{size['width']}-{colours}")
-            await self.leave(page)
+        await page.call("emulateMedia", {"colorScheme": "light"})
+
+    async def door(self) -> None:
+        room = self.party.meeting("Weekly review")
+        for size in (WIDE, PHONE):
+            for colours, more in COLOURS.items():
+                screen = f"{size['width']}-{colours}"
+                page = await self.party.open(room, media="drawn", **size, **more)
+                await page.see(".mirror video")
+                await self.take(page, "door", screen)
+                await page.click("text=Settings")
+                await page.see("dialog")
+                await self.take(page, "settings", screen)
+                await page.click("dialog button[aria-label=Close]")
+                await page.click("text=Test connection")
+                await page.see(".check__end--good", 30)
+                await self.take(page, "connection", screen)
+                await self.leave(page)
+        page = await self.party.open(room, media=None, **WIDE)
+        await page.see(".problem")
+        await self.take(page, "refused", "1440-light")
+        await self.leave(page)
 
     async def grid(self) -> None:
         for others in (1, 2, 4, 8):
@@ -86,8 +107,10 @@ class Studio:
             pages = await self.guests(room, others)
             if others == 4:
                 await pages[3].eval("document.querySelector('button[aria-label=\"Raise hand\"]').click()")
-            await self.both(room, f"grid{others + 1}", WIDE)
-            await self.leave(*pages)
+            page = await self.host(room, **WIDE)
+            await page.see(f".grid__tiles .tile >> nth={others - 1}")
+            await self.both(page, f"grid{others + 1}", WIDE)
+            await self.leave(page, *pages)
 
     async def speaker(self) -> None:
         room = self.party.meeting("Weekly review")
@@ -101,21 +124,19 @@ class Studio:
         await page.press("body", "?")
         await page.see("dialog[open]")
         await self.take(page, "keys", "1440-light")
-        await self.leave(page)
+        await page.key("Escape")
         await pages[1].eval("document.querySelector('button[aria-label=\"Share screen\"]').click()")
-        await self.both(room, "screen", WIDE)
-        await self.both(room, "screen", PHONE)
-        await self.both(room, "screen", SIDEWAYS)
-        await self.leave(*pages)
+        await page.see(".tile--large.tile--screen video")
+        for size in (WIDE, PHONE, SIDEWAYS):
+            await self.both(page, "screen", size)
+        await self.leave(page, *pages)
 
     async def phone(self) -> None:
         room = self.party.meeting("Weekly review")
         pages = await self.guests(room, 3)
-        await self.both(room, "grid4", PHONE)
         page = await self.host(room, **SIDEWAYS)
         await self.take(page, "grid4", "844-light")
-        await self.leave(page)
-        page = await self.host(room, **PHONE)
+        await self.both(page, "grid4", PHONE)
         await page.click("button[aria-label=More]")
         await self.take(page, "menu", "390-light")
         await page.key("Escape")
@@ -132,8 +153,9 @@ class Studio:
         await page.see("input[name=key]")
         await self.take(page, "key-missing", "1440-light")
         pages = await self.guests(room, 2, f"#key={KEY}")
-        await self.both(room, "encrypted", WIDE, f"#key={KEY}")
-        await self.leave(page, *pages)
+        inside_it = await self.host(room, f"#key={KEY}", **WIDE)
+        await self.both(inside_it, "encrypted", WIDE)
+        await self.leave(page, inside_it, *pages)
 
 
 async def main(reactor: Any) -> None:
@@ -148,15 +170,13 @@ async def main(reactor: Any) -> None:
             party = Party(people, daemon)
             studio = Studio(reactor, folder, party)
             try:
-                for group in sys.argv[2:] or ["grid", "speaker", "phone", "encrypted"]:
+                for group in sys.argv[2:] or ["door", "grid", "speaker", "phone", "encrypted"]:
                     await getattr(studio, group)()
             finally:
                 party.stack.close()
                 await people.leave()
     finally:
         browser.stop()
-    if pngquant := shutil.which("pngquant"):
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *studio.taken], check=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Party:
         return page
 
     async def guest(self, room: str, name: str, password: str = "", **options: Any) -> Page:
-        """A guest opens the link and joins."""
+        """A guest opens the link and joins; options are those of `open`."""
         page = await self.open(room, **options)
         await join(page, name, password)
         return page
@@ -81,3 +81,14 @@ async def sees(page: Page) -> None:
     """Wait until pictures of others come and go on coming."""
     before = await page.eval(DECODED)
     await page.until(f"({DECODED}).then((now) => now > {before} + 10)", 30)
+
+
+async def comes(page: Page, selector: str) -> None:
+    """Wait for what takes the machine a while: a file is composed below everything else."""
+    for _ in range(4):
+        try:
+            await page.see(selector, 30)
+        except AssertionError:
+            continue
+        return
+    raise AssertionError(f"{selector} never comes")

@@ -113,7 +113,7 @@ class Person:
 
     async def open_room_dialog(self, entry: str) -> None:
         """Open a dialog of the groupchats' menu; `entry` is the class of its item."""
-        await self.page.click("converse-rooms-list converse-dropdown button")
+        await self.page.click("converse-rooms-list converse-dropdown button >> nth=0")
         await self.page.click(f"converse-rooms-list .{entry}")
         await self.dialog_shown()
 

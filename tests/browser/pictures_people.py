@@ -18,7 +18,7 @@ from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
 from tests.browser.harness import Browser, Page
-from tests.browser.meetings import Party, inside, join, tile
+from tests.browser.meetings import Party, comes, inside, join, tile
 from tests.browser.people import People
 from tests.daemon import DOMAIN
 from tests.media_daemon import running_media
@@ -53,9 +53,9 @@ class Shot:
 
     async def run(self) -> None:
         room = self.party.meeting("Project North")
-        alice = await self.party.alice(room, **self.options)
-        ada = await self.party.guest(room, "Ada Lovelace")
-        bea = await self.party.guest(room, "Bea Winter")
+        alice = await self.party.alice(room, media="drawn", **self.options)
+        ada = await self.party.guest(room, "Ada Lovelace", media="drawn")
+        bea = await self.party.guest(room, "Bea Winter", media="drawn")
         for name in ("Ada Lovelace", "Bea Winter"):
             await tile(alice, name)
         for page in (ada, bea):
@@ -89,7 +89,7 @@ class Shot:
         await self.take(alice, "security")
         await alice.key("Escape")
         await ada.click("button[aria-label=Security]")
-        knock = await self.party.open(room, **self.options)
+        knock = await self.party.open(room, media="drawn", **self.options)
         await join(knock, "Carla Neumann", "swordfish")
         await knock.see("text=Waiting to be let in")
         await self.take(knock, "lobby-waiting")
@@ -109,14 +109,14 @@ class Shot:
         await alice.click("dialog >> text=Start recording >> nth=1")
         await alice.see(".recording--on")
         await self.take(alice, "recording")
-        late = await self.party.open(room, **self.options)
+        late = await self.party.open(room, media="drawn", **self.options)
         await late.see("text=This meeting is being recorded.")
         await self.take(late, "recording-door")
         await alice.click("button[aria-label='Stop recording']")
         await alice.click("dialog >> text=Stop recording >> nth=1")
         await alice.gone(".recording--on")
         await alice.click("button[aria-label^=Chat]")
-        await alice.see(".recorded", 60)
+        await comes(alice, ".recorded")
         await self.take(alice, "recorded")
         await alice.click(".recorded >> text=Watch")
         await alice.see(".player video")

@@ -1,6 +1,6 @@
 """What owners and admins of meetings are told and do from outside: the list of their meetings, and ending one.
 
-docs/protocol.md 9 and 15. Deleting is the room's own <destroy/>, recordings are in `chatd.xep.meet.recording`.
+docs/protocol.md 9 and 16. Deleting is the room's own <destroy/>, recordings are in `chatd.xep.meet.recording`.
 """
 
 from __future__ import annotations

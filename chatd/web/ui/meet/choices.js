@@ -6,6 +6,8 @@ const DEFAULTS = Object.freeze({
     name: '', microphone: true, camera: true, microphoneId: '', cameraId: '', speakerId: '',
     noiseSuppression: true, echoCancellation: true, isMirrored: true, blur: 'off', // light, strong
     quality: 'auto', // low: little data
+    layout: 'grid', // speaker: who speaks is large
+    isSelfAmong: false, hasShortcuts: true,
     sounds: true, language: '', // '': the browser's
 });
 

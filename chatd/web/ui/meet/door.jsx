@@ -100,6 +100,7 @@ export function Door({ meeting, state, title, given }) {
                 {info.recording !== 'off' && <p className="problem problem--recording"><b className="dot" />{t('toldRecording')}</p>}
                 {info.locked && <p className="notice">{t('toldLocked')}</p>}
                 {info.lobby && !info.locked && <p className="notice">{t('toldLobby')}</p>}
+                {info.e2ee && <p className="notice">{t('encryptedMeans')}</p>}
                 {told && <p id={problemId} className="problem" role="alert">{t(told)}</p>}
                 <div className="field">
                     <label htmlFor={nameId}>{t('name')}</label>

@@ -42,10 +42,9 @@ const PATHS = {
     before: <path d="m14.500 6-6 6 6 6" />,
     next: <path d="m9.500 6 6 6-6 6" />,
     check: <path d="m5 12.500 4.500 4.500L19 7.500" />,
-    speaking: <path d="M6 10v4M12 6.500v11M18 10v4" />,
     qualityGood: <path d="M5 19v-3M10 19v-6M15 19v-9M20 19V6" />,
-    qualityFair: <path d="M5 19v-3M10 19v-6M15 19v-9" />,
-    qualityPoor: <path d="M5 19v-3M10 19v-6" />,
+    qualityFair: <><path d="M5 19v-3M10 19v-6M15 19v-9" /><path opacity=".35" d="M20 19V6" /></>,
+    qualityPoor: <><path d="M5 19v-3M10 19v-6" /><path opacity=".35" d="M15 19v-9M20 19V6" /></>,
     qualityLost: <path d="M5 19v-3M10 19v-6M15 19v-9M20 19V6M4 4l16 16" />,
 };
 

@@ -2,11 +2,11 @@
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { canFill, useFullScreen, useMediaSession, useWakeLock } from './awake.js';
 import { CheckDialog } from './check-later.jsx';
+import { keep, useChoices } from './choices.js';
 import { useCopy } from './copy.jsx';
 import { Encrypted } from './encrypted.jsx';
 import { Icon } from './icons.jsx';
 import { Keys } from './keys.jsx';
-import { keepView, recallView } from './layouts.js';
 import { Notices, Spoken } from './notices.jsx';
 import { panelsOf } from './panels.js';
 import { RecordingBadge, RecordingControl } from './recording.jsx';
@@ -21,17 +21,6 @@ import './stage.css';
 import { tilesOf } from './tiles.jsx';
 import { Toolbar } from './toolbar.jsx';
 import { t } from './words.js';
-
-/** What this person chose of the view, kept for the next time. */
-function useView() {
-    const [view, setView] = useState(recallView);
-    const change = (values) => setView((before) => {
-        const after = { ...before, ...values };
-        keepView(after);
-        return after;
-    });
-    return [view, change];
-}
 
 /** What is open beside the pictures; closing gives the focus back to the button that opened it. */
 function useSide() {
@@ -77,7 +66,7 @@ function Top({ meeting, state, title, stage, act, copying }) {
 
 export function Inside({ meeting, state, title }) {
     const side = useSide();
-    const [view, change] = useView();
+    const view = useChoices();
     const [open, setOpen] = useState(''); // a dialog: keys, settings, check
     const [isTalking, setTalking] = useState(false);
     const [isFull, toggleFull] = useFullScreen();
@@ -102,7 +91,7 @@ export function Inside({ meeting, state, title }) {
         microphone: flip('microphone'), camera: flip('camera'), screen: flip('screen'),
         hand: () => meeting.command('hand', { raised: String(!meeting.self?.hand) }),
         layout: (wanted = large.large ? 'grid' : 'speaker') => {
-            change({ layout: wanted });
+            keep({ layout: wanted });
             if (wanted === 'grid') large.release();
         },
         full: toggleFull, copy: copying.copy, react: reactions.send,
@@ -113,7 +102,7 @@ export function Inside({ meeting, state, title }) {
         keyHelp: () => setOpen('keys'),
     }, view.hasShortcuts);
 
-    const stage = { view, change, isFull, small, open: setOpen };
+    const stage = { view, isFull, small, open: setOpen };
     const panel = panelsOf(meeting).find((one) => one.name === side.name);
     const isAlone = state.occupants.length === 1 && state.media === 'connected';
     const shown = large.large && !large.large.isLocal ? large.large : (large.speaker ?? tiles[0]);
@@ -133,7 +122,7 @@ export function Inside({ meeting, state, title }) {
             {copying.dialog}
             {open === 'settings' && <SettingsDialog meeting={meeting} onClose={() => setOpen('')} />}
             {open === 'check' && <CheckDialog meeting={meeting} onClose={() => setOpen('')} />}
-            {open === 'keys' && <Keys isOn={view.hasShortcuts} onSwitch={(hasShortcuts) => change({ hasShortcuts })} onClose={() => setOpen('')} />}
+            {open === 'keys' && <Keys isOn={view.hasShortcuts} onSwitch={(hasShortcuts) => keep({ hasShortcuts })} onClose={() => setOpen('')} />}
         </div>
     );
 }

@@ -1,8 +1,7 @@
-// How the pictures are laid out: arithmetic of tiles, who stands where, and what the person chose the last time.
+// How the pictures are laid out: arithmetic of tiles, and who stands where.
 
 const SHAPE = 16 / 9;
 const UPRIGHT_SHAPE = 1; // on a phone held upright tiles may be as high as wide
-const KEPT = 'chatd-meeting-view';
 
 function fit(columns, rows, { width, height, gap, shape }) {
     const cell = { width: (width - (columns - 1) * gap) / columns, height: (height - (rows - 1) * gap) / rows };
@@ -66,20 +65,4 @@ export function speakerOf(tiles, before) {
     if (same?.isSpeaking) return same;
     const loudest = others.filter((one) => one.isSpeaking).sort((a, b) => b.level - a.level)[0];
     return loudest ?? same ?? others.toSorted((a, b) => b.spokeAt - a.spokeAt)[0] ?? null;
-}
-
-const CHOICES = { layout: 'grid', isSelfAmong: false, hasShortcuts: true };
-
-/** What this person chose on this computer: {layout: 'grid'|'speaker', isSelfAmong, hasShortcuts}. */
-export function recallView() {
-    try {
-        return { ...CHOICES, ...JSON.parse(localStorage.getItem(KEPT) ?? '{}') };
-    } catch {
-        return CHOICES;
-    }
-}
-
-/** Keeps it. */
-export function keepView(view) {
-    try { localStorage.setItem(KEPT, JSON.stringify(view)); } catch { /* then not */ }
 }

@@ -99,6 +99,9 @@ export class Meeting {
 
     get hasTicket() { return this.#visit.hasTicket; }
 
+    /** With what one came in: {name, password}. */
+    get entry() { return this.#visit.entry; }
+
     /** Stops waiting in the lobby; or asks once more, after a refusal. */
     stopWaiting() { return this.#knocking.stop(); }
 

@@ -65,12 +65,12 @@ export function Floating({ reactions }) {
     );
 }
 
-/** The row of emoji to choose from. */
-export function Choices({ onChoose }) {
+/** The row of emoji to choose from; role: that of each, in a menu. */
+export function Choices({ role, onChoose }) {
     return (
         <div className="reactions" role="group" aria-label={t('reactions')}>
             {REACTIONS.map(([emoji, name]) => (
-                <button key={name} type="button" className="reactions__one" aria-label={t(name)} title={t(name)} onClick={() => onChoose(emoji)}>{emoji}</button>
+                <button key={name} type="button" role={role} className="reactions__one" aria-label={t(name)} title={t(name)} onClick={() => onChoose(emoji)}>{emoji}</button>
             ))}
         </div>
     );

@@ -43,6 +43,9 @@ export function RecordingControl({ meeting, state }) {
     const [isOpen, setOpen] = useState(false);
     const [problem, setProblem] = useState('');
     const [isBusy, setBusy] = useState(false);
+    const first = useRef(null);
+    // The dialog gives the focus to its first button, which closes it; this comes behind that.
+    useEffect(() => { if (isOpen) first.current?.focus(); }, [isOpen]);
     const now = state.meeting;
     if (!now || !meeting.self?.isModerator) return null;
     const isRunning = now.recording === 'on' || now.recording === 'starting';
@@ -69,7 +72,7 @@ export function RecordingControl({ meeting, state }) {
                     {now.problem && !isRunning && <p className="problem">{t('recordingProblem', { problem: now.problem })}</p>}
                     {problem && <p className="problem" role="alert">{t(problem)}</p>}
                     <div className="row">
-                        {!why && <button className={isRunning ? 'danger danger--full' : 'primary'} autoFocus disabled={isBusy} onClick={act}>{label}</button>}
+                        {!why && <button ref={first} className={isRunning ? 'danger danger--full' : 'primary'} disabled={isBusy} onClick={act}>{label}</button>}
                         <button onClick={() => setOpen(false)}>{t(why ? 'close' : 'cancel')}</button>
                     </div>
                 </Dialog>

@@ -1,5 +1,5 @@
 // Who gets in, and who may do what: changed by moderators, seen by everybody.
-import { useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 import { Switch } from './aside.jsx';
 import { Dialog } from './dialog.jsx';
 import { Icon } from './icons.jsx';
@@ -13,6 +13,13 @@ function Password({ meeting, now }) {
     const [isChanging, setChanging] = useState(false);
     const [text, setText] = useState('');
     const [isShown, setShown] = useState(false);
+    const setter = useRef(null);
+    const isBack = useRef(false);
+    // What had the focus goes away: the button that opened the form, or stands beside, takes it.
+    useEffect(() => {
+        if (isBack.current && !isChanging) setter.current?.focus();
+        isBack.current = isChanging;
+    }, [isChanging]);
     const save = async (event) => {
         event.preventDefault();
         if (text && await meeting.commandWithText('password', text)) {
@@ -20,7 +27,10 @@ function Password({ meeting, now }) {
             setText('');
         }
     };
-    const remove = () => meeting.commandWithText('password', '');
+    const remove = () => {
+        setter.current?.focus();
+        meeting.commandWithText('password', '');
+    };
     return (
         <section className="facts">
             <h3>{t('password')}</h3>
@@ -29,7 +39,7 @@ function Password({ meeting, now }) {
                 : t('passwordNone')}</p>
             <div className="row">
                 {now.is.password && <button type="button" aria-pressed={isShown} onClick={() => setShown(!isShown)}>{t(isShown ? 'hidePassword' : 'showPassword')}</button>}
-                {!isChanging && <button type="button" onClick={() => setChanging(true)}>{t(now.is.password ? 'changePassword' : 'setPassword')}</button>}
+                {!isChanging && <button type="button" ref={setter} onClick={() => setChanging(true)}>{t(now.is.password ? 'changePassword' : 'setPassword')}</button>}
                 {now.is.password && !isChanging && <button type="button" onClick={remove}>{t('removePassword')}</button>}
             </div>
             {isChanging && (

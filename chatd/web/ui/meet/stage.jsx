@@ -1,4 +1,5 @@
-// The stage: everybody alike in a grid with pages, or one large beside a strip; one's own picture small in the corner.
+// The stage: everybody alike in a grid with pages; or one large, the others in a strip beside it, on a phone held upright in a
+// grid below it. One's own picture is small in the corner.
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Icon } from './icons.jsx';
 import { gridOf, ordered, speakerOf, stripOf } from './layouts.js';
@@ -8,7 +9,7 @@ import { t } from './words.js';
 const GAP = { wide: 12, narrow: 8 };
 const LEAST = { wide: 208, narrow: 150 }; // width of a tile in the grid
 const STRIP = { wide: 208, narrow: 128 };
-const NARROW = 620;
+const NARROW = { width: 620, height: 400 };
 
 /** The size of an element in pixels, as it changes. */
 function useSize() {
@@ -73,13 +74,14 @@ function Pages({ page, pages, onPage }) {
 function Grid({ tiles, self, large }) {
     const [element, size] = useSize();
     const [page, setPage] = useState(0);
-    const isNarrow = size.width < NARROW;
+    const isNarrow = size.width < NARROW.width;
     const gap = isNarrow ? GAP.narrow : GAP.wide;
     const grid = gridOf(tiles.length, { ...size, gap, least: isNarrow ? LEAST.narrow : LEAST.wide });
     const at = Math.min(page, grid.pages - 1);
     const all = useOrder(tiles, grid.perPage);
+    const aside = Math.max(0, size.width - grid.columns * grid.width - (grid.columns - 1) * gap) / 2;
     return (
-        <div className="grid">
+        <div className="grid" style={{ '--aside': `${aside}px` }}>
             <div className="grid__tiles" ref={element} style={{ '--width': `${grid.width}px`, '--height': `${grid.height}px`, '--gap': `${gap}px` }}>
                 {size.width > 0 && all.slice(at * grid.perPage, (at + 1) * grid.perPage).map((one) => (
                     <Tile key={one.key} one={one} onPin={() => large.toggle(one)} />
@@ -91,19 +93,18 @@ function Grid({ tiles, self, large }) {
     );
 }
 
-function Strip({ tiles, self, isBeside, large, onPeople }) {
+function Strip({ tiles, self, isNarrow, large, onPeople }) {
     const [element, size] = useSize();
-    const isNarrow = !isBeside && size.width < NARROW;
     const width = isNarrow ? STRIP.narrow : STRIP.wide;
     const gap = isNarrow ? GAP.narrow : GAP.wide;
-    const places = isBeside ? stripOf(size.height, (width * 9) / 16, gap) : stripOf(size.width, width, gap);
+    const places = stripOf(size.height, (width * 9) / 16, gap);
     const free = Math.max(0, places - (self ? 1 : 0));
     const fits = tiles.length <= free ? free : Math.max(0, free - 1); // the last place says how many more there are
     const all = useOrder(tiles, fits);
     const more = all.length - fits;
     const shown = self ? [self, ...all.slice(0, fits)] : all.slice(0, fits);
     return (
-        <div className={`strip ${isBeside ? 'strip--beside' : ''}`} ref={element} style={{ '--width': `${width}px`, '--gap': `${gap}px` }}>
+        <div className="strip" ref={element} style={{ '--width': `${width}px`, '--gap': `${gap}px` }}>
             {size.width > 0 && shown.map((one) => <Tile key={one.key} one={one} place="strip" onPin={() => large.toggle(one)} />)}
             {size.width > 0 && more > 0 && <button className="strip__more" onClick={onPeople}>{t('andMore', { n: more })}</button>}
         </div>
@@ -124,6 +125,7 @@ export function Stage({ tiles, large, isSelfAmong, onPeople, children }) {
         );
     }
     const isBeside = size.width > size.height;
+    const isNarrow = size.width < NARROW.width || size.height < NARROW.height;
     const isOther = (one) => one && one.key !== large.large.key;
     const rest = others.filter(isOther);
     const own = isOther(self) ? self : null;
@@ -132,7 +134,10 @@ export function Stage({ tiles, large, isSelfAmong, onPeople, children }) {
             <div className="stage__large">
                 <Tile one={large.large} place="large" isLarge={large.isChosen} onPin={() => large.toggle(large.large)}>{children}</Tile>
             </div>
-            {(rest.length > 0 || own) && <Strip tiles={rest} self={own} isBeside={isBeside} large={large} onPeople={onPeople} />}
+            {!isBeside && (rest.length > 0 || own) && (
+                <Grid tiles={rest.length ? rest : [own]} self={rest.length ? own : null} large={large} />
+            )}
+            {isBeside && (rest.length > 0 || own) && <Strip tiles={rest} self={own} isNarrow={isNarrow} large={large} onPeople={onPeople} />}
         </div>
     );
 }

@@ -1,6 +1,7 @@
 // The bar at the bottom: what one has on, what one can do, and a menu with the rest. On a phone most is in the menu.
 import { useState } from 'react';
 import { canFill } from './awake.js';
+import { keep } from './choices.js';
 import { Icon } from './icons.jsx';
 import { Entry, Menu } from './menu.jsx';
 import { labelOf, panelsOf } from './panels.js';
@@ -39,13 +40,13 @@ function More({ meeting, state, stage, act, side }) {
         return (
             <>
                 <div className="menu__narrow" role="presentation">
-                    <Choices onChoose={act.react} />
+                    <Choices role="menuitem" onChoose={act.react} />
                     <Entry icon="hand" text={t(self?.hand ? 'handDown' : 'hand')} onChoose={does(act.hand)} />
                     {canShare() && (mine.screen || meeting.may('screen')) && <Entry icon="screen" text={t(mine.screen ? 'screenStop' : 'screen')} onChoose={does(act.screen)} />}
                 </div>
                 <Entry icon="grid" text={t('layoutGrid')} isOn={stage.view.layout === 'grid'} keys={keys('G')} onChoose={does(() => act.layout('grid'))} />
                 <Entry icon="speaker" text={t('layoutSpeaker')} isOn={stage.view.layout === 'speaker'} keys={keys('G')} onChoose={does(() => act.layout('speaker'))} />
-                <Entry icon="self" text={t('selfAmong')} isOn={stage.view.isSelfAmong} onChoose={does(() => stage.change({ isSelfAmong: !stage.view.isSelfAmong }))} />
+                <Entry icon="self" text={t('selfAmong')} isOn={stage.view.isSelfAmong} onChoose={does(() => keep({ isSelfAmong: !stage.view.isSelfAmong }))} />
                 <hr />
                 {canFill() && <Entry icon={stage.isFull ? 'fullOff' : 'full'} text={t(stage.isFull ? 'fullScreenOff' : 'fullScreen')} keys={keys('F')} onChoose={does(act.full)} />}
                 {canFloat() && <Entry icon="pip" text={t('smallWindow')} isOn={stage.small.isOpen} onChoose={does(stage.small.toggle)} />}
@@ -62,7 +63,7 @@ function More({ meeting, state, stage, act, side }) {
     return <Menu icon="more" label={t('more')} role="menu">{rows}</Menu>;
 }
 
-/** `act`: what the keys do too; `stage`: {view, change, isFull, small, open}; `side`: {name, toggle, opener}. */
+/** `act`: what the keys do too; `stage`: {view, isFull, small, open}; `side`: {name, toggle, opener}. */
 export function Toolbar({ meeting, state, act, stage, side }) {
     const [isTooFast, setTooFast] = useState(false);
     const { mine, self } = meeting;

@@ -40,6 +40,9 @@ export class Visit {
 
     get isOpen() { return Boolean(this.#link); }
 
+    /** With what one came in: {name, password}. */
+    get entry() { return { name: this.#store.state.nick || this.name, password: this.#password }; }
+
     get room() { return this.#store.state.info.room; }
 
     load() {

@@ -55,6 +55,19 @@ export function keyboardForLinks() {
     });
 }
 
+/** COMPAT(Converse 14.0.0): Enter opens no menu and does nothing on an entry that was reached by Tab; it swallows the key. */
+export function enterInMenus() {
+    document.addEventListener('keydown', (event) => {
+        if (event.key !== 'Enter' || !event.target.matches?.('.conversejs converse-dropdown :is(.dropdown-toggle, .dropdown-item)')) return;
+        const menu = event.target.closest('converse-dropdown');
+        const isChosenByArrows = menu.navigator?.enabled && event.target.matches('.dropdown-toggle');
+        if (isChosenByArrows) return;
+        event.preventDefault();
+        event.stopPropagation();
+        event.target.click();
+    }, true);
+}
+
 /** Converse's labels name a field's name where the field has no such id, and some fields have only a placeholder. */
 export function labelsForFields() {
     onChange(() => {

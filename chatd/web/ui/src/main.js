@@ -1,5 +1,6 @@
 // Starts the page: log-in form first, the panel after it. Keeps what a reload needs in this tab's sessionStorage.
 import * as login from './login.js';
+import { meetingWindow } from './meetingwindow.js';
 import { Session } from './session.js';
 import { TEXT } from './strings.js';
 
@@ -41,8 +42,16 @@ function onReport(state, reason) {
     else leave(state === 'left' ? '' : reason);
 }
 
-/** Forgets the session and begins anew with a clean page; `reason` is a key of TEXT.failed or empty. */
-function leave(reason) {
+/**
+ * Forgets the session and begins anew with a clean page; `reason` is a key of TEXT.failed or empty. A meeting, which has
+ * a session of its own, is not cut by that: first it is gone on with to its end.
+ */
+async function leave(reason) {
+    if (meetingWindow.isIn) {
+        const text = TEXT.failed[reason] ?? TEXT.failed.expired;
+        say(typeof text === 'function' ? TEXT.failed.expired : text, 'lost');
+        await meetingWindow.whenFree();
+    }
     sessionStorage.clear();
     sessionStorage.setItem(NOTICE, reason || 'left');
     location.reload();

@@ -2,6 +2,10 @@
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
 import * as access from './access.js';
 import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
+import { meetingCards } from './meetingcards.js';
+import { startMeeting } from './meetingdialogs.js';
+import { meetingList } from './meetinglist.js';
+import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
 import { roomRequests } from './roomasks.js';
 import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
 import { roomPeople } from './roompeople.js';
@@ -13,7 +17,7 @@ const FEATURES = [
     emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, emojiWithoutPep, keysOfDialogs,
     ownRoomsService, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
-    topicOfRoom,
+    topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
 ];
 
 /**

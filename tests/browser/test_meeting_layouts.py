@@ -1,0 +1,107 @@
+"""The arithmetic of the meeting page's tiles, run by node: they fit, keep their shape, and are as large as can be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.harness import node_commands
+
+LAYOUTS = Path(__file__).parents[2] / "chatd" / "web" / "ui" / "meet" / "layouts.js"
+WIDE, PHONE, SIDEWAYS = (1408, 764, 12, 208), (374, 690, 8, 150), (828, 300, 8, 150)
+
+
+def run(code: str) -> Any:
+    """What an expression gives, with the functions of layouts.js."""
+    node, _, environment = node_commands()
+    script = f"import * as layouts from '{LAYOUTS}'; console.log(JSON.stringify({code}));"
+    done = subprocess.run([*node, "--input-type=module", "-e", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module", params=[WIDE, PHONE, SIDEWAYS], ids=["wide", "phone", "sideways"])
+def grids(request: pytest.FixtureRequest) -> tuple[tuple[int, ...], list[dict[str, int]]]:
+    """A place and its grids of 1 to 50."""
+    width, height, gap, least = request.param
+    options = f"{{ width: {width}, height: {height}, gap: {gap}, least: {least} }}"
+    return request.param, run(f"Array.from({{ length: 50 }}, (_, at) => layouts.gridOf(at + 1, {options}))")
+
+
+def test_tiles_fit(grids: tuple[tuple[int, ...], list[dict[str, int]]]) -> None:
+    """All tiles of a page are inside the place, everybody is on a page, and no page is much emptier than others."""
+    (width, height, gap, least), all_of_them = grids
+    for count, grid in enumerate(all_of_them, 1):
+        assert grid["columns"] * grid["width"] + (grid["columns"] - 1) * gap <= width
+        assert grid["rows"] * grid["height"] + (grid["rows"] - 1) * gap <= height
+        assert grid["columns"] * grid["rows"] >= grid["perPage"]
+        assert (grid["pages"] - 1) * grid["perPage"] < count <= grid["pages"] * grid["perPage"]
+        if grid["pages"] > 1:
+            assert grid["width"] >= least, count
+
+
+def test_tiles_keep_their_shape(grids: tuple[tuple[int, ...], list[dict[str, int]]]) -> None:
+    """16:9 where the place is wide; on a phone held upright not higher than wide."""
+    (width, height, _, _), all_of_them = grids
+    for grid in all_of_them:
+        shape = grid["width"] / grid["height"]
+        if width > height:
+            assert abs(shape - 16 / 9) < 0.03
+        else:
+            assert 0.99 < shape < 1.81
+
+
+def test_tiles_are_large() -> None:
+    """The sizes that people see on a usual screen; nobody is on a second page who would have had a place."""
+    def grid(count: int) -> dict[str, int]:
+        return run(f"layouts.gridOf({count}, {{ width: 1408, height: 764, gap: 12, least: 208 }})")
+
+    assert grid(1)["width"] == 1358
+    assert (grid(2)["columns"], grid(2)["width"]) == (2, 698)
+    assert (grid(4)["columns"], grid(4)["width"]) == (2, 668)
+    assert (grid(9)["columns"], grid(9)["width"]) == (3, 438)
+    assert grid(25)["pages"] == 1 and grid(50)["pages"] == 2 and grid(50)["perPage"] == 25
+
+
+def person(key: str, **more: Any) -> dict[str, Any]:
+    return {"key": key, "isSpeaking": False, "spokeAt": 0, "level": 0, "isLocal": False, "isScreen": False} | more
+
+
+def order(tiles: list[dict[str, Any]], before: str, most: int) -> str:
+    found = run(f"layouts.ordered({json.dumps(tiles)}, {json.dumps(list(before))}, {most})")
+    return "".join(one["key"] for one in found)
+
+
+def test_everybody_keeps_his_place() -> None:
+    """Newcomers come last, who has gone leaves no hole; who speaks out of sight takes the place of the quietest."""
+    tiles = [person("a", spokeAt=5), person("b", spokeAt=3), person("c", spokeAt=9), person("d"), person("e")]
+    assert order(tiles, "cba", 3) == "cbade"
+    assert order(tiles[1:], "cba", 3) == "cbde"
+    tiles[4]["isSpeaking"] = True
+    assert order(tiles, "cbade", 3) == "ceadb"
+    tiles[1] |= {"isSpeaking": True}
+    assert order(tiles, "cbade", 3) == "cbeda"
+    for one in tiles:
+        one["isSpeaking"] = True
+    assert order(tiles, "cbade", 3) == "cbade"
+
+
+def test_who_is_large() -> None:
+    """The speaker stays while speaking, and afterwards until somebody else speaks; never oneself or a screen."""
+    def speaker(tiles: list[dict[str, Any]], before: str) -> str | None:
+        found = run(f"layouts.speakerOf({json.dumps(tiles)}, {json.dumps(before)})")
+        return found and found["key"]
+
+    me, a, b = person("me", isLocal=True, isSpeaking=True, level=1), person("a", spokeAt=1), person("b", spokeAt=2)
+    assert speaker([me], "") is None
+    assert speaker([me, a, b], "") == "b"
+    assert speaker([me, a, b], "a") == "a"
+    a |= {"isSpeaking": True, "level": 0.2}
+    assert speaker([me, a, b], "b") == "a"
+    b |= {"isSpeaking": True, "level": 0.9}
+    assert speaker([me, a, b], "a") == "a"
+    assert speaker([me, a, b], "") == "b"

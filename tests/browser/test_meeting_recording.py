@@ -1,0 +1,101 @@
+"""Recording a meeting, in Chromium: everybody sees and hears it, the file plays, and only for those whom it is for."""
+
+from __future__ import annotations
+
+import io
+import urllib.parse
+from collections.abc import Iterator
+
+import av
+import pytest
+import pytest_twisted
+from twisted.internet.threads import deferToThread
+
+from tests.browser.meetings import Party, comes, join, tile
+from tests.browser.test_meeting_lobby import LISTEN
+from tests.browser.test_meeting_page import party
+from tests.daemon import DOMAIN
+from tests.integration.visitors import fetch
+from tests.media_daemon import MediaDaemon, running_media
+
+__all__ = ["party"]
+
+pytestmark = pytest.mark.long  # real media in several browsers
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
+    """One that records."""
+    folder = tmp_path_factory.mktemp("chatd")
+    with running_media(folder, f"alice@{DOMAIN}", extra="[modules.meet]\nrecording = true") as made:
+        yield made
+
+
+@pytest_twisted.ensureDeferred
+async def test_record_link_play(party: Party) -> None:
+    room = party.meeting()
+    alice = await party.alice(room)
+    ada, bea = await party.guest(room, "Ada"), await party.guest(room, "Bea")
+    for name in ("Ada", "Bea"):
+        await tile(alice, name)
+    assert await ada.count("button[aria-label='Start recording']") == 0
+    early = await party.open(room, media="none")
+    await early.see("form.card")
+    assert await early.count("text=This meeting is being recorded.") == 0
+    for page in (alice, ada, bea):
+        await page.eval(LISTEN)
+    await alice.click("button[aria-label='Start recording']")
+    await alice.see("dialog:has-text('Everybody in the meeting sees and hears')")
+    assert await alice.axe() == []
+    await alice.click("dialog >> text=Cancel")
+    assert await alice.count(".recording") == 0
+    await alice.click("button[aria-label='Start recording']")
+    await alice.key("Enter")
+    for page in (alice, ada, bea):
+        await page.see("[aria-live=assertive]:has-text('This meeting is now being recorded.')")
+        await page.until("__tones >= 3")
+    for page in (alice, ada, bea):
+        await page.see(".recording--on")
+    assert await bea.axe() == []
+    # Who was at the door already is told before joining, like who comes now; and once more inside.
+    await early.see("text=This meeting is being recorded.")
+    await join(early, "Early")
+    await early.see("[aria-live=assertive]:has-text('This meeting is being recorded.')")
+    await alice.click("button[aria-label='Stop recording']")
+    await alice.key("Enter")
+    for page in (alice, ada, bea):
+        await page.gone(".recording--on")
+    for page in (alice, ada):
+        await page.click("button[aria-label^=Chat]")
+        await comes(page, ".recorded")
+    assert await ada.count(".recorded >> text=Watch") == 0
+    await ada.see(".recorded >> text=Only the owner and moderators")
+    assert await ada.axe() == []
+    await alice.click(".recorded >> text=Watch")
+    await alice.until("document.querySelector('.player video')?.currentTime > 0.5", 30)
+    assert await alice.eval("document.querySelector('.player video').videoWidth") > 0
+    assert await alice.axe() == []
+    address = await alice.eval("document.querySelector('.player a').href")
+    parts = urllib.parse.urlsplit(address)
+    status, headers, data = await deferToThread(fetch, party.daemon, f"{parts.path}?{parts.query}")
+    assert status == 200 and "attachment" in headers["content-disposition"]
+    with av.open(io.BytesIO(data)) as file:
+        assert {stream.type for stream in file.streams} == {"video", "audio"}
+        assert len(list(file.decode(video=0))) > 10
+    assert (await deferToThread(fetch, party.daemon, parts.path))[0] == 404, "the link alone opens nothing"
+    await alice.click("dialog >> text=Delete recording")
+    await alice.click("dialog .asking .danger")
+    await alice.gone("dialog")
+    assert (await deferToThread(fetch, party.daemon, f"{parts.path}?{parts.query}"))[0] == 404
+    await alice.click(".recorded >> text=Watch")
+    await alice.see("dialog >> text=This recording has been deleted.")
+
+
+@pytest_twisted.ensureDeferred
+async def test_where_it_cannot_be(party: Party) -> None:
+    """An encrypted meeting: the control says why."""
+    room = party.meeting(e2ee="true")
+    page = await party.alice(room, fragment=f"#key={'A' * 43}")
+    await page.click("button[aria-label='Start recording']")
+    await page.see("dialog:has-text('encrypted from end to end')")
+    assert await page.count("dialog .primary") == 0 and await page.axe() == []
