@@ -18,7 +18,7 @@ from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
 from tests.browser.harness import Browser, Page
-from tests.browser.meetings import Party, inside, join, tile
+from tests.browser.party import Party, inside, join, tile
 from tests.browser.people import People
 from tests.daemon import DOMAIN
 from tests.media_daemon import running_media
@@ -83,7 +83,7 @@ class Studio:
     async def door(self) -> None:
         room = self.party.meeting("Weekly review")
         for size in (WIDE, PHONE):
-            for colours, more in COLOURS.items():
+            for colours, more in {"light": {}, "dark": {"dark": True}}.items():
                 screen = f"{size['width']}-{colours}"
                 page = await self.party.open(room, media="drawn", **size, **more)
                 await page.see(".mirror video")

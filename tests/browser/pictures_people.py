@@ -18,7 +18,7 @@ from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
 from tests.browser.harness import Browser, Page
-from tests.browser.meetings import Party, comes, inside, join, tile
+from tests.browser.party import Party, comes, inside, join, tile
 from tests.browser.people import People
 from tests.daemon import DOMAIN
 from tests.media_daemon import running_media

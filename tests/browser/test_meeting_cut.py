@@ -16,7 +16,7 @@ from twisted.internet import reactor, task
 from twisted.internet.threads import deferToThread
 
 from tests.browser.harness import Page
-from tests.browser.meetings import DECODED, Party, inside, join, tile
+from tests.browser.party import DECODED, Party, inside, join, tile
 from tests.browser.people import Person
 from tests.browser.test_meeting_page import daemon, party
 

@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 
 from tests.browser.harness import Browser, Page
-from tests.browser.meetings import Party, inside, join, sees, tile
+from tests.browser.party import Party, inside, join, sees, tile
 from tests.browser.people import People
 from tests.browser.test_meeting_door import choose, option
 from tests.coturn import SECRET, Coturn

@@ -13,7 +13,7 @@ import pytest
 import pytest_twisted
 
 from tests.browser.harness import Browser, Page
-from tests.browser.meetings import Party, inside, join
+from tests.browser.party import Party, inside, join
 from tests.browser.people import People
 from tests.daemon import DOMAIN
 from tests.media_daemon import MediaDaemon, running_media

@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 
 from tests.bridge.clients.sdk import Sdk
 from tests.browser.harness import Page
-from tests.browser.meetings import DECODED, Party, inside, join, sees, tile
+from tests.browser.party import DECODED, Party, inside, join, sees, tile
 from tests.browser.test_meeting_page import party
 from tests.daemon import DOMAIN
 from tests.integration import visitors

@@ -6,7 +6,7 @@ import pytest
 import pytest_twisted
 
 from tests.browser.harness import Page
-from tests.browser.meetings import Party, inside, join, tile
+from tests.browser.party import Party, inside, join, tile
 from tests.browser.test_meeting_page import daemon, party
 from tests.integration.visitors import ticket
 

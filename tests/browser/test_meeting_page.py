@@ -12,7 +12,7 @@ import pytest
 import pytest_twisted
 
 from tests.browser.harness import Browser
-from tests.browser.meetings import Party, inside, join, sees, tile
+from tests.browser.party import Party, inside, join, sees, tile
 from tests.browser.people import Friend, People
 from tests.daemon import DOMAIN
 from tests.media_daemon import MediaDaemon, running_media

@@ -13,7 +13,7 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.browser.harness import Page
-from tests.browser.meetings import Party, inside, join, sees, tile
+from tests.browser.party import Party, inside, join, sees, tile
 from tests.browser.test_meeting_page import party
 from tests.daemon import DOMAIN, PASSWORD
 from tests.integration.visitors import Visitor

@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from tests.browser.meetings import Party, comes, join, tile
+from tests.browser.party import Party, comes, join, tile
 from tests.browser.test_meeting_lobby import LISTEN
 from tests.browser.test_meeting_page import party
 from tests.daemon import DOMAIN

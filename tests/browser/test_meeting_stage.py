@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 
 from tests.browser.harness import Page
-from tests.browser.meetings import Party, inside, sees, tile
+from tests.browser.party import Party, inside, sees, tile
 from tests.browser.test_meeting_page import daemon, party
 
 __all__ = ["daemon", "party"]  # fixtures
