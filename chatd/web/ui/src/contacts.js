@@ -1,5 +1,6 @@
 // Contacts in the panel: what an empty list says, and the dialog that adds somebody.
 import { completeAddress, isAddress } from './address.js';
+import { Directory, Suggestions } from './directory.js';
 import { TEXT } from './strings.js';
 
 /** A contact list without contacts says what to do. */
@@ -103,6 +104,7 @@ export function addContact(converse, _converse) {
     const { api } = _converse;
     const { html } = converse.env;
     const { add: words } = TEXT.contact;
+    const directory = new Directory(converse, _converse);
     class AddContact extends _converse.exports.AddContactModal {
         getModalTitle() {
             return words.title;
@@ -112,7 +114,9 @@ export function addContact(converse, _converse) {
                 ${this.contact
                     ? html`<input type="hidden" name="jid" .value=${this.contact.get('jid')} />`
                     : html`<div class="chatd-form__field">
-                          <label class="form-label" for="chatd-add-jid">${words.address}</label>
+                          <label class="form-label" for="chatd-add-jid">
+                              ${this.suggestions ? TEXT.contact.directory.label : words.address}
+                          </label>
                           <input id="chatd-add-jid" name="jid" type="text" inputmode="email" class="form-control"
                                  autocomplete="off" autocapitalize="none" spellcheck="false"
                                  placeholder=${TEXT.login.example} .value=${this.state.get('jid') ?? ''} />
@@ -123,6 +127,26 @@ export function addContact(converse, _converse) {
         }
         renderModalFooter() {
             return '';
+        }
+        /** Where there is a directory to search, people are suggested. */
+        async updated(changed) {
+            super.updated?.(changed);
+            if (this.isAsked || this.contact || !this.querySelector('#chatd-add-jid')) return;
+            this.isAsked = true;
+            const isThere = await directory.isThere();
+            const input = this.querySelector('#chatd-add-jid');
+            if (!isThere || !input) return;
+            this.suggestions = new Suggestions(input, directory, (person) => this.picked(person));
+            this.requestUpdate();
+        }
+        /** The name that others know a person by goes along, unless one was typed. */
+        picked(person) {
+            const name = this.querySelector('#chatd-add-name');
+            if (!name.value.trim() || name.dataset.suggested === name.value) {
+                name.value = person.name;
+                name.dataset.suggested = person.name;
+            }
+            name.focus();
         }
         validateSubmission(jid) {
             let wrong = '';
@@ -137,8 +161,11 @@ export function addContact(converse, _converse) {
         async afterSubmission(jid, name, groups) {
             try {
                 await api.contacts.add({ jid, name, groups });
-            } catch {
-                this.alert(TEXT.contact.failed, 'danger', false);
+            } catch (error) {
+                // Somebody of the organisation who has no account yet.
+                const isNobody = Boolean(error?.querySelector?.('item-not-found'));
+                const why = isNobody ? TEXT.contact.directory.cannot(name || jid) : TEXT.contact.failed;
+                this.alert(why, 'danger', false);
                 return;
             }
             this.alert(null);
@@ -149,7 +176,13 @@ export function addContact(converse, _converse) {
         }
         async addContactFromForm(event) {
             event.preventDefault();
-            const typed = new FormData(event.target).get('jid');
+            let typed = new FormData(event.target).get('jid');
+            const first = String(typed).includes('@') ? undefined : this.suggestions?.first;
+            if (first) {
+                typed = first.jid;
+                this.querySelector('#chatd-add-jid').value = typed;
+                this.picked(first);
+            }
             const jid = completeAddress(String(typed ?? ''), api.settings.get('default_domain'));
             const { name, groups } = readNameAndGroups(event.target);
             if (this.validateSubmission(jid)) await this.afterSubmission(jid, name, groups);

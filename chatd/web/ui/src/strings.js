@@ -72,6 +72,16 @@ export const TEXT = {
             known: 'This person is among your contacts already.',
             done: (name) => `${name} was asked. You see each other once they agree.`,
         },
+        directory: {
+            label: 'Search name or email address',
+            list: 'People found',
+            nobody: 'Nobody in the directory has this. The whole address of somebody elsewhere works, too.',
+            more: 'There are more. Type more of the name.',
+            count: (count) => (count === 1 ? 'One person found.' : `${count} people found.`),
+            never: 'Has never logged in and cannot be added yet.',
+            cannot: (name) => `${name} has never logged in to the chat and cannot be added yet.`,
+            failed: 'The directory does not answer just now. The whole address works all the same.',
+        },
     },
     // Converse.js says groupchat in all its languages, so we do, too.
     rooms: {
