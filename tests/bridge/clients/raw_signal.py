@@ -37,7 +37,7 @@ def wrap(request: R.JoinRequest, zipped: bool = True) -> str:
     """The query parameter `join_request`."""
     data = request.SerializeToString()
     wrapped = R.WrappedJoinRequest(
-        join_request=gzip.compress(data) if zipped else data,
+        join_request=gzip.compress(data, mtime=0) if zipped else data,
         compression=R.WrappedJoinRequest.Compression.GZIP if zipped else R.WrappedJoinRequest.Compression.NONE)
     return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode().rstrip("=")
 
