@@ -227,7 +227,7 @@ async def test_standing(party: Party) -> None:
 @pytest_twisted.ensureDeferred
 async def test_security(party: Party) -> None:
     """A password set, changed, taken away, by keyboard alone; what holds is known at the door."""
-    # FIXME: LiveKit's client complains where a track arrives before the participant whose it is.
+    # LiveKit's client says so where somebody leaves while a track of his is being set up.
     party.people.expect("Tried to add a track for a participant, that's not present")
     room = party.meeting()
     alice = await party.alice(room, width=390, height=844)
