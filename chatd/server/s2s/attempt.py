@@ -17,11 +17,11 @@ from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.core.jid import ascii_domain
 from chatd.server.certificates import S2S
 from chatd.server.port import connect
 from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater
 from chatd.server.s2s.outgoing import Outgoing
-from chatd.server.s2s.trust import ascii_domain
 from chatd.server.tls import Times
 
 if TYPE_CHECKING:
@@ -34,14 +34,22 @@ log = Logger()
 STAGGER_S: Final = 0.3
 CONNECT_S: Final = 15.0
 _ENDPOINTS_MOST: Final = 12
+_TEXT_MOST: Final = 1000
 
 
 class NoWay(Exception):
-    """The domain cannot be reached; `condition` is that of a stanza error, the text a sentence."""
+    """The domain cannot be reached; `condition` is that of a stanza error, the text a sentence.
+
+    The text quotes DNS, certificates and peers, and is sent to people: what XML cannot carry is left out.
+    """
 
     def __init__(self, condition: str, text: str) -> None:
-        super().__init__(text)
+        super().__init__(_printable(text))
         self.condition = condition
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:_TEXT_MOST]
 
 
 @attrs.frozen
@@ -89,7 +97,7 @@ class Attempt:
 
     def note(self, step: str, ok: bool, text: str) -> None:
         """Keeps what a step came to."""
-        self.notes.append(Note(step, ok, text))
+        self.notes.append(Note(step, ok, _printable(text)))
 
     def cancel(self, why: str) -> None:
         """Nobody wants it any more."""

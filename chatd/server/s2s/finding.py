@@ -6,6 +6,7 @@ The records for STARTTLS and for direct TLS are one list (XEP-0368 3); within a 
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
@@ -18,7 +19,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError, ResolverError
 
-from chatd.server.s2s.trust import ascii_domain
+from chatd.core.jid import ascii_domain
 
 __all__ = ["Endpoint", "Finder", "NotFound", "Target", "TryLater", "in_order"]
 
@@ -26,6 +27,7 @@ PORT: Final = 5269
 _TIMEOUTS_S: Final = (2, 4)
 _TARGETS_MOST: Final = 8
 _ADDRESSES_MOST: Final = 4      # of one target
+_HOST: Final = re.compile(rb"[a-z0-9_.-]{1,253}")
 _random = SystemRandom()
 
 
@@ -113,8 +115,7 @@ class Finder:
         return [Endpoint(address, target.port, target.is_direct, target.host) for address in addresses]
 
     async def _services(self, name: str, is_direct: bool) -> list[Target]:
-        return [Target(str(record.target).lower().rstrip("."), int(record.port), is_direct, int(record.priority),
-                       int(record.weight))
+        return [Target(_host(record.target.name), int(record.port), is_direct, int(record.priority), int(record.weight))
                 for record in await self._ask(self._resolver.lookupService, name, dns.SRV)]
 
     async def _addresses(self, lookup: Callable[..., Awaitable[Any]], name: str) -> list[str]:
@@ -130,6 +131,12 @@ class Finder:
         except (DomainError, ResolverError, DNSQueryTimeoutError, ConnectTimeout, OSError, ValueError) as error:
             raise TryLater(f"DNS could not be asked about {name}: {_said(error)}.") from error
         return [answer.payload for answer in answers if answer.type == kind]
+
+
+def _host(name: bytes) -> str:
+    """The target of a record; "" (which is no server, RFC 2782) for what is no host name: anything may be in DNS."""
+    host = name.lower().removesuffix(b".")
+    return host.decode("ascii") if _HOST.fullmatch(host) else ""
 
 
 def _said(error: Exception) -> str:

@@ -21,10 +21,10 @@ from chatd.core.dialback import Dialback
 from chatd.core.errors import StreamError
 from chatd.core.federation import PeerTerms
 from chatd.core.framing import StreamStart
+from chatd.core.jid import ascii_domain
 from chatd.core.stanza import Stanza
 from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.stream import ServerStream
-from chatd.server.s2s.trust import ascii_domain
 
 if TYPE_CHECKING:
     from chatd.server.s2s.attempt import Attempt
