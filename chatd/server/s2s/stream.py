@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from chatd.server.s2s.federation import Federation
     from chatd.server.s2s.link import Link
 
-__all__ = ["ACK_S", "ServerStream"]
+__all__ = ["ACK_S", "ANSWER_S", "ServerStream"]
 
 log = Logger()
 
@@ -50,6 +50,10 @@ GOODBYE_S: Final = 3.0
 _WAITING_MOST: Final = 64
 _QUESTIONS_MOST: Final = 20
 """Dialback questions of a peer under way on one connection."""
+_QUESTIONS_OF_STRANGERS: Final = 2
+"""The same as long as it has proved nothing: each makes us ask DNS and connect to where it says."""
+ANSWER_S: Final = 10.0
+"""How long another server may take to answer a <db:verify/> of ours."""
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
 
@@ -87,7 +91,7 @@ class ServerStream:
         self._framer = Framer(limits.preauth_stanza_bytes, limits.depth)
         self._waiting: deque[tuple[Stanza, JID | None, JID | None]] | None = None
         self._questions: dict[tuple[str, str, str], Deferred[str]] = {}     # (from, to, id) of our db:verify
-        self._asking = 0                                                    # db:result of the peer being looked into
+        self._asking: set[tuple[str, str]] = set()                          # db:result of the peer being looked into
         self._held = 0
         self._slowed: IDelayedCall | None = None
         self._late: IDelayedCall | None = None
@@ -234,7 +238,7 @@ class ServerStream:
         waiting = self._waiting
         if waiting is not None:
             waiting.append((stanza, from_, to))
-            if len(waiting) == _WAITING_MOST:
+            if len(waiting) >= _WAITING_MOST:
                 self._hold(2)
             return
         result = self.federation.router.route(stanza, from_, to)
@@ -281,6 +285,9 @@ class ServerStream:
             log.failure("a stanza of {stream!r} could not be worked off", failure, stream=self)
 
     def _go_on(self, _: Any) -> None:
+        self._guarded(self._work_off)
+
+    def _work_off(self) -> None:
         waiting = self._waiting
         while waiting:
             stanza, from_, to = waiting.popleft()
@@ -303,6 +310,8 @@ class ServerStream:
             raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
         if self._waiting is not None:
             self._waiting.append((element, None, None))
+            if len(self._waiting) >= _WAITING_MOST:
+                self._hold(2)
         else:
             self._answer_request()
 
@@ -370,12 +379,15 @@ class ServerStream:
 
     def look_into(self, asked: Dialback, done: Callable[[Dialback, str], None]) -> None:
         """Finds out whether the key is theirs, and then calls done(asked, "valid" or the reason why it is not)."""
-        self._asking += 1
-        if self._asking > _QUESTIONS_MOST:
+        pair = asked.from_, asked.to
+        if pair in self._asking:
+            raise StreamError("policy-violation", "This dialback request is being looked into already.")
+        if len(self._asking) >= (_QUESTIONS_MOST if self.is_authenticated else _QUESTIONS_OF_STRANGERS):
             raise StreamError("policy-violation", "Too many dialback requests at once.")
+        self._asking.add(pair)
 
         def found(result: Any) -> None:
-            self._asking -= 1
+            self._asking.discard(pair)
             if not self.is_closing:
                 said = result if isinstance(result, str) else f"error {result.getErrorMessage()}"
                 self._guarded(done, asked, said)
@@ -383,9 +395,23 @@ class ServerStream:
         self.federation.verify(asked.to, asked.from_, self.id, asked.key).addBoth(found)
 
     def ask_verify(self, local: str, remote: str, id_: str, key: str) -> Deferred[str]:
-        """Sends <db:verify/> (step 2); gives valid, invalid or error; fails where the connection ends before."""
+        """Sends <db:verify/> (step 2); gives valid, invalid or error; fails where the connection ends before, or
+        there is no answer in ANSWER_S."""
         question: Deferred[str] = Deferred()
         self._questions[local, remote, id_] = question
+
+        def unanswered() -> None:
+            del self._questions[local, remote, id_]
+            question.errback(ConnectionError("there is no answer in time"))
+
+        late = self.federation.clock.callLater(ANSWER_S, unanswered)
+
+        def over(result: Any) -> Any:
+            if late.active():
+                late.cancel()
+            return result
+
+        question.addBoth(over)
         self.transport.write(dialback.key("verify", local, remote, key, id_))
         return question
 
