@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from chatd.core.jid import ascii_domain
 from chatd.server.certificates import S2S
 from chatd.server.port import connect
-from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater
+from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater, is_public
 from chatd.server.s2s.outgoing import Outgoing
 from chatd.server.tls import Times
 
@@ -35,6 +35,8 @@ STAGGER_S: Final = 0.3
 CONNECT_S: Final = 15.0
 _ENDPOINTS_MOST: Final = 12
 _TEXT_MOST: Final = 1000
+_NO_CONNECTION: Final = "no connection to its server can be made"
+"""All that people are told of a failure of TCP; with the address and the reason they could look for open ports."""
 
 
 class NoWay(Exception):
@@ -136,13 +138,25 @@ class Attempt:
             except TryLater as error:
                 self._failures.append(str(error))
                 continue
-            if found:
+            if found := self._allowed(target.host, found):
                 self._endpoints += found[:_ENDPOINTS_MOST - self._tried]
                 self._try_next()
                 return
-            self.note("dns", False, f"{target.host} has no address")
-            self._failures.append(f"{target.host} has no address in DNS")
         self._look()
+
+    def _allowed(self, host: str, found: list[Endpoint]) -> list[Endpoint]:
+        """Those that we connect to: who owns a domain must not choose ports of our network for us to try."""
+        if not found:
+            self.note("dns", False, f"{host} has no address")
+            self._failures.append(f"{host} has no address in DNS")
+        if self.terms.address or self.federation.settings.private_addresses:
+            return found
+        for endpoint in found:
+            if not is_public(endpoint.address):
+                self.note("tcp", False, f"{endpoint}: this is the address of a private network, where nobody is "
+                                        "connected to (s2s.private_addresses)")
+                self._failures.append(_NO_CONNECTION)
+        return [endpoint for endpoint in found if is_public(endpoint.address)]
 
     # -- TCP
     def _try_next(self) -> None:
@@ -184,7 +198,7 @@ class Attempt:
         if endpoint is None or self._is_over:
             return
         self.note("tcp", False, f"{endpoint}: {why}")
-        self._failures.append(f"{endpoint}: {why}")
+        self._failures.append(_NO_CONNECTION)
         if self._stream is None:
             self._stop_waiting()
             self._try_next()
@@ -201,7 +215,7 @@ class Attempt:
             return
         self._stream = None
         self.note("stream", False, f"{stream.endpoint}: {why}")
-        self._failures.append(f"{stream.endpoint}: {why}")
+        self._failures.append(f"{stream.endpoint.host}: {why}")
         self._connecting.clear()
         self._try_next()
 
@@ -220,6 +234,8 @@ class Attempt:
             ensureDeferred(self._more()).addErrback(self._broken)
             return
         said = self._failures[-1] if self._failures else "no way was found"
+        log.info("{domain} cannot be reached: {notes}", domain=self.remote,
+                 notes="; ".join(f"{note.step}: {note.text}" for note in self.notes if not note.ok))
         condition = "remote-server-timeout" if self._tried else "remote-server-not-found"
         self._over(NoWay(condition, f"{self.remote} cannot be reached: {said}."))
 
