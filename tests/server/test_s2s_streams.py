@@ -352,3 +352,41 @@ def test_a_mistake_of_ours_behind_a_stanza_that_waited_ends_the_stream() -> None
     assert not wire.is_ended
     first.callback(None)
     assert ends_with(wire.read(), "internal-server-error")
+
+
+def both_ways(site: Abroad) -> PeerWire:
+    """A connection of theirs that we answer on, with stream management."""
+    wire = PeerWire(site.federation)
+    wire.secure()
+    wire.write("<bidi xmlns='urn:xmpp:bidi'/>" + EXTERNAL)
+    wire.write(header() + f"<enable xmlns='{SM}'/>")
+    return wire
+
+
+def test_who_takes_little_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers that both stopped to read at what they send would wait for each other."""
+    site = Abroad(monkeypatch)
+    wire = both_ways(site)
+    wire.transport.waiting_bytes = 100_000
+    wire.stream.pauseProducing()
+    site.send("taken")
+    assert wire.transport.producerState == "producing" and "taken" in wire.read()
+    wire.transport.waiting_bytes = 2 << 20
+    site.send("waits with the link")
+    wire.write(message())
+    assert wire.transport.producerState == "producing" and "waits" not in wire.read()
+    wire.transport.waiting_bytes = 0
+    wire.stream.resumeProducing()
+    assert "waits with the link" in wire.read()
+
+
+def test_who_reads_nothing_is_not_read_and_cut_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    wire = both_ways(site)
+    site.send("0")
+    wire.transport.waiting_bytes = 5 << 20
+    wire.stream.pauseProducing()
+    wire.write(message())
+    assert wire.transport.producerState == "paused"
+    site.clock.pump([5] * int(ACK_S / 5 + 3))
+    assert wire.transport.is_aborted

@@ -100,6 +100,7 @@ class Federation:
         self.remotes: dict[str, Remote] = {}
         self.open: set[ServerStream] = set()
         self.attempting = 0             # attempts under way
+        self.waiting_bytes = 0          # of what waits for all domains
         self.is_stopping = False
         self._addresses: Counter[str] = Counter()
         self._sweeping = LoopingCall(self.sweep)

@@ -56,6 +56,9 @@ ANSWER_S: Final = 10.0
 """How long another server may take to answer a <db:verify/> of ours."""
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
+_UNREAD_BYTES: Final = 4 << 20
+"""Waits in a connection before nothing more is read from it.  Far above the other bound, so that only who asks without
+ever reading the answers comes there: two servers that stopped to read at what they send would wait for each other."""
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -82,6 +85,7 @@ class ServerStream:
         self.is_authenticated = False
         self.is_closing = False
         self.is_full = False
+        self._is_slow = False
         self.transport: Any = None
         self.connected = 0
         self.smacks: StreamManagement | None = None
@@ -147,6 +151,8 @@ class ServerStream:
         if wait and self._slowed is None and not self.is_closing:
             self._hold(1)
             self._slowed = self.federation.clock.callLater(wait, self._not_slowed)
+        if self._is_slow and self.transport.waiting_bytes > _UNREAD_BYTES:
+            self._hold(4)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -347,6 +353,8 @@ class ServerStream:
     def send_stanza(self, stanza: Stanza) -> bool:
         """To the peer, for a pair that may be sent; False where too much waits for it."""
         smacks = self.smacks
+        if self._is_slow and self.transport.waiting_bytes > _OUTPUT_BYTES:
+            self.is_full = True
         if self.is_full or self.is_closing or (smacks is not None and not smacks.sent(stanza)):
             return False
         self.used_s = self.federation.clock.seconds()
@@ -436,14 +444,12 @@ class ServerStream:
             self.transport.resumeProducing()
 
     def pauseProducing(self) -> None:
-        """The peer takes less than it is sent: the rest waits with the link, and what it sends waits too."""
-        if self.transport.waiting_bytes > _OUTPUT_BYTES:
-            self.is_full = True
-        self._hold(4)
+        """The peer takes less than it is sent: soon the rest waits with the link."""
+        self._is_slow = True
 
     def resumeProducing(self) -> None:
         """It has caught up."""
-        self.is_full = False
+        self.is_full = self._is_slow = False
         self._let(4)
         if self.link is not None:
             self.link.flush()
@@ -516,7 +522,7 @@ class ServerStream:
         if smacks is not None and len(smacks):
             if not self._asked_s:
                 self.ask()
-            elif now - max(self._asked_s, self.heard_s) > ACK_S and not self._held:
+            elif now - max(self._asked_s, self.heard_s) > ACK_S and not self._held & ~4:
                 self.abort("the other server answers nothing any more")
                 return
         if now - self.used_s > IDLE_S:
