@@ -11,8 +11,8 @@ from twisted.names import dns
 from twisted.names.cache import CacheResolver
 from twisted.python.failure import Failure
 
-from chatd.server.s2s.attempt import NoWay
-from chatd.server.s2s.finding import Finder, NotFound, is_public, system_resolver
+from chatd.server.s2s.attempt import ATTEMPT_S, NoWay
+from chatd.server.s2s.finding import Endpoint, Finder, NotFound, is_public, system_resolver
 from tests.server.paper_federation import Abroad
 
 
@@ -112,3 +112,26 @@ def test_a_public_address_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_answers_of_dns_are_not_kept_without_bound() -> None:
     assert not [one for one in system_resolver(Clock()).resolvers if isinstance(one, CacheResolver)]
+
+
+def test_an_attempt_that_hangs_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(private_addresses=True)
+    silent = Zone()
+    silent.lookupService = lambda name, timeout: Deferred()     # type: ignore[method-assign]
+    site.federation.finder = Finder(silent)
+    site.send("0", to="x@peer.test")
+    site.clock.advance(ATTEMPT_S)
+    assert site.errors() == [("0", "remote-server-timeout")] and site.federation.attempting == 0
+
+
+def test_a_mistake_while_connecting_ends_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the clock or another connection has called."""
+    site = Abroad(exceptions={"peer.test": {"address": "10.0.0.7:5269"}})
+    site.federation.finder = Finder(Zone())
+    factories: list[Any] = []
+    monkeypatch.setattr("chatd.server.s2s.attempt.connect", lambda *arguments: factories.append(arguments[3]))
+    site.send("0", to="x@peer.test")
+    [factory] = factories
+    factory.attempt._endpoints.append(Endpoint("10.0.0.8", 5269, True, "x"))     # direct TLS needs certificates
+    factory.clientConnectionFailed(None, Failure(ConnectionRefusedError("refused")))
+    assert site.errors() == [("0", "internal-server-error")] and site.federation.attempting == 0

@@ -215,3 +215,15 @@ def test_bytes_that_wait_are_counted_back(site: Abroad) -> None:
     assert site.federation.waiting_bytes == site.federation.remotes[PEER].waiting_bytes > 0
     site.attempts[-1].done.callback(PaperStream())
     assert site.federation.waiting_bytes == site.federation.remotes[PEER].waiting_bytes == 0
+
+
+def test_what_has_waited_too_long_goes_back_from_behind_what_was_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch, queue_s=20)
+    stream = PaperStream(room=1)
+    site.send("sent")
+    site.attempts[0].done.callback(stream)
+    site.send("waits")
+    site.clock.pump([5] * 3)
+    stream.link.lost(stream, stream.sent)
+    site.clock.pump([5] * 2)
+    assert site.errors() == [("waits", "remote-server-timeout")] and site.federation.remotes[PEER].waiting == 1

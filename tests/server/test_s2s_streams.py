@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -14,6 +15,7 @@ from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.incoming import PAIRS_MOST
 from chatd.server.s2s.outgoing import Outgoing, dialback_key
 from chatd.server.s2s.stream import ACK_S, ANSWER_S, GOODBYE_S
+from chatd.settings import S2S
 from tests.server.fake_site import DOMAIN, OTHER, PaperTransport
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PaperStream, PeerWire, header
 
@@ -390,3 +392,39 @@ def test_who_reads_nothing_is_not_read_and_cut_in_the_end(monkeypatch: pytest.Mo
     assert wire.transport.producerState == "paused"
     site.clock.pump([5] * int(ACK_S / 5 + 3))
     assert wire.transport.is_aborted
+
+
+@pytest.mark.parametrize(("s2s", "condition"), [
+    ({"block": ("second.test",)}, "policy-violation"), ({"allow": (PEER,)}, "policy-violation"),
+    ({"dialback": False}, "policy-violation"), ({"block": ("third.test",)}, "")])
+def test_changed_rules_hold_for_every_pair_of_a_connection(
+        monkeypatch: pytest.MonkeyPatch, s2s: dict[str, Any], condition: str) -> None:
+    site = Abroad(monkeypatch)
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    wire.stream.authenticated("second.test", DOMAIN)        # by dialback: the certificate is for PEER alone
+    site.settings.s2s = S2S(**s2s)
+    site.federation.reload(site.settings)
+    assert ends_with(wire.read(), condition) if condition else not wire.is_ended
+
+
+def test_a_domain_that_needs_tls_from_now_on_is_disconnected_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch, exceptions={PEER: {"encryption": False}})
+    wire = PeerWire(site.federation, names=None)
+    wire.write(header())
+    wire.stream.authenticated(PEER, DOMAIN)
+    site.federation.reload(site.settings)
+    assert not wire.is_ended
+    site.settings.s2s = S2S()
+    site.federation.reload(site.settings)
+    assert ends_with(wire.read(), "policy-violation")
+
+
+def test_requests_for_acknowledgement_fill_what_waits_too() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    wire.write(f"<enable xmlns='{SM}'/>")
+    site.store.is_look_up_slow = True
+    wire.write(message() + f"<r xmlns='{SM}'/>" * 64 + message())
+    assert wire.transport.producerState == "paused"

@@ -33,6 +33,8 @@ log = Logger()
 
 STAGGER_S: Final = 0.3
 CONNECT_S: Final = 15.0
+ATTEMPT_S: Final = 180.0
+"""All of it, whichever way it hangs."""
 _ENDPOINTS_MOST: Final = 12
 _TEXT_MOST: Final = 1000
 _NO_CONNECTION: Final = "no connection to its server can be made"
@@ -82,6 +84,7 @@ class Attempt:
         self._connecting: dict[Any, Endpoint] = {}
         self._stream: Outgoing | None = None
         self._next: IDelayedCall | None = None
+        self._late: IDelayedCall | None = None
         self._failures: list[str] = []
         self._tried = 0
         self._is_over = False
@@ -90,11 +93,16 @@ class Attempt:
         """Begins."""
         self.federation.attempting += 1
         self.done.addBoth(self._ended)
+        self._late = self.federation.clock.callLater(ATTEMPT_S, self.cancel, f"{self.remote} cannot be reached: no "
+                                                     f"connection came about in {ATTEMPT_S:g} seconds.")
         ensureDeferred(self._find()).addErrback(self._broken)
         return self.done
 
     def _ended(self, result: Any) -> Any:
         self.federation.attempting -= 1
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
         return result
 
     def note(self, step: str, ok: bool, text: str) -> None:
@@ -160,6 +168,13 @@ class Attempt:
 
     # -- TCP
     def _try_next(self) -> None:
+        """Called by the clock and by connections too, where an exception would leave the attempt without an end."""
+        try:
+            self._connect_next()
+        except Exception:
+            self._broken(Failure())
+
+    def _connect_next(self) -> None:
         self._next = None
         if self._is_over or self._stream is not None:
             return

@@ -114,7 +114,7 @@ class Federation:
         self.policy = Policy.of(settings.s2s)
         self.trust = Trust(settings.s2s.authorities)
         for stream in list(self.open):
-            if stream.remote and (why := self.policy.refuses(stream.remote)):
+            if why := stream.refusal():
                 stream.close(StreamError("policy-violation", why))
         for domain, remote in list(self.remotes.items()):
             if why := self.policy.refuses(domain):

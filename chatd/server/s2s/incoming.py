@@ -46,7 +46,6 @@ class Incoming(ServerStream):
     def __init__(self, federation: Federation, address: str, contexts: Any) -> None:
         super().__init__(federation, address)
         self._contexts = contexts
-        self._is_secured = False
         self._by_sasl = False
         self._answers_here = False
         self._settling: IDelayedCall | None = None
@@ -187,21 +186,13 @@ class Incoming(ServerStream):
         if len(self.pairs) >= PAIRS_MOST:
             self.transport.write(dialback.refusal(asked, "resource-constraint", "wait", "This stream has many pairs."))
             return
-        if self._is_secured and not self._doubt_about(asked.from_):
+        if self._is_secured and not self.doubt_about(asked.from_):
             self._dialled(asked, "valid")
         elif not federation.policy.terms(asked.from_).dialback:
             self.transport.write(dialback.refusal(
                 asked, "not-authorized", "auth", f"A certificate for {asked.from_} is needed here."))
         else:
             self.look_into(asked, self._dialled)
-
-    def _doubt_about(self, domain: str) -> str | None:
-        if domain == self.remote and self.doubt is not None:
-            return self.doubt
-        before, self.remote, doubt = self.remote, domain, self.doubt
-        self.judge()
-        self.remote, self.doubt, found = before, doubt, self.doubt
-        return found
 
     def _dialled(self, asked: Dialback, said: str) -> None:
         if said == "valid":

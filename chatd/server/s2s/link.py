@@ -220,15 +220,18 @@ class Link:
     # -- what cannot be sent
     def give_back(self, error: NoWay, before: float | None = None) -> None:
         """Returns what waits to who sent it; before: only what may wait until then and no longer."""
-        queue = self._queue
-        while queue and (before is None or queue[0][1] <= before):
-            stanza, _ = queue.popleft()
+        # What was sent once already stands before older ones, so the first is not always the first whose time is over.
+        waiting = self._queue
+        self._queue = deque(one for one in waiting if before is not None and one[1] > before)
+        over = [stanza for stanza, until in waiting if before is None or until <= before]
+        for stanza in over:
             self._count(stanza, -1)
+        for stanza in over:
             self.federation.return_to_sender(stanza, _refusal(error))
 
     def look_over(self, now: float) -> None:
         """Now and then: what has waited too long goes back."""
-        if self._queue and self._queue[0][1] <= now:
+        if any(until <= now for _, until in self._queue):
             said = self.remote.said
             why = f" {said}" if self.remote.failures else ""
             self.give_back(NoWay("remote-server-timeout", f"{self.remote.domain} did not take it in time.{why}"), now)

@@ -67,7 +67,7 @@ class Outgoing(ServerStream):
         self.endpoint = endpoint
         self.terms = terms
         self.asks_only = asks_only
-        self._begun_ = self._is_secured = self._by_sasl = self._answers_here = False
+        self._begun_ = self._by_sasl = self._answers_here = False
         self._offer = _Offer()
         self._at = "connect"
 

@@ -85,7 +85,7 @@ class ServerStream:
         self.is_authenticated = False
         self.is_closing = False
         self.is_full = False
-        self._is_slow = False
+        self._is_slow = self._is_secured = False
         self.transport: Any = None
         self.connected = 0
         self.smacks: StreamManagement | None = None
@@ -427,6 +427,30 @@ class ServerStream:
     def judge(self) -> None:
         """Looks at the peer's certificate, now that it is known whom it should be for."""
         self.doubt = doubt(self.transport.getHandle(), self.remote) if self.remote else "it has not said who it is"
+
+    def doubt_about(self, domain: str) -> str | None:
+        """What keeps the peer's certificate from proving this domain, which may be another than `remote`."""
+        if domain == self.remote and self.doubt is not None:
+            return self.doubt
+        before, self.remote, doubt = self.remote, domain, self.doubt
+        self.judge()
+        self.remote, self.doubt, found = before, doubt, self.doubt
+        return found
+
+    def refusal(self) -> str:
+        """Why it must not go on as the rules are now, which may not be those it began with; nothing where it may."""
+        policy = self.federation.policy
+        for domain in {self.remote, *(theirs for theirs, _ in self.pairs)} - {""}:
+            if why := policy.refuses(domain):
+                return why
+            terms = policy.terms(domain)
+            if not self.is_authenticated:
+                continue
+            if terms.encryption and not self._is_secured:
+                return "TLS is required here."
+            if not terms.dialback and self._is_secured and self.doubt_about(domain):
+                return f"A certificate for {domain} is needed here."
+        return ""
 
     # -- slower
     def _not_slowed(self) -> None:
