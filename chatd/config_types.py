@@ -214,7 +214,7 @@ class Addresses:
 
 def _in_addresses(name: str) -> str:
     """Return the name as it is in addresses, which it is compared with: U-labels, whichever way it was written."""
-    return idna.decode(idna.encode(name, uts46=True))
+    return idna.decode(idna.encode(name, uts46=True)).rstrip(".")
 
 
 @frozen
