@@ -212,6 +212,11 @@ class Addresses:
         return Address(host, int(port))
 
 
+def _in_addresses(name: str) -> str:
+    """Return the name as it is in addresses, which it is compared with: U-labels, whichever way it was written."""
+    return idna.decode(idna.encode(name, uts46=True)).rstrip(".")
+
+
 @frozen
 class Text:
     """A text of one line; "" stands for none."""
@@ -247,11 +252,11 @@ class Names:
     """A list of domains."""
 
     def read(self, value: object, base: Path) -> tuple[str, ...]:
-        """Return the names in lower case."""
+        """Return the names as they are in addresses: in lower case, with U-labels."""
         right = 'a list such as ["example.com", "example.org"]'
         if not isinstance(value, list):
             raise Wrong(f"{shown(value)} is not a list", right)
-        return tuple(Name("example.com").read(item, base) for item in value)
+        return tuple(_in_addresses(Name("example.com").read(item, base)) for item in value)
 
 
 @frozen
@@ -263,7 +268,8 @@ class PeerExceptions:
         right = 'a table such as { "old.example" = { dialback = true, encryption = false } }'
         if not isinstance(value, dict):
             raise Wrong("this is not a table of domains", right)
-        return {Name("old.example").read(name, base): self._one(name, told, right) for name, told in value.items()}
+        return {_in_addresses(Name("old.example").read(name, base)): self._one(name, told, right)
+                for name, told in value.items()}
 
     def _one(self, name: str, told: object, right: str) -> dict[str, bool | str]:
         if not isinstance(told, dict) or not told:

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.threads import deferToThread
 from twisted.logger import ILogObserver, Logger
-from twisted.names.client import Resolver, createResolver
+from twisted.names.client import Resolver
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
@@ -45,6 +45,7 @@ from chatd.server.port import TLSPort
 from chatd.server.router import Router
 from chatd.server.s2s.check import DomainCheck
 from chatd.server.s2s.federation import Federation
+from chatd.server.s2s.finding import system_resolver
 from chatd.server.s2s.incoming import S2SFactory
 from chatd.server.streams import ClientStreams
 from chatd.server.tls import Times
@@ -207,7 +208,8 @@ class Daemon(MultiService):
         if not settings.has_federation:
             return None
         nameservers = [(address.host, address.port) for address in settings.s2s.nameservers]
-        resolver = Resolver(servers=nameservers, reactor=self.reactor) if nameservers else createResolver()
+        resolver = (Resolver(servers=nameservers, reactor=self.reactor) if nameservers
+                    else system_resolver(self.reactor))
         federation = Federation(self.router, settings, self.certificates, resolver, self.reactor, secret)
         federation.start()
         DomainCheck(federation).register(self.commands)

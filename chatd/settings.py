@@ -107,6 +107,9 @@ class S2S:
         None, FilePath("/etc/chatd/authorities.pem"), "Who may certify other servers; by default the system's list."
     )
     nameservers: tuple[Address, ...] = setting((), Addresses(53), "DNS servers; by default the system's.")
+    private_addresses: bool = setting(
+        False, Flag(), "Connect to servers at addresses of private networks and of this machine.", live=True
+    )
     queue_stanzas: int = setting(1000, Whole(10, 1_000_000), "That may wait for one domain.", live=True)
     queue_s: int = setting(300, Whole(1, 86400), "How long they wait for a server that was there before.", live=True)
 

@@ -67,7 +67,9 @@ class Policy:
         for name in _and_above(domain):
             found = self.exceptions.get(name)
             if found is not None:
-                return PeerTerms(**{"dialback": self.dialback, **found})    # type: ignore[arg-type]
+                terms = PeerTerms(**{"dialback": self.dialback, **found})    # type: ignore[arg-type]
+                # Without either nothing would prove who they are; an exception by itself that says so is refused.
+                return terms if terms.dialback else attrs.evolve(terms, encryption=True)
         return PeerTerms(self.dialback)
 
     @property

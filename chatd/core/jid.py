@@ -15,7 +15,7 @@ import attrs
 import idna
 from precis_i18n import get_profile
 
-__all__ = ["JID", "InvalidJID"]
+__all__ = ["JID", "InvalidJID", "ascii_domain"]
 
 _MOST: Final = 1023                     # octets of each part, RFC 7622 3.2-3.4
 _LONGEST: Final = 3 * _MOST + 2
@@ -25,7 +25,19 @@ _NOT_IN_LOCAL: Final = frozenset("\"&'/:<>@")    # RFC 7622 3.3.1
 _LOCAL: Final = get_profile("UsernameCaseMapped")
 _RESOURCE: Final = get_profile("OpaqueString")
 _PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._")
+_DOTS: Final = (".", "\u3002", "\uff0e", "\uff61")      # what IDNA takes for one
 _PLAIN_RESOURCE: Final = frozenset(map(chr, range(0x20, 0x7F)))
+
+
+def ascii_domain(domain: str) -> str:
+    """The domain of an address as DNS and certificates have it: A-labels of IDNA 2008, as addresses are read.
+
+    What cannot be a name in DNS (an IPv6 address, a name with an underscore) stays as it is.
+    """
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except UnicodeError:
+        return domain
 
 
 class InvalidJID(ValueError):
@@ -121,7 +133,8 @@ def _prepare_resource(part: str) -> str:
 
 
 def _prepare_domain(part: str) -> str:
-    part = part.removesuffix(".")               # RFC 7622 3.2: a trailing root label is dropped
+    if part.endswith(_DOTS):                    # RFC 7622 3.2: a trailing root label is dropped
+        part = part[:-1]
     _bounded(part, "domain")
     if part.startswith("["):
         try:
@@ -130,7 +143,7 @@ def _prepare_domain(part: str) -> str:
             raise InvalidJID("domain is not an IPv6 address") from error
     part = part.lower()
     if _PLAIN.issuperset(part):
-        if ".." in part or part.startswith((".", "-")) or "xn--" in part:
+        if ".." in part or part.startswith((".", "-")) or part.endswith(".") or "xn--" in part:
             return _idna(part)
         return part
     return _idna(part)
@@ -139,9 +152,11 @@ def _prepare_domain(part: str) -> str:
 def _idna(part: str) -> str:
     """U-labels by IDNA 2008 with the mapping of UTS 46, which takes A-labels and wide forms as well."""
     try:
-        return idna.decode(idna.encode(part, uts46=True))
+        name = idna.decode(idna.encode(part, uts46=True))
     except UnicodeError as error:
         raise InvalidJID("domain is not a valid name") from error
+    # IDNA leaves a root label: with it one domain would have two names, and rules would hold for one of them.
+    return _no(name) if name.endswith(".") else name
 
 
 def _no(part: str) -> str:

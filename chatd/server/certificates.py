@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from twisted.logger import Logger
 
+from chatd.core.jid import ascii_domain
+
 log = Logger()
 
 #: Key agreement with forward secrecy and authenticated encryption only; TLS 1.3 has nothing else (RFC 9325 4.2).
@@ -343,7 +345,4 @@ def _reasons(e: SSL.Error) -> str:
 
 
 def _a_label(name: str) -> str:
-    try:
-        return name.rstrip(".").lower().encode("idna").decode("ascii")
-    except UnicodeError:
-        return name.rstrip(".").lower()
+    return ascii_domain(name.rstrip(".").lower())

@@ -44,6 +44,15 @@ class Files(SynchronousTestCase):
 class Good(Files):
     """What a right file gives."""
 
+    def test_other_domains_are_as_in_addresses(self) -> None:
+        """They are compared with what stands in an address, which is never an A-label."""
+        s2s = self.load(SMALLEST + '[s2s]\nblock = ["XN--fa-hia.example", "evil.example\u3002"]\n'
+                        'allow = ["Stra\u00dfe.example."]\n'
+                        '[s2s.exceptions."xn--mnchen-3ya.example"]\ndialback = false\n').s2s
+        self.assertEqual(s2s.block, ("fa\u00df.example", "evil.example"))
+        self.assertEqual(s2s.allow, ("stra\u00dfe.example",))
+        self.assertEqual(list(s2s.exceptions), ["m\u00fcnchen.example"])
+
     def test_smallest_file_has_every_default(self) -> None:
         settings = self.load(SMALLEST)
         self.assertEqual(settings.server.host, "chat.example.com")

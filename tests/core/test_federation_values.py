@@ -86,3 +86,10 @@ def test_srv_records_by_priority_then_by_weighted_chance() -> None:
     assert in_order([low, heavy, high], lambda most: most - 1) == [heavy, high, low]
     assert in_order([low, heavy, high], lambda most: 0) == [high, heavy, low]
     assert in_order([], lambda most: 0) == []
+
+
+def test_without_encryption_and_without_dialback_there_is_nothing() -> None:
+    """The rule for all and the exception together may say so, though neither does alone."""
+    policy = Policy(dialback=False, exceptions={"old.example": {"encryption": False}})
+    assert policy.terms("old.example") == PeerTerms(False, True)
+    assert Policy(exceptions={"old.example": {"encryption": False}}).terms("old.example") == PeerTerms(True, False)

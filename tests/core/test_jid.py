@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatd.core.jid import JID, InvalidJID
+from chatd.core.jid import JID, InvalidJID, ascii_domain
 
 
 @pytest.mark.parametrize(("written", "local", "domain", "resource"), [
@@ -25,6 +25,8 @@ from chatd.core.jid import JID, InvalidJID
     ("example.com/foobar", "", "example.com", "foobar"),
     ("a.example.com/b@example.net", "", "a.example.com", "b@example.net"),
     ("JULIET@Example.COM.", "juliet", "example.com", ""),
+    ("juliet@example.com\u3002", "juliet", "example.com", ""),
+    ("juliet@example\uff0ecom\uff61", "juliet", "example.com", ""),
     ("john@xn--mnchen-3ya.example", "john", "m\u00fcnchen.example", ""),
     ("john@[::1]/x", "john", "[::1]", "x"),
     ("john@127.0.0.1", "john", "127.0.0.1", ""),
@@ -42,6 +44,7 @@ def test_the_examples_of_the_rfc_and_more(written: str, local: str, domain: str,
     "juliet@/x", "juliet@example.com/", "henry\u2163@example.com", "\u265a@example.com", "juliet@a..b",
     "a@b@c", "juliet@-a", "juliet@[nonsense]", "juliet@[::1", "a" * 1024 + "@example.com", "a@" + "b" * 1024,
     "juliet@example.com/" + "r" * 1024, "a<b@example.com", "a&b@example.com", "a'b@example.com",
+    "juliet@example.com..", "juliet@example.com\u3002.", "juliet@example.com.\uff0e", "juliet@fa\u00df.example..",
     "juliet@example.com/\x00", "x" * 4000, "ju\u200bliet@example.com",
 ])
 def test_what_is_no_address_is_refused(written: str) -> None:
@@ -66,3 +69,22 @@ def test_any_text_is_an_address_or_refused(written: str) -> None:
     except InvalidJID:
         return
     assert JID.parse(jid.full) == jid
+
+
+@given(st.text(alphabet=".\u3002\uff0e\uff61aA-xn9\u00df\u00e9\u2488_[:]", min_size=1, max_size=12))
+def test_a_domain_has_one_form(written: str) -> None:
+    """What rules are looked up by does not change when the address is read again, and ends in no dot."""
+    try:
+        jid = JID.parse(written)
+    except InvalidJID:
+        return
+    assert JID.parse(jid.full) == jid and not jid.domain.endswith(".")
+
+
+@pytest.mark.parametrize(("domain", "ascii_"), [
+    ("example.com", "example.com"), ("fa\u00df.example", "xn--fa-hia.example"), ("\u03c2.example", "xn--3xa.example"),
+    ("m\u00fcnchen.example", "xn--mnchen-3ya.example"), ("a_b.example", "a_b.example"), ("[::1]", "[::1]"),
+    ("127.0.0.1", "127.0.0.1")])
+def test_dns_and_certificates_are_asked_for_the_same_domain(domain: str, ascii_: str) -> None:
+    """By IDNA 2003 fa\u00df.example would be fass.example, which is somebody else's."""
+    assert ascii_domain(domain) == ascii_ and JID.parse(ascii_).domain == domain

@@ -142,7 +142,8 @@ class Country(Daemon):
         self.config.write_text(
             f'[server]\nhost = "xmpp.{domain}"\nstate_dir = "state"\n[[domain]]\nname = "{domain}"\n'
             f'certificate = "{certificate}"\nkey = "{key}"\n[listen]\n{listen}\n[auth]\nscram_iterations = 4096\n'
-            f'[s2s]\nauthorities = "{authority.file}"\nnameservers = ["{dns_.address[0]}:{dns_.address[1]}"]\n{s2s}\n'
+            f'[s2s]\nauthorities = "{authority.file}"\nnameservers = ["{dns_.address[0]}:{dns_.address[1]}"]\n'
+            f'private_addresses = true\n{s2s}\n'
             f"[log]\nlevel = \"debug\"\n{extra}\n{media}")
         dns_.serve(domain, self.ports["s2s"], self.ports["s2s_tls"] if direct else 0)
 

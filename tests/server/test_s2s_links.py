@@ -8,6 +8,7 @@ import pytest
 
 from chatd.server.s2s.attempt import NoWay
 from chatd.server.s2s.federation import ATTEMPTS_MOST
+from chatd.server.s2s.link import ALL_BYTES_MOST, BYTES_MOST
 from chatd.settings import S2S
 from tests.server.paper_federation import PEER, Abroad, PaperStream
 
@@ -190,3 +191,39 @@ def test_restarts_in_a_row_are_no_reason_as_long_as_something_is_acknowledged(si
         stream.link.lost(stream, stream.sent[-1:])
         site.clock.advance(1.1)
     assert not site.answers
+
+
+def test_what_waits_is_bounded_in_bytes_for_one_domain_and_for_all(site: Abroad) -> None:
+    large, count = "x" * (1 << 20), BYTES_MOST >> 20
+    for _ in range(count):
+        site.send(large)
+    assert site.errors()[-1:] == [(large, "resource-constraint")] and len(site.answers) == 1
+    for number in range(ALL_BYTES_MOST // BYTES_MOST + 1):
+        for _ in range(count - 1):
+            site.send(large, to=f"juliet@other{number}.test")
+    assert 0 < ALL_BYTES_MOST - site.federation.waiting_bytes < 2 << 20 and len(site.answers) > 2
+    site.federation.stop()
+    assert site.federation.waiting_bytes == 0
+
+
+def test_bytes_that_wait_are_counted_back(site: Abroad) -> None:
+    site.send("0")
+    first = PaperStream()
+    site.attempts[0].done.callback(first)
+    assert site.federation.waiting_bytes == 0
+    first.link.lost(first, first.sent)
+    assert site.federation.waiting_bytes == site.federation.remotes[PEER].waiting_bytes > 0
+    site.attempts[-1].done.callback(PaperStream())
+    assert site.federation.waiting_bytes == site.federation.remotes[PEER].waiting_bytes == 0
+
+
+def test_what_has_waited_too_long_goes_back_from_behind_what_was_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch, queue_s=20)
+    stream = PaperStream(room=1)
+    site.send("sent")
+    site.attempts[0].done.callback(stream)
+    site.send("waits")
+    site.clock.pump([5] * 3)
+    stream.link.lost(stream, stream.sent)
+    site.clock.pump([5] * 2)
+    assert site.errors() == [("waits", "remote-server-timeout")] and site.federation.remotes[PEER].waiting == 1

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from twisted.internet.defer import Deferred
+
+from chatd.core.federation import PeerTerms
 from chatd.server.s2s.attempt import NoWay
-from chatd.server.s2s.outgoing import dialback_key
-from chatd.server.s2s.stream import ACK_S, GOODBYE_S
-from tests.server.fake_site import DOMAIN, OTHER
+from chatd.server.s2s.federation import ATTEMPTS_MOST
+from chatd.server.s2s.finding import Endpoint
+from chatd.server.s2s.incoming import PAIRS_MOST
+from chatd.server.s2s.outgoing import Outgoing, dialback_key
+from chatd.server.s2s.stream import ACK_S, ANSWER_S, GOODBYE_S
+from chatd.settings import S2S
+from tests.server.fake_site import DOMAIN, OTHER, PaperTransport
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PaperStream, PeerWire, header
 
 STEPS = pytest.mark.parametrize("step", [1, 1 << 20])
@@ -280,3 +289,142 @@ def test_what_comes_behind_starttls_in_the_clear_counts_for_nothing() -> None:
     wire.stream.handshakeCompleted()
     assert not wire.stream.pairs
     assert "EXTERNAL" in wire.write(header())
+
+
+def test_who_has_proved_nothing_is_asked_back_for_few_domains_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    wire = PeerWire(site.federation, names=None)
+    wire.secure()
+    said = [wire.write(KEY.replace(PEER, f"x{number}.evil.test")) for number in range(3)]
+    assert said[:2] == ["", ""] and ends_with(said[2], "policy-violation")
+    assert len(site.attempts) == 2
+
+
+def test_strangers_who_are_asked_back_leave_attempts_to_our_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    site.federation.attempting = ATTEMPTS_MOST // 2
+    wire = PeerWire(site.federation, names=None)
+    wire.secure()
+    assert "type='error'" in wire.write(KEY) and not site.attempts
+    site.send("ours")
+    assert len(site.attempts) == 1
+
+
+def test_the_same_key_twice_at_a_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    wire = PeerWire(site.federation, names=None)
+    wire.secure()
+    assert wire.write(KEY) == "" and ends_with(wire.write(KEY), "policy-violation")
+    assert len(site.attempts) == 1
+
+
+def test_who_does_not_answer_on_the_connection_there_is_is_asked_on_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    attempt = SimpleNamespace(local=DOMAIN, remote=PEER)
+    outgoing = Outgoing(site.federation, attempt, Endpoint("192.0.2.9", 5269, False, PEER),    # type: ignore[arg-type]
+                        PeerTerms(), False)
+    outgoing.attempt = None
+    outgoing.transport = PaperTransport("192.0.2.9")
+    site.federation.link(DOMAIN, PEER).stream = outgoing
+    wire = PeerWire(site.federation, names=None)
+    wire.secure()
+    wire.write(KEY)
+    assert b"db:verify" in outgoing.transport.value() and not site.attempts
+    site.clock.advance(ANSWER_S)
+    assert [attempt.asks_only for attempt in site.attempts] == [True] and not wire.is_ended
+
+
+def test_pairs_of_a_connection_are_bounded() -> None:
+    names = tuple(f"x{number}.{PEER}" for number in range(PAIRS_MOST))
+    wire = PeerWire(Abroad().federation, names=(PEER, *names))
+    wire.authenticate()
+    said = [wire.write(KEY.replace(PEER, name)) for name in names]
+    assert all("type='valid'" in one for one in said[:-1]) and "resource-constraint" in said[-1]
+    assert len(wire.stream.pairs) == PAIRS_MOST
+
+
+def test_a_mistake_of_ours_behind_a_stanza_that_waited_ends_the_stream() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    first: Deferred[None] = Deferred()
+    results = iter([first])
+    site.router.route = lambda stanza, from_, to: next(results)     # type: ignore[assignment,method-assign]
+    wire.write(message() + message())
+    assert not wire.is_ended
+    first.callback(None)
+    assert ends_with(wire.read(), "internal-server-error")
+
+
+def both_ways(site: Abroad) -> PeerWire:
+    """A connection of theirs that we answer on, with stream management."""
+    wire = PeerWire(site.federation)
+    wire.secure()
+    wire.write("<bidi xmlns='urn:xmpp:bidi'/>" + EXTERNAL)
+    wire.write(header() + f"<enable xmlns='{SM}'/>")
+    return wire
+
+
+def test_who_takes_little_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers that both stopped to read at what they send would wait for each other."""
+    site = Abroad(monkeypatch)
+    wire = both_ways(site)
+    wire.transport.waiting_bytes = 100_000
+    wire.stream.pauseProducing()
+    site.send("taken")
+    assert wire.transport.producerState == "producing" and "taken" in wire.read()
+    wire.transport.waiting_bytes = 2 << 20
+    site.send("waits with the link")
+    wire.write(message())
+    assert wire.transport.producerState == "producing" and "waits" not in wire.read()
+    wire.transport.waiting_bytes = 0
+    wire.stream.resumeProducing()
+    assert "waits with the link" in wire.read()
+
+
+def test_who_reads_nothing_is_not_read_and_cut_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    wire = both_ways(site)
+    site.send("0")
+    wire.transport.waiting_bytes = 5 << 20
+    wire.stream.pauseProducing()
+    wire.write(message())
+    assert wire.transport.producerState == "paused"
+    site.clock.pump([5] * int(ACK_S / 5 + 3))
+    assert wire.transport.is_aborted
+
+
+@pytest.mark.parametrize(("s2s", "condition"), [
+    ({"block": ("second.test",)}, "policy-violation"), ({"allow": (PEER,)}, "policy-violation"),
+    ({"dialback": False}, "policy-violation"), ({"block": ("third.test",)}, "")])
+def test_changed_rules_hold_for_every_pair_of_a_connection(
+        monkeypatch: pytest.MonkeyPatch, s2s: dict[str, Any], condition: str) -> None:
+    site = Abroad(monkeypatch)
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    wire.stream.authenticated("second.test", DOMAIN)        # by dialback: the certificate is for PEER alone
+    site.settings.s2s = S2S(**s2s)
+    site.federation.reload(site.settings)
+    assert ends_with(wire.read(), condition) if condition else not wire.is_ended
+
+
+def test_a_domain_that_needs_tls_from_now_on_is_disconnected_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch, exceptions={PEER: {"encryption": False}})
+    wire = PeerWire(site.federation, names=None)
+    wire.write(header())
+    wire.stream.authenticated(PEER, DOMAIN)
+    site.federation.reload(site.settings)
+    assert not wire.is_ended
+    site.settings.s2s = S2S()
+    site.federation.reload(site.settings)
+    assert ends_with(wire.read(), "policy-violation")
+
+
+def test_requests_for_acknowledgement_fill_what_waits_too() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    wire.write(f"<enable xmlns='{SM}'/>")
+    site.store.is_look_up_slow = True
+    wire.write(message() + f"<r xmlns='{SM}'/>" * 64 + message())
+    assert wire.transport.producerState == "paused"

@@ -17,11 +17,11 @@ from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.core.jid import ascii_domain
 from chatd.server.certificates import S2S
 from chatd.server.port import connect
-from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater
+from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater, is_public
 from chatd.server.s2s.outgoing import Outgoing
-from chatd.server.s2s.trust import ascii_domain
 from chatd.server.tls import Times
 
 if TYPE_CHECKING:
@@ -33,15 +33,27 @@ log = Logger()
 
 STAGGER_S: Final = 0.3
 CONNECT_S: Final = 15.0
+ATTEMPT_S: Final = 180.0
+"""All of it, whichever way it hangs."""
 _ENDPOINTS_MOST: Final = 12
+_TEXT_MOST: Final = 1000
+_NO_CONNECTION: Final = "no connection to its server can be made"
+"""All that people are told of a failure of TCP; with the address and the reason they could look for open ports."""
 
 
 class NoWay(Exception):
-    """The domain cannot be reached; `condition` is that of a stanza error, the text a sentence."""
+    """The domain cannot be reached; `condition` is that of a stanza error, the text a sentence.
+
+    The text quotes DNS, certificates and peers, and is sent to people: what XML cannot carry is left out.
+    """
 
     def __init__(self, condition: str, text: str) -> None:
-        super().__init__(text)
+        super().__init__(_printable(text))
         self.condition = condition
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:_TEXT_MOST]
 
 
 @attrs.frozen
@@ -72,6 +84,7 @@ class Attempt:
         self._connecting: dict[Any, Endpoint] = {}
         self._stream: Outgoing | None = None
         self._next: IDelayedCall | None = None
+        self._late: IDelayedCall | None = None
         self._failures: list[str] = []
         self._tried = 0
         self._is_over = False
@@ -80,16 +93,21 @@ class Attempt:
         """Begins."""
         self.federation.attempting += 1
         self.done.addBoth(self._ended)
+        self._late = self.federation.clock.callLater(ATTEMPT_S, self.cancel, f"{self.remote} cannot be reached: no "
+                                                     f"connection came about in {ATTEMPT_S:g} seconds.")
         ensureDeferred(self._find()).addErrback(self._broken)
         return self.done
 
     def _ended(self, result: Any) -> Any:
         self.federation.attempting -= 1
+        late, self._late = self._late, None
+        if late is not None and late.active():
+            late.cancel()
         return result
 
     def note(self, step: str, ok: bool, text: str) -> None:
         """Keeps what a step came to."""
-        self.notes.append(Note(step, ok, text))
+        self.notes.append(Note(step, ok, _printable(text)))
 
     def cancel(self, why: str) -> None:
         """Nobody wants it any more."""
@@ -128,16 +146,35 @@ class Attempt:
             except TryLater as error:
                 self._failures.append(str(error))
                 continue
-            if found:
+            if found := self._allowed(target.host, found):
                 self._endpoints += found[:_ENDPOINTS_MOST - self._tried]
                 self._try_next()
                 return
-            self.note("dns", False, f"{target.host} has no address")
-            self._failures.append(f"{target.host} has no address in DNS")
         self._look()
+
+    def _allowed(self, host: str, found: list[Endpoint]) -> list[Endpoint]:
+        """Those that we connect to: who owns a domain must not choose ports of our network for us to try."""
+        if not found:
+            self.note("dns", False, f"{host} has no address")
+            self._failures.append(f"{host} has no address in DNS")
+        if self.terms.address or self.federation.settings.private_addresses:
+            return found
+        for endpoint in found:
+            if not is_public(endpoint.address):
+                self.note("tcp", False, f"{endpoint}: this is the address of a private network, where nobody is "
+                                        "connected to (s2s.private_addresses)")
+                self._failures.append(_NO_CONNECTION)
+        return [endpoint for endpoint in found if is_public(endpoint.address)]
 
     # -- TCP
     def _try_next(self) -> None:
+        """Called by the clock and by connections too, where an exception would leave the attempt without an end."""
+        try:
+            self._connect_next()
+        except Exception:
+            self._broken(Failure())
+
+    def _connect_next(self) -> None:
         self._next = None
         if self._is_over or self._stream is not None:
             return
@@ -176,7 +213,7 @@ class Attempt:
         if endpoint is None or self._is_over:
             return
         self.note("tcp", False, f"{endpoint}: {why}")
-        self._failures.append(f"{endpoint}: {why}")
+        self._failures.append(_NO_CONNECTION)
         if self._stream is None:
             self._stop_waiting()
             self._try_next()
@@ -193,7 +230,7 @@ class Attempt:
             return
         self._stream = None
         self.note("stream", False, f"{stream.endpoint}: {why}")
-        self._failures.append(f"{stream.endpoint}: {why}")
+        self._failures.append(f"{stream.endpoint.host}: {why}")
         self._connecting.clear()
         self._try_next()
 
@@ -212,6 +249,8 @@ class Attempt:
             ensureDeferred(self._more()).addErrback(self._broken)
             return
         said = self._failures[-1] if self._failures else "no way was found"
+        log.info("{domain} cannot be reached: {notes}", domain=self.remote,
+                 notes="; ".join(f"{note.step}: {note.text}" for note in self.notes if not note.ok))
         condition = "remote-server-timeout" if self._tried else "remote-server-not-found"
         self._over(NoWay(condition, f"{self.remote} cannot be reached: {said}."))
 

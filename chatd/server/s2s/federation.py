@@ -49,6 +49,8 @@ _REMOTES_MOST: Final = 10_000
 """Other domains at a time: somebody who writes to ever new ones must not fill the memory."""
 ATTEMPTS_MOST: Final = 200
 """Attempts to reach others at a time; further ones wait, or are not made for a stranger who asks for them."""
+_ASKING_MOST: Final = ATTEMPTS_MOST // 2
+"""Of them for strangers who are to be asked back: whoever sends many of them does not keep our people from writing."""
 _REMEMBERED_S: Final = 600.0
 """How long it is known that a domain could not be reached."""
 VERIFY_S: Final = 30.0
@@ -98,6 +100,7 @@ class Federation:
         self.remotes: dict[str, Remote] = {}
         self.open: set[ServerStream] = set()
         self.attempting = 0             # attempts under way
+        self.waiting_bytes = 0          # of what waits for all domains
         self.is_stopping = False
         self._addresses: Counter[str] = Counter()
         self._sweeping = LoopingCall(self.sweep)
@@ -111,7 +114,7 @@ class Federation:
         self.policy = Policy.of(settings.s2s)
         self.trust = Trust(settings.s2s.authorities)
         for stream in list(self.open):
-            if stream.remote and (why := self.policy.refuses(stream.remote)):
+            if why := stream.refusal():
                 stream.close(StreamError("policy-violation", why))
         for domain, remote in list(self.remotes.items()):
             if why := self.policy.refuses(domain):
@@ -271,13 +274,19 @@ class Federation:
     def verify(self, local: str, remote: str, id_: str, key: str) -> Deferred[str]:
         """Asks `remote` whether it has given out this key for our stream (XEP-0220 2.1.2): valid, invalid or error.
 
-        Over the connection that is up, or over one of its own.  Fails where it cannot be asked.
+        Over the connection that is up, or, where there is none or nothing comes back on it, over one of its own: a
+        server that has crashed connects again long before we know that our connection to it is dead.  Fails where it
+        cannot be asked.
         """
         found = self.remotes.get(remote)
         link = found.links.get(local) if found is not None else None
         if link is not None and isinstance(link.stream, Outgoing) and not link.stream.is_closing:
-            return link.stream.ask_verify(local, remote, id_, key)
-        if self.is_busy:
+            return link.stream.ask_verify(local, remote, id_, key).addErrback(
+                lambda _: self._verify_anew(local, remote, id_, key))
+        return self._verify_anew(local, remote, id_, key)
+
+    def _verify_anew(self, local: str, remote: str, id_: str, key: str) -> Deferred[str]:
+        if self.attempting >= _ASKING_MOST:
             return fail(ConnectionError("too many servers are being asked at the moment"))
         attempt = Attempt(self, local, remote, asks_only=True)
 

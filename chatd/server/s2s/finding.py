@@ -6,9 +6,10 @@ The records for STARTTLS and for direct TLS are one list (XEP-0368 3); within a 
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from random import SystemRandom
 from typing import Any, Final
 
@@ -16,17 +17,31 @@ import attrs
 from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.names import dns
+from twisted.names.client import Resolver
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError, ResolverError
+from twisted.names.hosts import Resolver as HostsResolver
+from twisted.names.resolve import ResolverChain
 
-from chatd.server.s2s.trust import ascii_domain
+from chatd.core.jid import ascii_domain
 
-__all__ = ["Endpoint", "Finder", "NotFound", "Target", "TryLater", "in_order"]
+__all__ = ["Endpoint", "Finder", "NotFound", "Target", "TryLater", "in_order", "is_public", "system_resolver"]
 
 PORT: Final = 5269
 _TIMEOUTS_S: Final = (2, 4)
 _TARGETS_MOST: Final = 8
 _ADDRESSES_MOST: Final = 4      # of one target
+_HOST: Final = re.compile(rb"[a-z0-9_.-]{1,253}")
+_NAT64: Final = IPv6Network("64:ff9b::/96")        # RFC 6052
 _random = SystemRandom()
+
+
+def system_resolver(reactor: Any) -> ResolverChain:
+    """The resolver of this machine: its hosts file, then its DNS servers.
+
+    Not twisted's createResolver(), which keeps all answers for as long as they say, without any bound: who owns a
+    domain could fill the memory.  The DNS server has a cache.
+    """
+    return ResolverChain([HostsResolver(), Resolver(resolv="/etc/resolv.conf", reactor=reactor)])
 
 
 class NotFound(Exception):
@@ -60,6 +75,20 @@ class Endpoint:
     def __str__(self) -> str:
         where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
         return f"{where} ({self.host}, {'direct TLS' if self.is_direct else 'STARTTLS'})"
+
+
+def is_public(address: str) -> bool:
+    """Is this the address of one machine on the Internet, and not of a private network, this machine or a group?
+
+    Addresses that carry one of IPv4 are what they carry (IPv4-mapped, NAT64, 6to4).
+    """
+    found: IPv4Address | IPv6Address = ip_address(address)
+    if isinstance(found, IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = IPv4Address(int(found) & 0xFFFFFFFF)
+        found = inner or found
+    return found.is_global and not found.is_multicast and not found.is_reserved
 
 
 def in_order(targets: Iterable[Target], chance: Callable[[int], int] = _random.randrange) -> list[Target]:
@@ -101,7 +130,7 @@ class Finder:
     async def endpoints(self, target: Target) -> list[Endpoint]:
         """The addresses of a server, IPv6 and IPv4 by turns, none where it has none. Raises TryLater."""
         try:
-            addresses = [str(ip_address(target.host))]
+            addresses = [str(ip_address(target.host.strip("[]")))]
         except ValueError:
             six, four = await gatherResults([
                 maybeDeferred(self._addresses, lookup, target.host)
@@ -113,8 +142,7 @@ class Finder:
         return [Endpoint(address, target.port, target.is_direct, target.host) for address in addresses]
 
     async def _services(self, name: str, is_direct: bool) -> list[Target]:
-        return [Target(str(record.target).lower().rstrip("."), int(record.port), is_direct, int(record.priority),
-                       int(record.weight))
+        return [Target(_host(record.target.name), int(record.port), is_direct, int(record.priority), int(record.weight))
                 for record in await self._ask(self._resolver.lookupService, name, dns.SRV)]
 
     async def _addresses(self, lookup: Callable[..., Awaitable[Any]], name: str) -> list[str]:
@@ -130,6 +158,12 @@ class Finder:
         except (DomainError, ResolverError, DNSQueryTimeoutError, ConnectTimeout, OSError, ValueError) as error:
             raise TryLater(f"DNS could not be asked about {name}: {_said(error)}.") from error
         return [answer.payload for answer in answers if answer.type == kind]
+
+
+def _host(name: bytes) -> str:
+    """The target of a record; "" (which is no server, RFC 2782) for what is no host name: anything may be in DNS."""
+    host = name.lower().removesuffix(b".")
+    return host.decode("ascii") if _HOST.fullmatch(host) else ""
 
 
 def _said(error: Exception) -> str:

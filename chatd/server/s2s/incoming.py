@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory
@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from chatd.core import dialback, ns
 from chatd.core import server_xml as xml
 from chatd.core.dialback import Dialback
-from chatd.core.errors import StreamError
+from chatd.core.errors import StanzaError, StreamError
 from chatd.core.federation import PeerTerms
 from chatd.core.framing import StreamStart
 from chatd.core.stanza import Stanza
@@ -32,6 +32,9 @@ __all__ = ["Incoming", "S2SFactory"]
 SETTLE_S = 1.0
 """After authentication, until we send on a connection of theirs."""
 
+PAIRS_MOST: Final = 100
+"""Proved on one connection: a certificate may be good for any number of names below one."""
+
 log = Logger()
 
 
@@ -43,7 +46,6 @@ class Incoming(ServerStream):
     def __init__(self, federation: Federation, address: str, contexts: Any) -> None:
         super().__init__(federation, address)
         self._contexts = contexts
-        self._is_secured = False
         self._by_sasl = False
         self._answers_here = False
         self._settling: IDelayedCall | None = None
@@ -161,7 +163,11 @@ class Incoming(ServerStream):
         if settling is not None and settling.active():
             settling.cancel()
         if self.link is None and not self.is_closing and (self.remote, self.local) in self.pairs:
-            self.federation.link(self.local, self.remote).offered(self)
+            try:
+                link = self.federation.link(self.local, self.remote)
+            except StanzaError:
+                return                      # too many others, or not welcome any more: it goes on one way
+            link.offered(self)
 
     # -- dialback
     def dialback_asked(self, asked: Dialback) -> None:
@@ -177,21 +183,16 @@ class Incoming(ServerStream):
         if why:
             self.transport.write(dialback.refusal(asked, "forbidden", "auth", why))
             return
-        if self._is_secured and not self._doubt_about(asked.from_):
+        if len(self.pairs) >= PAIRS_MOST:
+            self.transport.write(dialback.refusal(asked, "resource-constraint", "wait", "This stream has many pairs."))
+            return
+        if self._is_secured and not self.doubt_about(asked.from_):
             self._dialled(asked, "valid")
         elif not federation.policy.terms(asked.from_).dialback:
             self.transport.write(dialback.refusal(
                 asked, "not-authorized", "auth", f"A certificate for {asked.from_} is needed here."))
         else:
             self.look_into(asked, self._dialled)
-
-    def _doubt_about(self, domain: str) -> str | None:
-        if domain == self.remote and self.doubt is not None:
-            return self.doubt
-        before, self.remote, doubt = self.remote, domain, self.doubt
-        self.judge()
-        self.remote, self.doubt, found = before, doubt, self.doubt
-        return found
 
     def _dialled(self, asked: Dialback, said: str) -> None:
         if said == "valid":

@@ -29,19 +29,25 @@ __all__ = ["Link", "Remote"]
 log = Logger()
 
 _LOSSES_MOST: Final = 3
+BYTES_MOST: Final = 16 << 20
+"""That may wait for one domain, besides their number."""
+ALL_BYTES_MOST: Final = 128 << 20
+"""The same, for all domains."""
+_BYTES_BESIDES: Final = 500
+"""What a stanza takes besides its content, about."""
 
 
 class Remote:
     """One other domain: what all links to it share.
 
-    waiting: stanzas, of all its links. failures: attempts in a row that failed. again_s: when the next may begin.
-    was_reached: it was connected since we run. said: why the last attempt failed.
+    waiting, waiting_bytes: stanzas, of all its links. failures: attempts in a row that failed. again_s: when the next
+    may begin. was_reached: it was connected since we run. said: why the last attempt failed.
     """
 
     def __init__(self, domain: str) -> None:
         self.domain = domain
         self.links: dict[str, Link] = {}
-        self.waiting = 0
+        self.waiting = self.waiting_bytes = 0
         self.failures = 0
         self.again_s = 0.0
         self.was_reached = False
@@ -94,10 +100,12 @@ class Link:
         now = federation.clock.seconds()
         if stream is None and not self.remote.was_reached and self.attempt is None and now < self.remote.again_s:
             raise _refusal(self.remote.said)
-        if self.remote.waiting >= federation.settings.queue_stanzas:
-            raise StanzaError("resource-constraint", "wait", text=f"Too much waits for {self.remote.domain}.")
+        remote, size = self.remote, _size(stanza)
+        if (remote.waiting >= federation.settings.queue_stanzas or remote.waiting_bytes + size > BYTES_MOST
+                or federation.waiting_bytes + size > ALL_BYTES_MOST):
+            raise StanzaError("resource-constraint", "wait", text=f"Too much waits for {remote.domain}.")
         self._queue.append((stanza, now + federation.settings.queue_s))
-        self.remote.waiting += 1
+        self._count(stanza, 1)
         if stream is None:
             self._connect()
 
@@ -110,8 +118,13 @@ class Link:
         """There is room again, or a connection."""
         queue, stream = self._queue, self.stream
         while queue and stream is not None and stream.send_stanza(queue[0][0]):
-            queue.popleft()
-            self.remote.waiting -= 1
+            self._count(queue.popleft()[0], -1)
+
+    def _count(self, stanza: Stanza, number: int) -> None:
+        size = number * _size(stanza)
+        self.remote.waiting += number
+        self.remote.waiting_bytes += size
+        self.federation.waiting_bytes += size
 
     # -- connections
     def _connect(self) -> None:
@@ -185,7 +198,7 @@ class Link:
         until = now + self.federation.settings.queue_s
         for stanza in reversed(unacknowledged):
             self._queue.appendleft((stanza, until))
-        self.remote.waiting += len(unacknowledged)
+            self._count(stanza, 1)
         if self._queue:
             self._connect()
 
@@ -207,15 +220,18 @@ class Link:
     # -- what cannot be sent
     def give_back(self, error: NoWay, before: float | None = None) -> None:
         """Returns what waits to who sent it; before: only what may wait until then and no longer."""
-        queue = self._queue
-        while queue and (before is None or queue[0][1] <= before):
-            stanza, _ = queue.popleft()
-            self.remote.waiting -= 1
+        # What was sent once already stands before older ones, so the first is not always the first whose time is over.
+        waiting = self._queue
+        self._queue = deque(one for one in waiting if before is not None and one[1] > before)
+        over = [stanza for stanza, until in waiting if before is None or until <= before]
+        for stanza in over:
+            self._count(stanza, -1)
+        for stanza in over:
             self.federation.return_to_sender(stanza, _refusal(error))
 
     def look_over(self, now: float) -> None:
         """Now and then: what has waited too long goes back."""
-        if self._queue and self._queue[0][1] <= now:
+        if any(until <= now for _, until in self._queue):
             said = self.remote.said
             why = f" {said}" if self.remote.failures else ""
             self.give_back(NoWay("remote-server-timeout", f"{self.remote.domain} did not take it in time.{why}"), now)
@@ -229,6 +245,10 @@ class Link:
         if self.attempt is not None:
             self.attempt.cancel(str(why))
         self.give_back(why)
+
+
+def _size(stanza: Stanza) -> int:
+    return len(stanza.inner) + _BYTES_BESIDES
 
 
 def _refusal(error: NoWay) -> StanzaError:

@@ -21,10 +21,10 @@ from chatd.core.dialback import Dialback
 from chatd.core.errors import StreamError
 from chatd.core.federation import PeerTerms
 from chatd.core.framing import StreamStart
+from chatd.core.jid import ascii_domain
 from chatd.core.stanza import Stanza
 from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.stream import ServerStream
-from chatd.server.s2s.trust import ascii_domain
 
 if TYPE_CHECKING:
     from chatd.server.s2s.attempt import Attempt
@@ -67,7 +67,7 @@ class Outgoing(ServerStream):
         self.endpoint = endpoint
         self.terms = terms
         self.asks_only = asks_only
-        self._begun_ = self._is_secured = self._by_sasl = self._answers_here = False
+        self._begun_ = self._by_sasl = self._answers_here = False
         self._offer = _Offer()
         self._at = "connect"
 

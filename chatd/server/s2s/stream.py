@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from chatd.server.s2s.federation import Federation
     from chatd.server.s2s.link import Link
 
-__all__ = ["ACK_S", "ServerStream"]
+__all__ = ["ACK_S", "ANSWER_S", "ServerStream"]
 
 log = Logger()
 
@@ -50,8 +50,15 @@ GOODBYE_S: Final = 3.0
 _WAITING_MOST: Final = 64
 _QUESTIONS_MOST: Final = 20
 """Dialback questions of a peer under way on one connection."""
+_QUESTIONS_OF_STRANGERS: Final = 2
+"""The same as long as it has proved nothing: each makes us ask DNS and connect to where it says."""
+ANSWER_S: Final = 10.0
+"""How long another server may take to answer a <db:verify/> of ours."""
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
+_UNREAD_BYTES: Final = 4 << 20
+"""Waits in a connection before nothing more is read from it.  Far above the other bound, so that only who asks without
+ever reading the answers comes there: two servers that stopped to read at what they send would wait for each other."""
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -78,6 +85,7 @@ class ServerStream:
         self.is_authenticated = False
         self.is_closing = False
         self.is_full = False
+        self._is_slow = self._is_secured = False
         self.transport: Any = None
         self.connected = 0
         self.smacks: StreamManagement | None = None
@@ -87,7 +95,7 @@ class ServerStream:
         self._framer = Framer(limits.preauth_stanza_bytes, limits.depth)
         self._waiting: deque[tuple[Stanza, JID | None, JID | None]] | None = None
         self._questions: dict[tuple[str, str, str], Deferred[str]] = {}     # (from, to, id) of our db:verify
-        self._asking = 0                                                    # db:result of the peer being looked into
+        self._asking: set[tuple[str, str]] = set()                          # db:result of the peer being looked into
         self._held = 0
         self._slowed: IDelayedCall | None = None
         self._late: IDelayedCall | None = None
@@ -143,6 +151,8 @@ class ServerStream:
         if wait and self._slowed is None and not self.is_closing:
             self._hold(1)
             self._slowed = self.federation.clock.callLater(wait, self._not_slowed)
+        if self._is_slow and self.transport.waiting_bytes > _UNREAD_BYTES:
+            self._hold(4)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -234,7 +244,7 @@ class ServerStream:
         waiting = self._waiting
         if waiting is not None:
             waiting.append((stanza, from_, to))
-            if len(waiting) == _WAITING_MOST:
+            if len(waiting) >= _WAITING_MOST:
                 self._hold(2)
             return
         result = self.federation.router.route(stanza, from_, to)
@@ -281,6 +291,9 @@ class ServerStream:
             log.failure("a stanza of {stream!r} could not be worked off", failure, stream=self)
 
     def _go_on(self, _: Any) -> None:
+        self._guarded(self._work_off)
+
+    def _work_off(self) -> None:
         waiting = self._waiting
         while waiting:
             stanza, from_, to = waiting.popleft()
@@ -303,6 +316,8 @@ class ServerStream:
             raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
         if self._waiting is not None:
             self._waiting.append((element, None, None))
+            if len(self._waiting) >= _WAITING_MOST:
+                self._hold(2)
         else:
             self._answer_request()
 
@@ -338,6 +353,8 @@ class ServerStream:
     def send_stanza(self, stanza: Stanza) -> bool:
         """To the peer, for a pair that may be sent; False where too much waits for it."""
         smacks = self.smacks
+        if self._is_slow and self.transport.waiting_bytes > _OUTPUT_BYTES:
+            self.is_full = True
         if self.is_full or self.is_closing or (smacks is not None and not smacks.sent(stanza)):
             return False
         self.used_s = self.federation.clock.seconds()
@@ -370,12 +387,15 @@ class ServerStream:
 
     def look_into(self, asked: Dialback, done: Callable[[Dialback, str], None]) -> None:
         """Finds out whether the key is theirs, and then calls done(asked, "valid" or the reason why it is not)."""
-        self._asking += 1
-        if self._asking > _QUESTIONS_MOST:
+        pair = asked.from_, asked.to
+        if pair in self._asking:
+            raise StreamError("policy-violation", "This dialback request is being looked into already.")
+        if len(self._asking) >= (_QUESTIONS_MOST if self.is_authenticated else _QUESTIONS_OF_STRANGERS):
             raise StreamError("policy-violation", "Too many dialback requests at once.")
+        self._asking.add(pair)
 
         def found(result: Any) -> None:
-            self._asking -= 1
+            self._asking.discard(pair)
             if not self.is_closing:
                 said = result if isinstance(result, str) else f"error {result.getErrorMessage()}"
                 self._guarded(done, asked, said)
@@ -383,9 +403,23 @@ class ServerStream:
         self.federation.verify(asked.to, asked.from_, self.id, asked.key).addBoth(found)
 
     def ask_verify(self, local: str, remote: str, id_: str, key: str) -> Deferred[str]:
-        """Sends <db:verify/> (step 2); gives valid, invalid or error; fails where the connection ends before."""
+        """Sends <db:verify/> (step 2); gives valid, invalid or error; fails where the connection ends before, or
+        there is no answer in ANSWER_S."""
         question: Deferred[str] = Deferred()
         self._questions[local, remote, id_] = question
+
+        def unanswered() -> None:
+            del self._questions[local, remote, id_]
+            question.errback(ConnectionError("there is no answer in time"))
+
+        late = self.federation.clock.callLater(ANSWER_S, unanswered)
+
+        def over(result: Any) -> Any:
+            if late.active():
+                late.cancel()
+            return result
+
+        question.addBoth(over)
         self.transport.write(dialback.key("verify", local, remote, key, id_))
         return question
 
@@ -393,6 +427,30 @@ class ServerStream:
     def judge(self) -> None:
         """Looks at the peer's certificate, now that it is known whom it should be for."""
         self.doubt = doubt(self.transport.getHandle(), self.remote) if self.remote else "it has not said who it is"
+
+    def doubt_about(self, domain: str) -> str | None:
+        """What keeps the peer's certificate from proving this domain, which may be another than `remote`."""
+        if domain == self.remote and self.doubt is not None:
+            return self.doubt
+        before, self.remote, doubt = self.remote, domain, self.doubt
+        self.judge()
+        self.remote, self.doubt, found = before, doubt, self.doubt
+        return found
+
+    def refusal(self) -> str:
+        """Why it must not go on as the rules are now, which may not be those it began with; nothing where it may."""
+        policy = self.federation.policy
+        for domain in {self.remote, *(theirs for theirs, _ in self.pairs)} - {""}:
+            if why := policy.refuses(domain):
+                return why
+            terms = policy.terms(domain)
+            if not self.is_authenticated:
+                continue
+            if terms.encryption and not self._is_secured:
+                return "TLS is required here."
+            if not terms.dialback and self._is_secured and self.doubt_about(domain):
+                return f"A certificate for {domain} is needed here."
+        return ""
 
     # -- slower
     def _not_slowed(self) -> None:
@@ -410,14 +468,12 @@ class ServerStream:
             self.transport.resumeProducing()
 
     def pauseProducing(self) -> None:
-        """The peer takes less than it is sent: the rest waits with the link, and what it sends waits too."""
-        if self.transport.waiting_bytes > _OUTPUT_BYTES:
-            self.is_full = True
-        self._hold(4)
+        """The peer takes less than it is sent: soon the rest waits with the link."""
+        self._is_slow = True
 
     def resumeProducing(self) -> None:
         """It has caught up."""
-        self.is_full = False
+        self.is_full = self._is_slow = False
         self._let(4)
         if self.link is not None:
             self.link.flush()
@@ -490,7 +546,7 @@ class ServerStream:
         if smacks is not None and len(smacks):
             if not self._asked_s:
                 self.ask()
-            elif now - max(self._asked_s, self.heard_s) > ACK_S and not self._held:
+            elif now - max(self._asked_s, self.heard_s) > ACK_S and not self._held & ~4:
                 self.abort("the other server answers nothing any more")
                 return
         if now - self.used_s > IDLE_S:

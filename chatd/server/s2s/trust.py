@@ -16,7 +16,9 @@ from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
 from service_identity.hazmat import DNS_ID, SRV_ID, verify_service_identity
 
-__all__ = ["Trust", "ascii_domain", "doubt"]
+from chatd.core.jid import ascii_domain
+
+__all__ = ["Trust", "doubt"]
 
 _FAULTS: Final = {
     9: "it is not valid yet",
@@ -56,14 +58,6 @@ def _note(connection: Any, certificate: Any, fault: int, depth: int, is_good: in
     return True
 
 
-def ascii_domain(domain: str) -> str:
-    """The domain as DNS and certificates have it; a name that cannot be one stays as it is."""
-    try:
-        return domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return domain
-
-
 def doubt(connection: Any, domain: str) -> str:
     """What keeps the peer's certificate from proving that it is `domain`, as half a sentence; nothing where it does."""
     certificate = connection.get_peer_certificate(as_cryptography=True)
@@ -93,4 +87,5 @@ def doubt(connection: Any, domain: str) -> str:
 def _shown(pattern: Any) -> str:
     value = getattr(pattern, "pattern", None) or getattr(pattern, "dns_pattern", pattern)
     value = getattr(value, "pattern", value)
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    shown = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+    return "".join(letter for letter in shown if letter.isprintable())[:100]
