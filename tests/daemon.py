@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import random
+import secrets
 import select
 import signal
 import socket
@@ -34,10 +34,13 @@ PASSWORD = "Correct-Horse 7"
 
 def free_ports(count: int) -> list[int]:
     """Ports nobody listens on now, from below those that the system gives to connections: else one of those
-    could take a port between our look and the daemon's."""
+    could take a port between our look and the daemon's. Each process of a test run has ports of its own."""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    this = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     found: list[int] = []
     while len(found) < count:
-        port = random.randrange(10_000, 32_000)
+        # Not `random`'s own: tests that set its seed would have everybody choose the same.
+        port = secrets.randbelow(22_000 // processes) * processes + 10_000 + this
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
