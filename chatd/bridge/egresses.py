@@ -59,7 +59,7 @@ class Egresses:
     async def start(self) -> None:
         """Make the folder, go on with what was left behind, and go on looking for such. OSError."""
         await asyncio.to_thread(self.tracks.mkdir, 0o750, True, True)
-        await self._take_over(is_start=True)
+        await self._take_over()
         self._looking = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -118,11 +118,13 @@ class Egresses:
             except OSError as error:
                 log.warning("the folder of recordings: %s", error)
 
-    async def _take_over(self, is_start: bool = False) -> None:
-        """Those that nobody has any more; at the start also those that are over, so that they can be asked for."""
+    async def _take_over(self) -> None:
+        """Those that nobody has any more, and those that are over, so that they can be asked for: a process whose
+        daemon was killed may have finished its own while we were starting.
+        """
         for job in await asyncio.to_thread(self._left_behind, set(self.jobs)):
             id_ = job.directory.name
-            if id_ in self.jobs or job.is_over and not is_start and not _is_old(job):
+            if id_ in self.jobs:
                 job.close()
             elif job.is_over:
                 self.jobs[id_] = job

@@ -19,7 +19,10 @@ from livekit import api
 from livekit.protocol import egress as E
 
 from chatd.bridge import egress
+from chatd.bridge.egresses import Egresses
+from chatd.bridge.egressjob import STATE
 from chatd.bridge.recording import manifest, paths
+from chatd.bridge.settings import Limits
 from tests.bridge.clients.bridge_process import KEY, SECRET, BridgeProcess, until
 from tests.bridge.clients.sdk import Sdk
 from tests.bridge.recorded import Seen
@@ -468,6 +471,26 @@ def test_a_bridge_that_is_killed_and_one_that_ends_leave_recordings_that_the_nex
         assert info_of(bridge, id_).file_results[0].filename == "killed.webm"
     finally:
         assert bridge.stop() == 0
+
+
+def test_what_another_process_has_finished_meanwhile_can_be_asked_for(tmp_path: Path) -> None:
+    """As where a daemon was killed: its bridge still finishes the recording while the next one has begun."""
+    async def scenario() -> None:
+        egresses = Egresses(tmp_path, Limits(), time.monotonic)
+        await egresses.start()
+        assert not egresses.jobs
+        directory = egresses.tracks / "EG_other"
+        directory.mkdir()
+        info = {"egress_id": "EG_other", "status": "EGRESS_COMPLETE", "ended_at": str(time.time_ns())}
+        plan = {"path": str(tmp_path / "a.webm"), "how": "compose", "identity": None, "sources": None, "tracks": None,
+                "kinds": ["audio"], "layout": "grid", "arguments": []}
+        (directory / STATE).write_text(json.dumps({"plan": plan, "info": info}))
+        await egresses._take_over()
+        assert egresses.jobs["EG_other"].info.status == Status.EGRESS_COMPLETE
+        await egresses.close()
+        assert directory.is_dir()
+
+    asyncio.run(scenario())
 
 
 def test_a_composing_process_that_is_killed_is_begun_again(people: Any, folder: Path) -> None:

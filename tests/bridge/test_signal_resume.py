@@ -11,7 +11,8 @@ import pytest
 from tests.bridge.clients.bridge_process import BridgeProcess, until
 from tests.bridge.conftest import People
 
-COUNTERS = ("freezeCount", "packetsLost", "nackCount", "pliCount")
+# Not NACKs: with the way of the packets changes their order, and what is sent again in time nobody sees.
+COUNTERS = ("freezeCount", "packetsLost", "pliCount")
 
 
 def counted(page, key):
