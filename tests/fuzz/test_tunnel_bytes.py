@@ -7,7 +7,7 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
@@ -89,6 +89,7 @@ VALUES = st.one_of(st.sampled_from([b"Bearer a.b.c", b"bearer a.b.c", b"Basic a.
 @given(TARGETS, QUERIES, st.dictionaries(
     st.sampled_from([b"authorization", b"upgrade", b"origin", b"host", b"connection", b"cookie", b"sec-websocket-key"]),
     VALUES))
+@example(b"/rtc/?", b"access_token=a.b.c&access_token=a.b.c", {})
 def test_requests(target: bytes, query: bytes, values: dict[bytes, bytes]) -> None:
     headers = Headers({name: [value] for name, value in values.items()})
 
