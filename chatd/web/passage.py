@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,8 @@ __all__ = ["AWAY", "Inner", "Outer", "Passage", "Refused"]
 
 HEAD_BYTES: Final = 16_384
 ANSWER_BYTES: Final = 65_536
+_FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\Z")
+"""A field line (RFC 9110 5.1 and 5.5); a line feed alone would begin another one behind it."""
 AWAY: Final = "the media server is being started"
 
 log = Logger()
@@ -188,7 +191,8 @@ class Inner(Wire):
             return
         status_line, *lines = head.split(b"\r\n")
         words = status_line.split(b" ", 2)
-        if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        if (len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit() or b"\n" in status_line
+                or not all(_FIELD.match(line) for line in lines)):
             self._fail("its answer is not HTTP")
             return
         if words[1] == b"101":
