@@ -14,8 +14,10 @@ import pytest_twisted
 
 from chatd.web.site import STATIC_DIR
 from tests.browser.harness import Browser
+from tests.browser.party import Party
 from tests.browser.people import NAMES, People
 from tests.daemon import DOMAIN, Daemon, running
+from tests.media_daemon import MediaDaemon
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,13 @@ async def people(browser: Browser, daemon: Daemon) -> AsyncIterator[People]:
     everybody = People(browser, daemon)
     yield everybody
     await everybody.leave()
+
+
+@pytest_twisted.async_yield_fixture
+async def party(browser: Browser, daemon: MediaDaemon) -> AsyncIterator[Party]:
+    """Who takes part in meetings; the file's own `daemon` has media."""
+    people = People(browser, daemon)
+    made = Party(people, daemon)
+    yield made
+    made.stack.close()
+    await people.leave()

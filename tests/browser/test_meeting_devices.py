@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser, Page
+from tests.browser.harness import Page
 from tests.browser.party import Party, inside, join, sees, tile
-from tests.browser.people import People
 from tests.browser.test_meeting_door import choose, option
 from tests.coturn import SECRET, Coturn
 from tests.daemon import DOMAIN
@@ -47,15 +46,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
             yield made
     finally:
         relay.stop()
-
-
-@pytest_twisted.async_yield_fixture
-async def party(browser: Browser, daemon: MediaDaemon) -> AsyncIterator[Party]:
-    people = People(browser, daemon)
-    made = Party(people, daemon)
-    yield made
-    made.stack.close()
-    await people.leave()
 
 
 async def settings(page: Page) -> None:

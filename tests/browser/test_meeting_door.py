@@ -6,15 +6,14 @@ Chromium has one fake camera, which draws a clock, and fake microphones, which b
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser, Page
+from tests.browser.harness import Page
 from tests.browser.party import Party, inside, join
-from tests.browser.people import People
 from tests.daemon import DOMAIN
 from tests.media_daemon import MediaDaemon, running_media
 
@@ -33,15 +32,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
     """One daemon with its bridge for the tests of this file."""
     with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
         yield made
-
-
-@pytest_twisted.async_yield_fixture
-async def party(browser: Browser, daemon: MediaDaemon) -> AsyncIterator[Party]:
-    people = People(browser, daemon)
-    made = Party(people, daemon)
-    yield made
-    made.stack.close()
-    await people.leave()
 
 
 async def choose(page: Page, label: str, value: str) -> None:

@@ -12,12 +12,10 @@ from twisted.internet.threads import deferToThread
 from tests.bridge.clients.sdk import Sdk
 from tests.browser.harness import Page
 from tests.browser.party import DECODED, Party, inside, join, sees, tile
-from tests.browser.test_meeting_page import party
 from tests.daemon import DOMAIN
 from tests.integration import visitors
 from tests.media_daemon import MediaDaemon, running_media
 
-__all__ = ["party"]  # a fixture
 pytestmark = pytest.mark.long
 
 KEY = "qk6Hc0n1mG9dI0xq7yZy2m1w4v8s3T5u6R7p8o9n0bE"

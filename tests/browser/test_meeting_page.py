@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser
 from tests.browser.party import Party, inside, join, sees, tile
-from tests.browser.people import Friend, People
+from tests.browser.people import Friend
 from tests.daemon import DOMAIN
 from tests.media_daemon import MediaDaemon, running_media
 
@@ -25,15 +24,6 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
     """One daemon with its bridge for the tests of this file."""
     with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
         yield made
-
-
-@pytest_twisted.async_yield_fixture
-async def party(browser: Browser, daemon: MediaDaemon) -> AsyncIterator[Party]:
-    people = People(browser, daemon)
-    made = Party(people, daemon)
-    yield made
-    made.stack.close()
-    await people.leave()
 
 
 @pytest.mark.long

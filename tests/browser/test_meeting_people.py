@@ -14,13 +14,10 @@ from twisted.internet.threads import deferToThread
 
 from tests.browser.harness import Page
 from tests.browser.party import Party, inside, join, sees, tile
-from tests.browser.test_meeting_page import party
 from tests.daemon import DOMAIN, PASSWORD
 from tests.integration.visitors import Visitor
 from tests.interop.test_profanity import profanity
 from tests.media_daemon import MediaDaemon, running_media
-
-__all__ = ["party"]
 
 pytestmark = pytest.mark.long  # real media in several browsers
 

@@ -13,12 +13,9 @@ from twisted.internet.threads import deferToThread
 
 from tests.browser.party import Party, comes, join, tile
 from tests.browser.test_meeting_lobby import LISTEN
-from tests.browser.test_meeting_page import party
 from tests.daemon import DOMAIN
 from tests.integration.visitors import fetch
 from tests.media_daemon import MediaDaemon, running_media
-
-__all__ = ["party"]
 
 pytestmark = pytest.mark.long  # real media in several browsers
 
