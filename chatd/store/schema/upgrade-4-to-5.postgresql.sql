@@ -1,0 +1,1 @@
+-- From schema version 4 to 5: what is published for one's contacts, files, tokens of Webmail.
