@@ -47,6 +47,7 @@ class Relay(threading.Thread):
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._pairs: dict[socket.socket, tuple[socket.socket, socket.socket, Fate]] = {}
         self._dead: deque[socket.socket] = deque()
+        self._is_to_mute = False
         self._wake, self._woken = socket.socketpair()
         self._selector.register(self._woken, selectors.EVENT_READ)
 
@@ -59,13 +60,21 @@ class Relay(threading.Thread):
         self.join(10)
         self._wake.close()
 
+    def mute(self) -> None:
+        """What is connected now stays open and passes nothing any more; who connects from now on is passed on."""
+        self._is_to_mute = True
+        self._wake.send(b"m")
+
     def run(self) -> None:
         """Passes bytes until it is told to stop."""
         try:
             while True:
                 for key, _ in self._selector.select():
                     if key.fileobj is self._woken:
-                        return
+                        if self._woken.recv(1) != b"m":
+                            return
+                        self._be_mute()
+                        break
                     if key.fileobj is self._listener:
                         self._accept()
                     elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._pairs:
@@ -74,6 +83,12 @@ class Relay(threading.Thread):
             for sock in (*self._pairs, *self._dead, self._listener, self._woken):
                 sock.close()
             self._selector.close()
+
+    def _be_mute(self) -> None:
+        for sock in self._pairs:
+            self._selector.unregister(sock)
+            self._dead.append(sock)
+        self._pairs.clear()
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()

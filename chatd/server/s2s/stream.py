@@ -515,6 +515,8 @@ class ServerStream:
 
     def abort(self, why: str) -> None:
         """Cuts the connection at once."""
+        if self.is_authenticated and not self.is_closing:
+            log.info("{stream!r} is cut: {why}", stream=self, why=why)
         self._end(why)
         self.transport.abortConnection()
 
