@@ -14,7 +14,7 @@ export npm_config_cache := $(CURDIR)/build/cache/npm
 export npm_config_update_notifier := false
 TRIAL_FILES = $$(grep -rl --include='test_*.py' SynchronousTestCase tests)
 
-.PHONY: run setup ui demo check test test-long contract pytest trial fuzz lint bench bench-media lock clean debian-packages help
+.PHONY: run setup ui demo check test test-long contract pytest trial fuzz lint bench bench-media lock clean debian-packages debian-packages-long help
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -40,8 +40,8 @@ JOBS ?= 2
 test: debian-packages $(VENV)/.dev-done ui trial
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "not long"
 
-#: make test-long   the tests that take minutes
-test-long: debian-packages $(VENV)/.dev-done ui
+#: make test-long   the tests that take minutes, or need large Debian packages (tests/debian-packages-long)
+test-long: debian-packages-long $(VENV)/.dev-done ui
 	$(PYTEST) -m long
 
 #: make test-ROOM   one folder of tests, such as make test-store
@@ -99,6 +99,9 @@ clean:
 
 debian-packages:
 	@tests/install-debian-packages
+
+debian-packages-long:
+	@tests/install-debian-packages tests/debian-packages tests/debian-packages-long
 
 # A virtual environment needs Debian's python3-venv; root gets it installed, others get told.
 $(VENV)/bin/python:
