@@ -18,7 +18,9 @@ from attrs import frozen
 
 from chatd.config_people import check_people, sources_with_secrets
 from chatd.config_types import Address, Choice, Wrong, shown
+from chatd.config_webmail import check_webmails, webmails_with_secrets
 from chatd.settings import TABLES, Domain, Limits, Listen, Media, Settings, attribute_of
+from chatd.settings_webmail import Webmail
 
 __all__ = [
     "Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "find", "live", "load", "read",
@@ -98,11 +100,14 @@ def with_secrets(settings: Settings) -> Settings:
     api_secret = _secret_of(media.api_secret_file, "media.api_secret_file", mistakes)
     turn_secret = _secret_of(turn.secret_file, "media.turn.secret_file", mistakes)
     domains = sources_with_secrets(settings.domains, lambda file, key: _secret_of(file, key, mistakes))
+    webmails = webmails_with_secrets(settings.webmails, lambda file, key: _secret_of(file, key, mistakes),
+                                     lambda wrong: mistakes.append(Mistake(*wrong)))
     if mistakes:
         raise ConfigError(settings.path, tuple(mistakes))
     return attrs.evolve(
         settings,
         domains=domains,
+        webmails=webmails,
         media=attrs.evolve(media, api_secret=api_secret or media.api_secret, api_secret_file=None),
         turn=attrs.evolve(turn, secret=turn_secret or turn.secret, secret_file=None),
     )
@@ -126,7 +131,7 @@ def _secret_of(file: Path | None, key: str, mistakes: list[Mistake]) -> str:
 def read(raw: Mapping[str, Any], path: Path) -> Settings:
     """Turn parsed TOML into Settings; path is where it stood. Raises ConfigError."""
     mistakes: list[Mistake] = []
-    _refuse_unknown(raw, [*(name for name in TABLES if "." not in name), "domain", "modules"], "", mistakes)
+    _refuse_unknown(raw, [*(name for name in TABLES if "." not in name), "domain", "webmail", "modules"], "", mistakes)
     tables = {
         name: _table(cls, _written(raw, name, mistakes), name, path.parent, mistakes) for name, cls in TABLES.items()
     }
@@ -138,16 +143,19 @@ def read(raw: Mapping[str, Any], path: Path) -> Settings:
         stem = domain.get("name", "")
         domain.setdefault("certificate", state_dir / "certificates" / f"{stem}.crt")
         domain.setdefault("key", state_dir / "certificates" / f"{stem}.key")
+    webmails = _blocks(Webmail, raw["webmail"], "webmail", path.parent, mistakes) if "webmail" in raw else ()
     modules = _mapping(raw.get("modules", {}), "modules", mistakes)
     for name, options in modules.items():
         _mapping(options, f"modules.{name}", mistakes)
     _check_together(tables, domains, mistakes)
     mistakes += [Mistake(*wrong) for wrong in check_people(domains)]
+    mistakes += [Mistake(*wrong) for wrong in check_webmails(webmails, domains)]
     if mistakes:
         raise ConfigError(path, tuple(mistakes))
     _fill_public_url(tables)
     built = {attribute_of(name): cls(**tables[name]) for name, cls in TABLES.items()}
-    return Settings(path=path, domains=tuple(Domain(**domain) for domain in domains), modules=modules, **built)
+    return Settings(path=path, domains=tuple(Domain(**domain) for domain in domains), webmails=webmails,
+                    modules=modules, **built)
 
 
 def _table(cls: type, raw: Mapping[str, Any], where: str, base: Path, mistakes: list[Mistake]) -> dict[str, Any]:
@@ -180,7 +188,8 @@ def _blocks(cls: type, raw: object, where: str, base: Path, mistakes: list[Mista
     """Read the tables [[domain.NAME]] of one domain; those with mistakes are left out."""
     if not isinstance(raw, list) or not raw or not all(isinstance(item, dict) for item in raw):
         name = where.rpartition(".")[2]
-        mistakes.append(Mistake(where, "it is not a list of tables", f"[[domain.{name}]], behind its [[domain]]"))
+        right = f"[[domain.{name}]], behind its [[domain]]" if where != name else f"[[{name}]], with two brackets"
+        mistakes.append(Mistake(where, "it is not a list of tables", right))
         return ()
     found = []
     for number, item in enumerate(raw):
@@ -336,6 +345,8 @@ def changes(old: Settings, new: Settings) -> tuple[Change, ...]:
         before = old.domain(domain.name)
         if before is not None:
             found += _differences(Domain, before, domain, f"domain[{number}]")
+    if old.webmails != new.webmails:
+        found.append(Change("webmail", True))
     for name in sorted({*old.modules, *new.modules}):
         if old.modules.get(name) != new.modules.get(name):
             found.append(Change(f"modules.{name}", False))
@@ -346,7 +357,7 @@ def live(old: Settings, new: Settings) -> Settings:
     """Return what is in force after a reload: old, with those settings of new that a reload carries out."""
     tables = {attribute_of(name): _live(cls, old.table(name), new.table(name)) for name, cls in TABLES.items()}
     domains = [_live(Domain, domain, new.domain(domain.name) or domain) for domain in old.domains]
-    return attrs.evolve(old, domains=tuple(domains), **tables)
+    return attrs.evolve(old, domains=tuple(domains), webmails=new.webmails, **tables)
 
 
 def _live(cls: type, old: Any, new: Any) -> Any:

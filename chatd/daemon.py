@@ -27,9 +27,11 @@ from chatd.auth.internal import InternalChecker, make_verifiers
 from chatd.auth.outside import FirstLogins
 from chatd.auth.portal import Authentication
 from chatd.auth.sources import make_checkers
+from chatd.auth.token import Tokens
 from chatd.commands import UserCommands
 from chatd.config import ConfigError, changes, live, load, with_secrets
 from chatd.config_types import Address
+from chatd.core.jid import JID
 from chatd.directory.directories import Directories
 from chatd.figures import FederationFigures, Figures, make_registry
 from chatd.interfaces import IMeetings
@@ -54,12 +56,14 @@ from chatd.server.websocket import WebSocketResource
 from chatd.settings import Log, Settings
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
+from chatd.token_commands import TokenCommands
 from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
 from chatd.web.headers import SecurityHeaders
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
 from chatd.web.signed import Signatures
 from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
+from chatd.web.sso import SSO_PATH, SignOnResource
 from chatd.web.static import StaticFiles
 from chatd.xep.api import Api, Module
 
@@ -119,9 +123,12 @@ class Daemon(MultiService):
         self.router = Router([domain.name for domain in settings.domains], self.store, self.reactor, time.time)
         checker = InternalChecker(self.store.accounts, settings.auth.scram_iterations)
         checkers = make_checkers(settings, checker, self.reactor, deferToThread)
-        auth = Authentication(checkers, FirstLogins(self.store.accounts, time.time, self._created).welcome)
+        welcome = FirstLogins(self.store.accounts, time.time, self._created).welcome
+        auth = Authentication(checkers, welcome)
         secret = site_secret(settings.server.state_dir)
         self.streams = ClientStreams(self.router, settings, auth, self.reactor, secret)
+        self.tokens = self.streams.tokens = Tokens(
+            self.store, self.router.accounts, lambda: self.settings.webmails, welcome, time.time, self._named)
         self.origins = Origins.of(settings.http.origins, settings.http.public_url)
         self.media = make_media(settings, secret, lambda request: not self.origins.refused(request), self.reactor,
                                 time.time)
@@ -187,6 +194,9 @@ class Daemon(MultiService):
     def _created(self, jid: str) -> None:
         self.router.hooks.tell("account.created", jid)
 
+    def _named(self, jid: JID, name: str) -> None:
+        self.router.hooks.tell("account.named", jid, name)
+
     def _api(self, module: Module, options: Mapping[str, Any], modules: Mapping[str, Module]) -> Api:
         return Api(
             module=module,
@@ -226,6 +236,7 @@ class Daemon(MultiService):
         mounts: dict[str, IResource] = {
             WEBSOCKET_PATH: WebSocketResource(self.streams, self.origins),
             BOSH_PATH: BoshResource(self.streams, self.origins),
+            SSO_PATH: self._sign_on(),
             DIRECTORY_PATH: DirectoryResource(self.directories, self.router.visits.taken, self.reactor.seconds),
             **media,
         }
@@ -263,6 +274,13 @@ class Daemon(MultiService):
         path = str(self.settings.control_socket)
         self.ports.append(self.reactor.listenUNIX(path, ControlFactory(self.commands), mode=0o600, wantPID=True))
 
+    def _sign_on(self) -> SignOnResource:
+        public = self.settings.http.public_url
+        ways = {"websocket": public.replace("http", "ws", 1) + WEBSOCKET_PATH, "bosh": public + BOSH_PATH,
+                "embed": f"{public}/embed.js"}
+        return SignOnResource(self.tokens, self.store.webmail, lambda: self.settings.webmails,
+                              lambda: self.router.domains, ways, time.time, self.reactor.seconds)
+
     def _meetings(self, meetings: Any) -> dict[str, IResource]:
         """Return what meetings have on the web site, by path."""
         signatures = Signatures(lambda: self.settings.api.keys, time.time)
@@ -291,6 +309,7 @@ class Daemon(MultiService):
             auth=self.streams.auth,
             created=self._created,
         ).register(self.commands)
+        TokenCommands(self.tokens, self.store.webmail, time.time).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from chatd.core.people import Person
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
+    from chatd.core.webmail import Grant, TokenRow, Webmail
 
 # mypy: disable-error-code="empty-body,misc"
 
@@ -224,6 +225,7 @@ class IStore(Interface):
     private = Attribute("The IPrivateStore.")
     vcard = Attribute("The IVCardStore.")
     last = Attribute("The ILastStore.")
+    webmail = Attribute("The IWebmailStore.")
     pending = Attribute("bool: hot rows were added that are not durable yet.")
 
     def new_id(stamp_ms: int) -> int:
@@ -282,6 +284,51 @@ class IAccountStore(Interface):
         Fires with whether it existed, when everything is gone; a large archive goes in slices. If that is
         interrupted by a crash, the account itself is gone and the rest goes at the next start.
         """
+
+
+class ITokens(Interface):
+    """Tokens with which people sign on from Webmail. See chatd.auth.token."""
+
+    def give(webmail: Webmail, jid: JID, session: str, name: str = "") -> Deferred[str | None]:
+        """A token for a bare address, good for webmail.token_s; the account is made where there is none. None where the
+        account is disabled. session: Webmail's id of the session; name: how the person is called, for a new account.
+        Fails: StoreError."""
+
+    def log_out(webmail: str, session: str | None = None, jid: JID | None = None) -> Deferred[tuple[int, int]]:
+        """A session of Webmail has ended, or all of an address: its tokens go, and the sessions opened with them end.
+        Fires with how many tokens and sessions. Fails: StoreError."""
+
+    def check(local: str, domain: str, token: str) -> Deferred[tuple[Grant | None, bool]]:
+        """What a token grants to this address, None for nothing, and whether the account is disabled."""
+
+    def began(session: ISession, grant: Grant) -> None:
+        """A session has begun, or goes on, by a token."""
+
+    def revoke(webmail: str | None = None, session: bytes | None = None,
+               jid: JID | None = None) -> Deferred[tuple[int, int]]:
+        """As log_out, by Webmail, hash of a session, or address; what is None does not matter."""
+
+
+class IWebmailStore(Interface):
+    """Tokens of people who sign on from Webmail, and the nonces of Webmail's requests."""
+
+    def spend(webmail: str, nonce: str, until_ms: int, now_ms: int) -> Deferred[bool]:
+        """Notes a nonce until then; False where it was noted before. What is over by now_ms is forgotten."""
+
+    def add(row: TokenRow) -> Deferred[None]:
+        """Adds a token of an account; what has expired by row.created_ms is forgotten. Fails: StoreError for an unknown
+        account."""
+
+    def find(hash: bytes) -> Deferred[TokenRow | None]:
+        """The token of this hash, expired or not."""
+
+    def list(now_ms: int) -> Deferred[list[TokenRow]]:
+        """All tokens that are good then, by address and time."""
+
+    def revoke(webmail: str | None = None, session: bytes | None = None,
+               address: tuple[str, str] | None = None) -> Deferred[int]:
+        """Deletes tokens: of this Webmail, this session of it, this local part and domain; fires with how many. What
+        is None does not matter; ValueError where nothing does."""
 
 
 class IRosterStore(Interface):

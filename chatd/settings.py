@@ -38,6 +38,7 @@ from chatd.config_types import (
     tables,
 )
 from chatd.settings_people import AuthSource, DirectorySource
+from chatd.settings_webmail import Webmail
 
 KIB, MIB = 1024, 1024 * 1024
 DAY_S = 86400
@@ -276,6 +277,7 @@ class Settings:
     archive: Archive = Archive()
     media: Media = Media()
     turn: Turn = Turn()
+    webmails: tuple[Webmail, ...] = ()
     modules: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
     @property
@@ -314,7 +316,9 @@ TABLES: dict[str, type] = {
 """By the name in the file; a table inside another has both names."""
 
 
-BLOCKS: dict[str, type] = {"domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource}
+BLOCKS: dict[str, type] = {
+    "domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource, "webmail": Webmail,
+}
 """Tables of which there may be several, [[NAME]]."""
 
 

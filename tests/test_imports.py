@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-VALUES = ("chatd.settings", "chatd.settings_people", "chatd.config_types")
+VALUES = ("chatd.settings", "chatd.settings_people", "chatd.settings_webmail", "chatd.config_types")
 """Frozen values without behaviour: whoever is handed settings may name their types."""
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -33,8 +33,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "outside": ("chatd.outside", "chatd.core"),
     "bridge": ("chatd.bridge",),
     "interfaces": ("chatd.core",),
-    "settings": ("chatd.config_types", "chatd.settings_people"),
+    "settings": ("chatd.config_types", "chatd.settings_people", "chatd.settings_webmail"),
     "settings_people": ("chatd.config_types",),
+    "settings_webmail": ("chatd.config_types",),
     "config_types": (),
     "compat": (),
 }

@@ -30,6 +30,6 @@ def unescape(local: str) -> str:
 def jid_of_address(address: str) -> JID:
     """The account of a mail address such as John@Example.com. Raises InvalidJID."""
     local, _, domain = address.strip().rpartition("@")
-    if not local:
-        raise InvalidJID(f"{address!r} has nothing before the @")
+    if not local or "/" in domain:
+        raise InvalidJID(f"{address!r} is no mail address")
     return JID.of(escape(local.strip('"')), domain)

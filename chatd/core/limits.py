@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-__all__ = ["Backoff", "TokenBucket"]
+__all__ = ["Backoff", "TokenBucket", "TokenBuckets"]
 
 
 class TokenBucket:
@@ -36,6 +36,27 @@ class TokenBucket:
             self._last = now
         self._level = level = level - amount
         return 0.0 if level >= 0 else -level / self.rate
+
+
+class TokenBuckets:
+    """A TokenBucket for each of many keys, of which the `most` that were used last are kept."""
+
+    def __init__(self, rate: float, burst: float, most: int = 10_000) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._most = most
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def is_too_fast(self, key: str, now: float) -> bool:
+        """May this key not do it once more now? What is refused costs nothing."""
+        bucket = self._buckets.pop(key, None) or TokenBucket(self._rate, self._burst, now)
+        self._buckets[key] = bucket
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        if bucket.take(1, now) <= 0:
+            return False
+        bucket.take(-1, now)
+        return True
 
 
 class Backoff:

@@ -22,6 +22,7 @@ from chatd.core.jid import JID
 from chatd.core.negotiation import Action, Negotiation
 from chatd.core.stanza import Stanza
 from chatd.core.stream_xml import Wire
+from chatd.core.webmail import Grant, is_token
 from chatd.server.session import Session
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ class LogIn:
     negotiation: None until TLS is up where it comes first.
     """
 
-    __slots__ = ("_deadline", "_stream", "_streams", "negotiation")
+    __slots__ = ("_deadline", "_grant", "_stream", "_streams", "negotiation")
 
     def __init__(self, stream: ClientStream) -> None:
         self._stream = stream
         self._streams = stream.streams
         self._deadline: IDelayedCall | None = None
+        self._grant: Grant | None = None        # by a token of Webmail
         self.negotiation: Negotiation | None = None
 
     # -- what the stream calls
@@ -158,9 +160,29 @@ class LogIn:
                 self._found, self._not_looked_up)
 
     def _check_password(self, action: steps.CheckPassword) -> None:
-        if self._may_try(action.local, action.domain):
+        if not self._may_try(action.local, action.domain):
+            return
+        if is_token(action.password):
+            self._check_token(action)
+        else:
             self._streams.auth.check(action.local, action.domain, action.password).addCallbacks(
                 self._checked, self._not_looked_up)
+
+    def _check_token(self, action: steps.CheckPassword) -> None:
+        """A token of Webmail is for its pages, so it is good where pages connect."""
+        tokens = self._streams.tokens
+        if tokens is None or self._stream.wire is Wire.TCP:
+            self._checked((False, False))
+        else:
+            tokens.check(action.local, action.domain, action.password).addCallbacks(self._granted, self._not_looked_up)
+
+    def _granted(self, found: tuple[Grant | None, bool]) -> None:
+        self._grant, is_disabled = found
+        self._checked((self._grant is not None, is_disabled))
+
+    def _began(self, session: Session) -> None:
+        if self._grant is not None and self._streams.tokens is not None:
+            self._streams.tokens.began(session, self._grant)
 
     def _admit(self, action: steps.Admit) -> None:
         self._streams.router.visits.admit(action.domain, action.given).addCallbacks(self._admitted, self._not_admitted)
@@ -259,6 +281,7 @@ class LogIn:
         self._touch(account)
         self._go_on(n.bound)
         stream.settle()
+        self._began(session)
 
     def _refusal(self, account: Account | None, jid: JID) -> StanzaError | None:
         """Why there may be no such session, or None when there is room for it (RFC 6120 7.6.2, 7.7.2)."""
@@ -304,6 +327,7 @@ class LogIn:
         stream.send_again(again)
         self._go_on(lambda: actions[1:])
         stream.settle()
+        self._began(session)
 
 
 _ACTIONS: Final = {

@@ -26,6 +26,7 @@ from chatd.core.jid import JID
 from chatd.core.limits import Backoff
 from chatd.core.negotiation import Terms
 from chatd.core.sasl_anonymous import MECHANISM as ANONYMOUS
+from chatd.interfaces import ITokens
 from chatd.server.stream_management import ResumableSessions
 
 if TYPE_CHECKING:
@@ -91,12 +92,15 @@ class ClientStreams:
     router: the Router.  settings: of the daemon; `server.host`, `limits` and `auth` are read.  auth: an
     IAuthentication.  clock: time and timed calls.  secret: the site's, for the salts of unknown accounts.
     token: fresh random text for stream ids, nonces, resources and session ids.
+
+    tokens: the ITokens with which people sign on from Webmail, None without.
     """
 
     def __init__(self, router: Router, settings: Any, auth: Any, clock: IReactorTime, secret: bytes,
                  token: Callable[[], str] = lambda: secrets.token_urlsafe(18)) -> None:
         self.router = router
         self.auth = auth
+        self.tokens: ITokens | None = None
         router.visits.secret = secret
         self.clock = clock
         self.seconds = clock.seconds

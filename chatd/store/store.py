@@ -29,6 +29,7 @@ from chatd.store.roster import Roster
 from chatd.store.schema import SCHEMA_DIR, ensure
 from chatd.store.session import Session
 from chatd.store.vcard import VCard
+from chatd.store.webmail import WebmailTokens
 
 log = Logger()
 
@@ -134,6 +135,7 @@ class Store:
         self.private = Private(database)
         self.vcard = VCard(database)
         self.last = Last(database, self._lazily)
+        self.webmail = WebmailTokens(database)
         # The hot path calls these often: bound once instead of looked up through self each time.
         self.new_id = self._ids.new_id
         self.then = self._batches.then

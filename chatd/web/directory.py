@@ -7,14 +7,13 @@ one nothing is told, not even whether there is a directory.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
 from twisted.web.resource import Resource
 
 from chatd.core.jid import JID, InvalidJID
-from chatd.core.limits import TokenBucket
+from chatd.core.limits import TokenBuckets
 from chatd.core.people import TEXT_MOST
 from chatd.interfaces import IDirectories
 from chatd.web.errors import error_body
@@ -25,7 +24,6 @@ DIRECTORY_PATH: Final = "/api/v1/directory"
 _RESULTS: Final = 20
 _RATE: Final = 10.0         # questions a second of one account, in the long run
 _BURST: Final = 40.0
-_ASKERS_MOST: Final = 10_000
 
 
 class DirectoryResource(Resource):
@@ -39,7 +37,7 @@ class DirectoryResource(Resource):
         self._directories = directories
         self._taken = taken
         self._now = now
-        self._askers: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._rates = TokenBuckets(_RATE, _BURST)
 
     def render_GET(self, request: Any) -> bytes:
         """People who have all the words."""
@@ -51,7 +49,7 @@ class DirectoryResource(Resource):
         domain = _argument(request, b"domain") or reader.domain
         if not self._directories.may_search(reader, domain):
             return error_body(request, 403)
-        if self._is_too_fast(reader.bare):
+        if self._rates.is_too_fast(reader.bare, self._now()):
             request.setHeader(b"Retry-After", b"1")
             return error_body(request, 429)
         typed = _argument(request, b"q")
@@ -77,17 +75,6 @@ class DirectoryResource(Resource):
     def _may_ask(self, bare: str) -> bool:
         domain = bare.rpartition("@")[2]
         return self._directories.has_account(bare) or not self._directories.may_search(JID.parse(bare), domain)
-
-    def _is_too_fast(self, bare: str) -> bool:
-        now = self._now()
-        bucket = self._askers.pop(bare, None) or TokenBucket(_RATE, _BURST, now)
-        self._askers[bare] = bucket
-        if len(self._askers) > _ASKERS_MOST:
-            self._askers.popitem(last=False)
-        if bucket.take(1, now) <= 0:
-            return False
-        bucket.take(-1, now)        # what is refused costs nothing
-        return True
 
 
 def _argument(request: Any, name: bytes) -> str | None:

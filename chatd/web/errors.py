@@ -16,6 +16,7 @@ TEXTS: dict[int, tuple[str, str]] = {
     409: ("Not possible now", "This cannot be done at the moment."),
     405: ("Not possible here", "This address does not answer that kind of request."),
     413: ("Too large", "What was sent is larger than this server accepts."),
+    429: ("Too fast", "That was asked too often. Please wait a moment."),
     500: ("Something went wrong", "The server could not do this. The reason is in its log."),
     501: ("Not possible here", "This server does not know that kind of request."),
     503: ("Not ready", "The server cannot do this just now. Please try again in a moment."),

@@ -3,6 +3,7 @@
 The whole vCard is kept as it came. For who has set none the directory may know something (event vcard.none). The
 hash of its photo is kept beside it and told by the event
     vcard.changed(account, photo_sha1)          hexadecimal, empty without a photo
+Who logs in first by way of Webmail gets one with the name known there: event account.named(jid, name).
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from hashlib import sha1
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import Logger
 from twisted.words.xish import domish
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
+from chatd.core.jid import JID
+from chatd.core.vcards import name_of
 from chatd.xep.api import Api, Module, Request
 
 __all__ = ["VCard", "photo_sha1"]
+
+log = Logger()
 
 _NONE: Final = f'<vCard xmlns="{ns.VCARD}"/>'.encode()
 
@@ -37,6 +45,7 @@ class VCard(Module):
         super().start(api)
         api.iq("get", f"{ns.VCARD} vCard", self._get, own=False)
         api.iq("set", f"{ns.VCARD} vCard", self._set)
+        api.on("account.named", self._named)
 
     def _get(self, request: Request) -> Any:
         account: Any = request.account
@@ -65,6 +74,21 @@ class VCard(Module):
             return b""
 
         return self.api.store.vcard.set(account.id, request.stanza.inner.strip(), photo).addCallback(kept)
+
+
+    def _named(self, jid: JID, name: str) -> None:
+        """Somebody's account was just made, and who made it knows the name; what the directory says goes before."""
+
+        def found(account: Any) -> Any:
+            for hook in self.api.hooks.events.get("vcard.none", ()):
+                if name_of(hook(jid, jid) or b"") not in ("", jid.bare):
+                    return None
+            vcard = f'<vCard xmlns="{ns.VCARD}"><FN>{escape(name)}</FN></vCard>'.encode()
+            return self.api.store.vcard.set(account.id, vcard, "").addCallback(
+                lambda _: self.api.hooks.tell("vcard.changed", account, ""))
+
+        maybeDeferred(self.api.router.accounts.load, jid).addCallback(found).addErrback(
+            lambda failure: log.failure("a name could not be kept", failure))
 
 
 def photo_sha1(vcard: domish.Element) -> str:

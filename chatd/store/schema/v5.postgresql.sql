@@ -187,3 +187,21 @@ CREATE TABLE recording (
     started_by TEXT NOT NULL,           -- nickname
     error TEXT NOT NULL                 -- why it failed, '' otherwise
 );
+
+-- Tokens that a Webmail was given for its users to sign on with (docs/webmail.md), as their SHA-256.
+CREATE TABLE webmail_token (
+    hash BYTEA NOT NULL PRIMARY KEY,
+    account BIGINT NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    webmail TEXT COLLATE "C" NOT NULL,              -- the name of the Webmail
+    session BYTEA NOT NULL,              -- SHA-256 of its name and the id of the session there
+    created_ms BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL         -- from then on it lets nobody in
+);
+
+-- What the signed requests of a Webmail had as nonce, so that none is taken twice; kept while it could be.
+CREATE TABLE webmail_nonce (
+    webmail TEXT COLLATE "C" NOT NULL,
+    nonce TEXT COLLATE "C" NOT NULL,
+    until_ms BIGINT NOT NULL,
+    PRIMARY KEY (webmail, nonce)
+);

@@ -1,0 +1,140 @@
+"""Tokens of people who sign on from Webmail: given to its server, taken as a password over WebSocket and BOSH.
+
+A token lets one address in, for some minutes, as often as a connection breaks meanwhile. Sessions know which Webmail
+session they came from, so that logging out there ends them here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from twisted.internet.defer import inlineCallbacks
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from chatd.core.errors import StreamError
+from chatd.core.jid import JID
+from chatd.core.webmail import Grant, TokenRow, Webmail, hashed, make_token, session_hash
+from chatd.interfaces import IAccounts, ISession, ITokens
+
+__all__ = ["Tokens"]
+
+log = Logger()
+
+_STATE: Final = "webmail"       # the key of a session's grant in its state
+_ENDED_MOST: Final = 10_000
+
+
+@implementer(ITokens)
+class Tokens:
+    """The ITokens of the daemon.
+
+    store: IStore. accounts: who is in memory. webmails(): those of the settings as they are now. welcome: makes the
+    account of a first log-in (chatd.auth.outside.FirstLogins.welcome). named(jid, name): told the name of a person
+    whose account was made. now(): seconds since 1970.
+    """
+
+    def __init__(self, store: Any, accounts: IAccounts, webmails: Callable[[], Iterable[Webmail]],
+                 welcome: Callable[[str, str], Any], now: Callable[[], float],
+                 named: Callable[[JID, str], object] = lambda jid, name: None) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._webmails = webmails
+        self._welcome = welcome
+        self._named = named
+        self._now = now
+        # Webmail sessions that ended a moment ago, so that a log-in under way at that moment ends too.
+        self._ended: OrderedDict[Grant, float] = OrderedDict()
+
+    # -- for Webmail's server
+    @inlineCallbacks
+    def give(self, webmail: Webmail, jid: JID, session: str, name: str = "") -> Any:
+        """See ITokens."""
+        is_new = (yield self._store.accounts.get(jid.local, jid.domain)) is None
+        if (yield self._welcome(jid.local, jid.domain)):
+            return None
+        if is_new and name:
+            self._named(jid, name)
+        grant = Grant(webmail.name, session_hash(webmail.name, session))
+        self._ended.pop(grant, None)
+        token, now_ms = make_token(secrets.token_urlsafe(32)), int(self._now() * 1000)
+        yield self._store.webmail.add(TokenRow(
+            hashed(token), jid.local, jid.domain, grant.webmail, grant.session, now_ms,
+            now_ms + webmail.token_s * 1000))
+        return token
+
+    @inlineCallbacks
+    def log_out(self, webmail: str, session: str | None = None, jid: JID | None = None) -> Any:
+        """See ITokens."""
+        digest = None if session is None else session_hash(webmail, session)
+        ended = yield self.revoke(webmail, digest, jid)
+        return ended
+
+    # -- for log-ins
+    @inlineCallbacks
+    def check(self, local: str, domain: str, token: str) -> Any:
+        """See ITokens."""
+        row = yield self._store.webmail.find(hashed(token))
+        reason = self._wrong_with(row, local, domain)
+        if reason:
+            log.info("a token of Webmail for {local}@{domain} was refused: {reason}", local=local, domain=domain,
+                     reason=reason)
+            return None, False
+        account = yield self._store.accounts.get(local, domain)
+        return Grant(row.webmail, row.session), account is None or account.disabled
+
+    def _wrong_with(self, row: TokenRow | None, local: str, domain: str) -> str:
+        if row is None:
+            return "there is no such token, or not any more"
+        if (row.local, row.domain) != (local, domain):
+            return f"it is one of {row.local}@{row.domain}"
+        if row.expires_ms <= self._now() * 1000:
+            return "it has expired"
+        webmail = next((one for one in self._webmails() if one.name == row.webmail), None)
+        if webmail is None or domain not in webmail.domains:
+            return f"{row.webmail} may not sign on people of {domain} any more"
+        return ""
+
+    def began(self, session: ISession, grant: Grant) -> None:
+        """See ITokens."""
+        if session.state is None:
+            session.state = {}
+        session.state[_STATE] = grant
+        if grant in self._ended:
+            session.close(StreamError("not-authorized", "You have logged out of Webmail."))
+
+    # -- for both, and for chatctl
+    @inlineCallbacks
+    def revoke(self, webmail: str | None = None, session: bytes | None = None, jid: JID | None = None) -> Any:
+        """See ITokens."""
+        if webmail is not None and session is not None:
+            self._note_end(Grant(webmail, session))
+        revoked = yield self._store.webmail.revoke(
+            webmail, session, None if jid is None else (jid.local, jid.domain))
+        found = self._sessions(webmail, session, jid)
+        for one in found:
+            one.close(StreamError("not-authorized", "You have logged out of Webmail."))
+        return revoked, len(found)
+
+    def _sessions(self, webmail: str | None, session: bytes | None, jid: JID | None) -> list[ISession]:
+        """Sessions opened with such tokens. There is no index of them: looking through all who are online is quick, and
+        logging out is rare."""
+        found = []
+        for account in self._accounts.online():
+            if jid is not None and account.bare != jid.bare:
+                continue
+            for one in account.sessions.values():
+                grant = (one.state or {}).get(_STATE)
+                if grant is not None and webmail in (None, grant.webmail) and session in (None, grant.session):
+                    found.append(one)
+        return found
+
+    def _note_end(self, grant: Grant) -> None:
+        now = self._now()
+        self._ended[grant] = now
+        self._ended.move_to_end(grant)
+        while len(self._ended) > _ENDED_MOST or next(iter(self._ended.values())) < now - 600:
+            self._ended.popitem(last=False)
