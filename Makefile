@@ -86,8 +86,8 @@ bench-media: $(VENV)/.dev-done
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install -q uv
-	$(COMPILE) --extra postgresql --extra ldap --extra media --extra ui --output-file requirements.lock setup.cfg
-	$(COMPILE) --extra postgresql --extra ldap --extra media --extra ui --extra dev --output-file requirements-dev.lock setup.cfg
+	$(COMPILE) --extra postgresql --extra ldap --extra sql --extra media --extra ui --output-file requirements.lock setup.cfg
+	$(COMPILE) --extra postgresql --extra ldap --extra sql --extra media --extra ui --extra dev --output-file requirements-dev.lock setup.cfg
 COMPILE = build/lock/bin/uv pip compile $(UPGRADE) --quiet --generate-hashes --no-annotate --python-version 3.11 \
     --python-platform linux --custom-compile-command "make lock"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
 from chatd.config_types import Address
+from chatd.outside.sql import is_local
 from chatd.settings import Domain
 from chatd.settings_people import AuthSource
 
@@ -50,6 +51,24 @@ def _check(source: AuthSource, where: str) -> Iterator[Wrong]:
             yield f"{where}.plain", f"passwords would travel to {host} in the clear", "false, for TLS"
     if source.kind == "ldap":
         yield from _check_ldap(source, where)
+    if source.kind == "sql":
+        yield from check_database(source, where)
+        if source.query and not any(word in source.query for word in ("{address}", "{local}")):
+            yield f"{where}.query", "it does not say who is meant", "{address} or {local} in it"
+
+
+def check_database(source: Any, where: str) -> Iterator[Wrong]:
+    """Give what is wrong with the settings of a question to a database."""
+    if not source.database:
+        yield f"{where}.database", "it is missing", '"postgresql://user@host/name", or "sqlite:FILE"'
+    elif not is_local(source.database):
+        modes = parse_qs(urlsplit(source.database).query).get("sslmode", [])
+        if any(mode in ("disable", "allow", "prefer") for mode in modes):
+            yield f"{where}.database", "what it tells would travel in the clear", "sslmode=verify-full, or none at all"
+    if not source.query:
+        yield f"{where}.query", "it is missing", 'a query such as "SELECT ... WHERE address = {address}"'
+    if source.database_password and source.database_password_file:
+        yield f"{where}.database_password", "database_password_file is given as well", "one of the two"
 
 
 def _check_ldap(source: AuthSource, where: str) -> Iterator[Wrong]:
@@ -67,8 +86,11 @@ def sources_with_secrets(domains: Iterable[Domain], read: Callable[[Path | None,
     """Return the domains with what stands in files of its own. read(file, key): the secret in a file."""
 
     def filled(source: AuthSource, key: str) -> AuthSource:
-        secret = read(source.bind_password_file, f"{key}.bind_password_file")
-        return attrs.evolve(source, bind_password=secret or source.bind_password, bind_password_file=None)
+        found: dict[str, Any] = {}
+        for name in ("bind_password", "database_password"):
+            secret = read(getattr(source, f"{name}_file"), f"{key}.{name}_file")
+            found |= {name: secret or getattr(source, name), f"{name}_file": None}
+        return attrs.evolve(source, **found)
 
     return tuple(
         attrs.evolve(domain, auth=tuple(

@@ -9,17 +9,8 @@ from pathlib import Path
 import attrs
 from attrs import frozen
 
-from chatd.config_types import (
-    Choice,
-    FilePath,
-    Flag,
-    Secret,
-    ServerAddress,
-    Template,
-    Text,
-    Whole,
-    setting,
-)
+from chatd.config_types import Choice, FilePath, Flag, Secret, ServerAddress, Template, Text, Whole, setting
+from chatd.config_types_people import DatabaseURL, Query
 
 ADDRESS = ("address", "local", "domain")
 """The parts of an address that templates may name."""
@@ -30,7 +21,7 @@ class AuthSource:
     """[[domain.auth]]: one place where the passwords of a domain are checked; several are asked in order."""
 
     kind: str = setting(
-        attrs.NOTHING, Choice(("internal", "imap", "ldap")), "Who knows the passwords.",
+        attrs.NOTHING, Choice(("internal", "imap", "ldap", "sql")), "Who knows the passwords.",
     )
     url: str = setting("", ServerAddress(("imaps", "imap", "ldaps", "ldap")), "Where that server is.", secret=True)
     ca: Path | None = setting(
@@ -58,6 +49,14 @@ class AuthSource:
     bind_password: str = setting("", Secret(), "LDAP: the password of bind_dn.", secret=True)
     bind_password_file: Path | None = setting(
         None, FilePath("/etc/chatd/ldap-password"), "LDAP: a file that holds it instead."
+    )
+    database: str = setting("", DatabaseURL(), "SQL: the database that has the user table.", secret=True)
+    database_password_file: Path | None = setting(
+        None, FilePath("/etc/chatd/database-password"), "SQL: a file that holds its password, instead of one in it."
+    )
+    database_password: str = setting("", Secret(), "SQL: its password, instead of one in it.", secret=True)
+    query: str = setting(
+        "", Query(ADDRESS, "SELECT password FROM users WHERE address = {address}"), "SQL: gives the hash of one person."
     )
 
 

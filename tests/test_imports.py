@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-VALUES = ("chatd.settings", "chatd.settings_people", "chatd.settings_webmail", "chatd.config_types")
+VALUES = ("chatd.settings", "chatd.settings_people", "chatd.settings_webmail", "chatd.config_types",
+          "chatd.config_types_people")
 """Frozen values without behaviour: whoever is handed settings may name their types."""
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -34,8 +35,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "bridge": ("chatd.bridge",),
     "interfaces": ("chatd.core",),
     "settings": ("chatd.config_types", "chatd.settings_people", "chatd.settings_webmail"),
-    "settings_people": ("chatd.config_types",),
+    "settings_people": ("chatd.config_types", "chatd.config_types_people"),
     "settings_webmail": ("chatd.config_types",),
+    "config_types_people": ("chatd.config_types",),
     "config_types": (),
     "compat": (),
 }

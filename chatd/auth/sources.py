@@ -10,6 +10,8 @@ from twisted.internet.defer import Deferred
 from chatd.auth.imap import ImapPasswords
 from chatd.auth.outside import InOrder, OutsideChecker, Passwords
 from chatd.auth.remembered import Remembered
+from chatd.auth.sql import SqlPasswords
+from chatd.outside.sql import Database
 from chatd.outside.tls import Server
 from chatd.settings import Domain, Settings
 from chatd.settings_people import AuthSource
@@ -48,9 +50,17 @@ def make_passwords(source: AuthSource, reactor: Any) -> Passwords:
         from chatd.auth.ldap import LdapPasswords  # only who has an LDAP server needs ldaptor
 
         return LdapPasswords(Server.of(source.url, source.plain, source.ca), source, reactor)
+    if source.kind == "sql":
+        return SqlPasswords(_database(source), source, reactor)
     raise ValueError(source.kind)
 
 
 def title_of(source: AuthSource) -> str:
     """The source in a few words; nothing secret."""
+    if source.kind == "sql":
+        return str(_database(source))
     return str(Server.of(source.url, source.plain, source.ca))
+
+
+def _database(source: AuthSource) -> Database:
+    return Database(source.database, source.database_password, source.ca, source.timeout_s)

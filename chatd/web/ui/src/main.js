@@ -1,4 +1,5 @@
 // Starts the page: log-in form first, the panel after it. Keeps what a reload needs in this tab's sessionStorage.
+import { shownAddress } from './address.js';
 import * as login from './login.js';
 import { meetingWindow } from './meetingwindow.js';
 import { Session } from './session.js';
@@ -87,7 +88,7 @@ async function open(jid, secret) {
     await loadStyle();
     await session.logIn(jid, secret);
     if (session.keys) keep({ jid: session.fullAddress, keys: session.keys, isOpen: true });
-    document.getElementById('who').textContent = session.address;
+    document.getElementById('who').textContent = shownAddress(session.address);
     show('panel');
 }
 
