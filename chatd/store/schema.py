@@ -1,9 +1,10 @@
 """The schema: created, recognised, upgraded.
 
 `schema/vN.ENGINE.sql` is the whole schema of the newest version N (earlier ones are not kept),
-`schema/upgrade-N-to-N+1.ENGINE.sql` leads from one version to the next; ENGINE is sqlite or postgresql. A database is created in one transaction, so there is never half of
-one. It is upgraded step by step, also in one transaction, after a copy of everything was made: for SQLite a
-file beside it (`chatd.sqlite.backup-vN`), for PostgreSQL a schema `chatd_backup_vN` with a copy of each table.
+`schema/upgrade-N-to-N+1.ENGINE.sql` leads from one version to the next; ENGINE is sqlite or postgresql. A database is
+created in one transaction, so there is never half of one. It is upgraded step by step, also in one transaction,
+after a copy of everything was made: for SQLite a file beside it (`chatd.sqlite.backup-vN`), for PostgreSQL a schema
+`chatd_backup_vN` with a copy of each table.
 """
 from __future__ import annotations
 
