@@ -8,12 +8,13 @@
 //              program has the camera), "asks" (the browser asks, and __allow() answers), or not given: refused; `blocked`:
 //              transports ("udp", "tcp") whose packets to the media server go nowhere
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
-// op "eval"    an expression in the page: {name, code}
+// op "eval"    an expression in the page, or in the frame that an iframe's selector names: {name, code, frame?}
 // op "keyboard" holds a key or lets it go: {name, method: 'down'|'up', key}
-// op "until"   waits until an expression in the page is true: {name, code, timeout}
-// op "axe"     accessibility faults of level A and AA: {name, selector?}
+// op "until"   waits until an expression in the page (or frame) is true: {name, code, timeout, frame?}
+// op "axe"     accessibility faults of level A and AA: {name, selector?, frame?}
 // op "log"     what the page asked for and complained about since the last time: {name}
 // op "offline" {name, value}
+// op "tab"     one more tab in the profile of another page: {name, of, url}
 // op "popup"   the tab that the page has opened, from now on known as `as`: {name, as}
 // op "drag"    by the mouse, from the middle of an element: {name, selector, x, y}
 // op "close"   {name}
@@ -193,8 +194,17 @@ async function open({
     if (url) await page.goto(url);
 }
 
-async function accessibility({ name, selector }) {
+/** The page, or what is in one of its frames now. */
+async function inside(name, frame) {
     const { page } = pages.get(name);
+    if (!frame) return page;
+    const content = await (await page.locator(frame).elementHandle()).contentFrame();
+    if (!content) throw new Error(`no frame: ${frame}`);
+    return content;
+}
+
+async function accessibility({ name, selector, frame }) {
+    const page = await inside(name, frame);
     // Through the debugger, not as a script of the page: the page's own policy would rightly refuse it.
     await page.evaluate(axe);
     const result = await page.evaluate(
@@ -210,16 +220,18 @@ const OPS = {
         const answer = await (selector ? page.locator(selector) : page)[method](...args);
         return ['string', 'number', 'boolean'].includes(typeof answer) || Array.isArray(answer) ? answer : null;
     },
-    async eval({ name, code }) {
-        return (await pages.get(name).page.evaluate(code)) ?? null;
+    async eval({ name, code, frame }) {
+        return (await (await inside(name, frame)).evaluate(code)) ?? null;
     },
     async keyboard({ name, method, key }) {
         await pages.get(name).page.keyboard[method](key);
     },
-    async until({ name, code, timeout }) {
+    async until({ name, code, timeout, frame }) {
         // Not waitForFunction: the page's policy refuses to run text as a script, rightly.
         const end = Date.now() + timeout;
-        while (!(await pages.get(name).page.evaluate(code))) {
+        // A frame may go to its next page while it is asked.
+        const ask = async () => (await inside(name, frame)).evaluate(code);
+        while (!(await (frame ? ask().catch(() => false) : ask()))) {
             if (Date.now() > end) throw new Error(`never true: ${code}`);
             await new Promise((resolve) => setTimeout(resolve, 25));
         }
@@ -234,6 +246,13 @@ const OPS = {
     },
     async offline({ name, value }) {
         await pages.get(name).context.setOffline(value);
+    },
+    async tab({ name, of, url }) {
+        const { context } = pages.get(of);
+        const page = await context.newPage();
+        page.setDefaultTimeout(TIMEOUT_MS);
+        pages.set(name, { context, page, log: watch(page), popups: [], wanted: [], isPopup: true });
+        await page.goto(url);
     },
     async popup({ name, as }) {
         const { popups, wanted } = pages.get(name);

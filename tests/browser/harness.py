@@ -13,6 +13,7 @@ from typing import Any
 from tests.browser.lines import LineProcess
 
 HERE = Path(__file__).resolve().parent
+_ENTER = " >> internal:control=enter-frame >> "
 CHROMIUM = os.environ.get("CHATD_CHROMIUM", "/usr/bin/chromium")
 
 
@@ -48,10 +49,25 @@ def install(folder: Path = HERE) -> None:
 class Page:
     """One tab. Selectors are Playwright's; waiting is its own: every action waits for what it acts on."""
 
+    frame = ""
+    """Where this is a frame of the tab: a selector of its iframe."""
+
     def __init__(self, browser: Browser, name: str) -> None:
         self._browser = browser
         self._process = browser.process
         self.name = name
+
+    def inside(self, iframe: str) -> Page:
+        """What is in a frame of this page, whatever that shows when it is asked; closed with the tab."""
+        inner = Page(self._browser, self.name)
+        inner.frame = f"{self.frame}{_ENTER}{iframe}" if self.frame else iframe
+        return inner
+
+    async def tab(self, url: str) -> Page:
+        """Open one more tab in the same profile."""
+        name = self._browser.name()
+        await self._process.ask("tab", name=name, of=self.name, url=url)
+        return Page(self._browser, name)
 
     async def popup(self) -> Page:
         """Return the tab that this one has opened, or is just opening."""
@@ -61,6 +77,8 @@ class Page:
 
     async def call(self, method: str, *args: Any, selector: str | None = None) -> Any:
         """Call a method of the page, or of the locator for `selector`."""
+        if self.frame and selector:
+            selector = f"{self.frame}{_ENTER}{selector}"
         return await self._process.ask("call", name=self.name, selector=selector, method=method, args=list(args))
 
     async def goto(self, url: str) -> None:
@@ -80,7 +98,7 @@ class Page:
 
     async def key(self, key: str) -> None:
         """Press a key wherever the focus is."""
-        await self._process.ask("call", name=self.name, selector=":focus", method="press", args=[key])
+        await self.call("press", key, selector=":focus")
 
     async def keyboard(self, method: str, key: str) -> None:
         """Hold a key ("down") or let it go ("up")."""
@@ -101,11 +119,11 @@ class Page:
         return int(await self.call("count", selector=selector))
 
     async def eval(self, code: str) -> Any:
-        return await self._process.ask("eval", name=self.name, code=code)
+        return await self._process.ask("eval", name=self.name, code=code, frame=self.frame)
 
     async def until(self, code: str, timeout_s: float = 15) -> None:
         """Wait until an expression in the page is true."""
-        await self._process.ask("until", name=self.name, code=code, timeout=timeout_s * 1000)
+        await self._process.ask("until", name=self.name, code=code, timeout=timeout_s * 1000, frame=self.frame)
 
     async def focused(self) -> str:
         """Return the id, name or tag of what has the focus."""
@@ -113,7 +131,7 @@ class Page:
 
     async def axe(self, selector: str | None = None) -> list[str]:
         """Return the accessibility faults of level A and AA, one line a node."""
-        return list(await self._process.ask("axe", name=self.name, selector=selector))
+        return list(await self._process.ask("axe", name=self.name, selector=selector, frame=self.frame))
 
     async def log(self) -> dict[str, list[str]]:
         """Return requests, sockets, complaints, failures, violations since the last call."""

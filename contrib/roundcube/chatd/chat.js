@@ -1,0 +1,29 @@
+// Loads chatd's embed.js into this page and shows the chat in it, with tokens that Roundcube's server asks chatd for.
+'use strict';
+
+/**
+ * @param {object} options url: of chatd; tokenUrl: of the plugin's action; page(): gives the window of Roundcube's page, or a
+ *     promise of it where it is still loading; more: for chatd.start
+ */
+window.chatdConnect = ({ url, tokenUrl, page, ...more }) => {
+    class Ended extends Error {
+        name = 'Ended'; // tells embed.js that there is nobody to chat as
+    }
+
+    const token = async () => {
+        const { rcmail } = await page();
+        const answer = await fetch(tokenUrl, {
+            credentials: 'same-origin', cache: 'no-store',
+            headers: { Accept: 'application/json', 'X-Roundcube-Request': rcmail.env.request_token },
+        });
+        // Where nobody is logged in, Roundcube answers its log-in page, with 200.
+        const isJson = (answer.headers.get('content-type') || '').startsWith('application/json');
+        if (answer.status === 403 || (answer.ok && !isJson)) throw new Ended();
+        if (!answer.ok) throw new Error(`HTTP status ${answer.status}`);
+        return answer.json();
+    };
+
+    const script = document.createElement('script');
+    Object.assign(script, { src: `${url}/embed.js`, async: true, onload: () => window.chatd.start({ token, title: true, ...more }) });
+    document.head.append(script);
+};

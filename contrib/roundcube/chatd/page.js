@@ -1,0 +1,78 @@
+// In each page of Roundcube: tells the shell, where there is one, and offers a chat with whoever wrote a mail.
+'use strict';
+
+(() => {
+    /** The windows around and behind this one, as far as they are ours. */
+    const around = (start) => {
+        const found = [];
+        let next = start;
+        while (next && !found.includes(next)) {
+            try {
+                if (next.location.origin !== location.origin) break;
+            } catch {
+                break;
+            }
+            found.push(next);
+            next = next.parent === next ? next.opener : next.parent;
+        }
+        return found;
+    };
+
+    /** The chat: of this page, of the shell, or of the page that opened this pop-up. */
+    const chat = () => around(window).map((one) => one.chatd).find((one) => one && one.chatWith);
+
+    /** "Bob Smith <bob@example.org>" in its parts. */
+    const parsed = (text) => {
+        const [, name = '', address] = /^(.*?)<([^<>]+)>\s*$/.exec(text) || ['', '', String(text)];
+        return { name: name.trim().replace(/^"(.*)"$/, '$1').replace(/\\(.)/g, '$1'), address: address.trim() };
+    };
+
+    const { rcmail } = window;
+    const shell = around(window).map((one) => one.chatdShell).find(Boolean);
+    if (shell) shell.attach(window);
+    if (!rcmail) return;
+
+    const chatWith = (text) => {
+        const { name, address } = parsed(text);
+        const found = chat();
+        if (found && !['ended', 'signed-out'].includes(found.state)) found.chatWith(address, name);
+        else rcmail.display_message(rcmail.gettext('nochat', 'chatd'), 'warning');
+        return false;
+    };
+
+    /** May one chat with them? Not with oneself, and not where there is no address. */
+    const isPerson = (text) => {
+        const { address } = parsed(text || '');
+        return address.includes('@') && address.toLowerCase() !== (rcmail.env.chatd.address || '').toLowerCase();
+    };
+
+    /** A button beside each address of a contact. */
+    const contactButtons = () => {
+        const label = rcmail.gettext('chatwith', 'chatd');
+        const name = (document.querySelector('#contacthead .names, #contacthead .displayname') || {}).textContent || '';
+        for (const link of document.querySelectorAll('#contact-details a.email, .contactfieldgroup a[href^="mailto:"]')) {
+            const address = link.textContent.trim();
+            if (!isPerson(address)) continue;
+            const button = Object.assign(document.createElement('a'), {
+                href: '#', className: 'chatd-chat chatd-chat--contact', title: label.replace('$name', address),
+                onclick: () => chatWith(`${name.trim()} <${address}>`),
+            });
+            button.setAttribute('role', 'button');
+            button.append(Object.assign(document.createElement('span'), { textContent: button.title }));
+            link.after(button);
+        }
+    };
+
+    rcmail.addEventListener('init', () => {
+        if (!rcmail.env.chatd) return;
+        const { chat: url, token_url: tokenUrl } = rcmail.env.chatd;
+        if (url) {
+            const isDark = () => document.documentElement.classList.contains('dark-mode');
+            window.chatdConnect({ url, tokenUrl, page: () => window, theme: isDark() ? 'dark' : 'light' });
+            new MutationObserver(() => window.chatd && window.chatd.theme(isDark() ? 'dark' : 'light'))
+                .observe(document.documentElement, { attributes: true, attributeFilter: ['class'] });
+        }
+        rcmail.register_command('plugin.chatd.chat', () => chatWith(rcmail.env.sender), isPerson(rcmail.env.sender));
+        if (rcmail.env.task === 'addressbook' && rcmail.env.action === 'show') contactButtons();
+    });
+})();

@@ -1,0 +1,95 @@
+"""Webmail and its people for the browser tests: who logs in to Roundcube, and what one does there."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.browser.harness import Browser, Page
+from tests.daemon import DOMAIN, PASSWORD
+from tests.roundcube import Webmail
+
+SHELL = "iframe#webmail"
+
+
+class Reader:
+    """Somebody at Webmail. `tab` is the whole tab, `mail` Roundcube in it: in the shell's frame, or the tab itself."""
+
+    def __init__(self, tab: Page, name: str, webmail: Webmail) -> None:
+        self.tab = tab
+        self.name = name
+        self.address = f"{name}@{DOMAIN}"
+        self.webmail = webmail
+        self.mail = tab.inside(SHELL)
+
+    async def log_in(self, password: str = PASSWORD) -> None:
+        """Fill in Webmail's form and wait for the list of mails."""
+        await self.tab.fill("#rcmloginuser", self.address)
+        await self.tab.fill("#rcmloginpwd", password)
+        await self.tab.click("#rcmloginsubmit")
+        await self.mail.see("#messagelist")
+
+    async def go(self, task: str, sight: str = "") -> None:
+        """Go to another task of Webmail, which loads a new page; wait for `sight` in it."""
+        sights = {"mail": "#messagelist", "contacts": "#directorylist", "settings": "#settings-menu",
+                  "compose": "#composebody"}
+        await self.mail.click(f"#taskmenu a.{task}")
+        await self.mail.see(sight or sights[task])
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until Roundcube's page works, and the shell has heard of it."""
+        await self.mail.until("document.readyState === 'complete' && Boolean(window.rcmail && rcmail.task)")
+
+    async def open(self, subject: str) -> Page:
+        """Show a mail beside the list: its frame."""
+        await self.mail.click(f'#messagelist tr:has-text("{subject}") td.subject')
+        preview = self.mail.inside("#messagecontframe")
+        await preview.see("#message-header")
+        return preview
+
+    async def log_out(self) -> None:
+        await self.mail.click("#taskmenu a.logout")
+        await self.tab.see("#login-form")
+
+
+class Readers:
+    """Makes the people of one test, and checks their pages at its end."""
+
+    def __init__(self, browser: Browser, webmail: Webmail) -> None:
+        self.browser = browser
+        self.webmail = webmail
+        self.readers: list[Reader] = []
+        self.expected: list[str] = []
+
+    def expect(self, complaint: str) -> None:
+        """Name a complaint, as a regular expression, that this test brings about on purpose."""
+        self.expected.append(complaint)
+
+    async def at_webmail(self, name: str, path: str = "/", origin: str = "", **options: Any) -> Reader:
+        """Return somebody who has opened Webmail; options as for Browser.page."""
+        page = await self.browser.page((origin or self.webmail.https) + path, https=True, **options)
+        reader = Reader(page, name, self.webmail)
+        self.readers.append(reader)
+        return reader
+
+    async def logged_in(self, name: str, **options: Any) -> Reader:
+        """Return somebody who sees their mails."""
+        reader = await self.at_webmail(name, **options)
+        await reader.log_in()
+        await reader.ready()
+        return reader
+
+    async def leave(self) -> None:
+        """Close everything and check what the pages did."""
+        found = []
+        for reader in self.readers:
+            log = await reader.tab.log()
+            found += [f"policy: {violation}" for violation in log["violations"]]
+            found += [line for line in log["complaints"] + log["failures"] if not self._is_expected(line)]
+            await reader.tab.close()
+        found += [line for line in self.webmail.errors().splitlines() if not self._is_expected(line)]
+        assert found == [], found
+
+    def _is_expected(self, line: str) -> bool:
+        return any(re.search(pattern, line) for pattern in self.expected)

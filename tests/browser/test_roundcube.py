@@ -1,0 +1,229 @@
+"""Roundcube inside the plugin's shell behaves as Roundcube alone: address, title, history, focus, log-out, pop-ups."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_twisted
+
+from tests.bridge.peer import own_address
+from tests.browser.harness import Browser
+from tests.browser.mail import SHELL, Readers
+from tests.daemon import DOMAIN, PASSWORD
+from tests.roundcube import Webmail
+from tests.roundcube import webmail as running_webmail
+
+USERS = {f"{name}@{DOMAIN}": PASSWORD for name in ("alice", "bob")}
+# The chat itself is not asked here: nothing answers under its address.
+NO_CHAT = "embed.js|net::ERR"
+CONFIG = "$config['chatd_url'] = 'https://chat.home.localhost:1'; $config['chatd_key_file'] = '{key}';"
+
+
+@pytest.fixture(scope="module")
+def webmail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webmail]:
+    with running_webmail(USERS, plugin_config=CONFIG.format(key="/nowhere"), plain_host=own_address()) as server:
+        for number in range(3):
+            server.put(f"alice@{DOMAIN}", f"Bob Smith <bob@{DOMAIN}>", f"Offer {number}", "Hello Alice!")
+        yield server
+
+
+@pytest_twisted.async_yield_fixture
+async def readers(browser: Browser, webmail: Webmail) -> AsyncIterator[Readers]:
+    everybody = Readers(browser, webmail)
+    everybody.expect(NO_CHAT)
+    everybody.expect("chatd was not told of a log-out: the key file /nowhere cannot be read")
+    yield everybody
+    await everybody.leave()
+
+
+async def same(reader: object) -> None:
+    """Wait until address bar and title are those of the page in the frame."""
+    tab = reader.tab      # type: ignore[attr-defined]
+    await tab.until(f"(inner => inner.rcmail?.task && inner.location.href === location.href && "
+                    f"inner.document.title === document.title)(document.querySelector('{SHELL}').contentWindow)")
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_shell_stands_under_the_addresses_of_webmail(readers: Readers) -> None:
+    alice = await readers.at_webmail("alice")
+    assert await alice.tab.count(SHELL) == 0        # the log-in page is the whole tab
+    await alice.log_in()
+    await alice.tab.eval("window.kept = 'the same page'")
+    await same(alice)
+    for task in ("contacts", "settings", "compose", "mail"):
+        await alice.go(task)
+        await same(alice)
+        assert f"_task={'addressbook' if task == 'contacts' else 'mail' if task == 'compose' else task}" in \
+            await alice.tab.eval("location.search")
+    await alice.mail.click("#mailboxlist a:text('Sent')")
+    await alice.tab.until("location.search.includes('_mbox=Sent')")
+    await same(alice)
+    assert await alice.tab.eval("window.kept") == "the same page"
+    await alice.log_out()
+    assert await alice.tab.count(SHELL) == 0
+    await alice.tab.see("text=You have successfully terminated the session")
+    await alice.tab.call("goBack")
+    await alice.tab.see("#login-form")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_back_forward_reload_and_a_link_lead_where_they_should(readers: Readers) -> None:
+    alice = await readers.logged_in("alice")
+    await alice.go("contacts")
+    await alice.go("settings")
+    await alice.mail.click("#settings-menu .folders a")
+    await alice.mail.see("#subscription-table")
+    await same(alice)
+    for sight in ("#settings-menu", "#directorylist"):
+        await alice.tab.call("goBack")
+        await alice.mail.see(sight)
+        await alice.ready()
+        await same(alice)
+    await alice.tab.call("goForward")
+    await alice.mail.see("#settings-menu")
+    await same(alice)
+    await alice.mail.click("#settings-menu .folders a")
+    await alice.mail.see("#subscription-table")
+    await same(alice)
+    await alice.tab.reload()
+    await alice.mail.see("#subscription-table")
+    await same(alice)
+    await alice.tab.call("goBack")
+    await alice.mail.see("#settings-menu")
+    address = f"{alice.webmail.https}/?_task=mail&_mbox=INBOX&_uid=1&_action=show"
+    await alice.tab.goto(address)
+    await alice.mail.see("#message-header")
+    await same(alice)
+    assert await alice.tab.eval("location.href") == address
+    other = await alice.tab.tab(f"{alice.webmail.https}/?_task=addressbook")
+    await other.inside(SHELL).see("#directorylist")
+    await alice.go("mail")
+    assert "_task=addressbook" in await other.eval("location.search")
+    await other.close()
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_pop_ups_and_what_is_printed_have_no_shell(readers: Readers) -> None:
+    alice = await readers.logged_in("alice")
+    preview = await alice.open("Offer 1")
+    await preview.click("#message-header .extwin")
+    popup = await alice.tab.popup()
+    await popup.see("#message-header")
+    assert await popup.count(SHELL) == 0
+    assert await popup.eval("opener.rcmail.task") == "mail"
+    await popup.close()
+    await alice.mail.eval("void rcmail.open_window('?_task=mail&_action=compose&_extwin=1', true)")
+    compose = await alice.tab.popup()
+    await compose.see("#composebody")
+    assert await compose.count(SHELL) == 0
+    await compose.close()
+    for action in ("_action=print&_uid=1&_mbox=INBOX", "_action=viewsource&_uid=1&_mbox=INBOX"):
+        tab = await alice.tab.tab(f"{alice.webmail.https}/?_task=mail&{action}")
+        assert await tab.count(SHELL) == 0
+        await tab.see("text=Hello Alice!")
+        await tab.close()
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_a_session_that_is_over_gives_the_whole_tab_the_log_in_page(readers: Readers, webmail: Webmail) -> None:
+    alice = await readers.logged_in("alice")
+    await alice.go("contacts")
+    webmail.forget_sessions()
+    await alice.mail.click("#taskmenu a.settings")
+    await alice.tab.see("#login-form")
+    assert await alice.tab.count(SHELL) == 0
+    await alice.tab.see("text=Your session is invalid or expired")
+    await alice.tab.fill("#rcmloginuser", alice.address)
+    await alice.tab.fill("#rcmloginpwd", PASSWORD)
+    await alice.tab.click("#rcmloginsubmit")
+    await alice.mail.see("#settings-menu")          # what was asked for before
+    await same(alice)
+    # In another tab: the next thing this tab asks for tells it.
+    other = await alice.tab.tab(f"{alice.webmail.https}/?_task=mail")
+    await other.inside(SHELL).see("#messagelist")
+    await other.inside(SHELL).click("#taskmenu a.logout")
+    await other.see("#login-form")
+    await other.close()
+    await alice.mail.click("#taskmenu a.mail")
+    await alice.tab.see("#login-form")
+    assert await alice.tab.count(SHELL) == 0
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_an_unsaved_mail_is_not_left_without_a_question(readers: Readers) -> None:
+    alice = await readers.logged_in("alice")
+    for task in ("contacts", "logout"):
+        await alice.go("compose")
+        await alice.mail.fill("#composebody", "Dear Bob,")
+        await alice.mail.click(f"#taskmenu a.{task}")
+        await alice.mail.see(".ui-dialog button.discard, .ui-dialog .mainaction")
+        await alice.mail.see("#composebody")
+        await alice.mail.click(".ui-dialog .mainaction")
+        if task == "contacts":
+            await alice.mail.see("#directorylist")
+    await alice.tab.see("#login-form")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_the_keyboard_is_in_webmail(readers: Readers) -> None:
+    alice = await readers.logged_in("alice")
+    await alice.tab.until("document.activeElement.id === 'webmail'")
+    await alice.go("contacts")
+    await alice.go("mail")
+    await alice.tab.until("document.activeElement.id === 'webmail'")
+    await alice.mail.click("#messagelist tbody tr >> nth=0 >> td.subject")
+    await alice.tab.keyboard("press", "ArrowDown")
+    await alice.mail.see("#messagelist tbody tr.selected:nth-child(2)")
+    await alice.tab.keyboard("press", "Control+a")
+    await alice.mail.until("document.querySelectorAll('#messagelist tbody tr.selected').length === 3")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_the_setting_switches_it_off_and_on(readers: Readers) -> None:
+    alice = await readers.logged_in("alice")
+    for is_on in (False, True):
+        await alice.tab.goto(f"{alice.webmail.https}/?_task=settings&_action=preferences")
+        page = alice.mail if not is_on else alice.tab
+        await page.click("#rcmrowchatd")
+        form = page.inside("#preferences-frame")
+        await form.see("text=Show chat and meetings in Webmail")
+        await form.eval("document.querySelector('#chatd-enabled').click()")
+        await form.click("button.submit")
+        if is_on:
+            await alice.tab.see(SHELL)
+            await alice.mail.see("#settings-menu")
+        else:
+            await alice.tab.gone(SHELL)
+            await alice.tab.see("#settings-menu")
+            assert await alice.tab.count("script[src$='embed.js']") == 0
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_dark_mode_is_followed(readers: Readers) -> None:
+    alice = await readers.logged_in("alice")
+    await alice.mail.click("#taskmenu a.theme")
+    await alice.tab.until("document.documentElement.classList.contains('dark-mode')")
+    await alice.mail.click("#taskmenu a.theme")
+    await alice.tab.until("!document.documentElement.classList.contains('dark-mode')")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_without_a_word_what_it_asks_for_a_browser_has_the_chat_in_the_page(
+        readers: Readers, webmail: Webmail) -> None:
+    alice = await readers.at_webmail("alice", origin=webmail.http)
+    alice.mail = alice.tab
+    await alice.log_in()
+    assert await alice.tab.count(SHELL) == 0
+    assert await alice.tab.count("script[src$='/embed.js']") == 1
+    await alice.go("contacts")
+    assert await alice.tab.count(SHELL) == 0
+    assert await alice.tab.count("script[src$='/embed.js']") == 1
