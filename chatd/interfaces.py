@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chatd.core.meeting import MeetingRow, RecordingRow
     from chatd.core.muc import Affiliate, RoomRow
     from chatd.core.people import Person
+    from chatd.core.pubsub import Item, Node, Published
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
     from chatd.core.webmail import Grant, TokenRow, Webmail
@@ -222,6 +223,7 @@ class IStore(Interface):
     meetings = Attribute("The IMeetingStore.")
     offline = Attribute("The IOfflineStore.")
     blocking = Attribute("The IBlockingStore.")
+    pep = Attribute("The IPepStore.")
     private = Attribute("The IPrivateStore.")
     vcard = Attribute("The IVCardStore.")
     last = Attribute("The ILastStore.")
@@ -460,6 +462,49 @@ class IBlockingStore(Interface):
 
     def clear(account_id: int) -> Deferred[None]:
         """Unblocks all."""
+
+
+class IPepStore(Interface):
+    """What accounts publish (XEP-0060, XEP-0163): their nodes, and the items on them, in the order of publication."""
+
+    def nodes(account_id: int) -> Deferred[list[Node]]:
+        """All nodes, sorted by name."""
+
+    def save(account_id: int, node: Node, max_items: int) -> Deferred[None]:
+        """Makes a node or changes it; only the last max_items items stay. Fails: StoreError for an unknown account."""
+
+    def delete(account_id: int, name: str) -> Deferred[None]:
+        """Deletes a node with its items."""
+
+    def publish(account_id: int, node: Node, items: Sequence[Item], max_items: int, most_bytes: int) -> Deferred[None]:
+        """Publishes items, on a node that is made where it is not there; an item of the same id is replaced and
+        becomes the last; only the last max_items stay.
+
+        Fails: TooMuch (chatd.core.pubsub) where all payloads of the account would then have more than most_bytes;
+        nothing is changed then. StoreError for an unknown account.
+        """
+
+    def items(account_id: int, name: str, ids: Iterable[str] | None = None, most: int = 0) -> Deferred[list[Item]]:
+        """Items, the last published last. ids: only these. most: the last so many of them, 0 for all."""
+
+    def ids(account_id: int, name: str) -> Deferred[list[str]]:
+        """The ids of all items, the last published last."""
+
+    def retract(account_id: int, name: str, ids: Iterable[str]) -> Deferred[list[str]]:
+        """Deletes items; gives the ids of those that were there."""
+
+    def purge(account_id: int, name: str) -> Deferred[None]:
+        """Deletes all items of a node."""
+
+    def last(account_id: int, names: Iterable[str]) -> Deferred[list[tuple[str, Item]]]:
+        """The last item of each of these nodes, with the node's name; nothing of those that have none."""
+
+    def last_of(domain: str, locals_: Iterable[str], reader: str, names: Iterable[str]) -> Deferred[list[Published]]:
+        """The last item of each of these nodes of these accounts of a domain, as far as `reader` (a bare address) may
+        see the account's presence by its roster. Who may read the node is not looked at."""
+
+    def count(account_id: int) -> Deferred[tuple[int, int, int]]:
+        """How many nodes, items and bytes of items."""
 
 
 class IPrivateStore(Interface):

@@ -14,8 +14,9 @@ from twisted.words.xish import domish
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
+from chatd.core.forms import field_xml, form_values
 from chatd.core.jid import JID, InvalidJID
-from chatd.core.stanza import attribute, text
+from chatd.core.stanza import text
 
 __all__ = ["DEFAULTS", "FIELDS", "FORM_TYPE", "HISTORY_MOST", "PEOPLE", "Field", "features", "field_xml",
            "form_values", "form_xml", "is_logged", "is_open_archive",
@@ -171,18 +172,6 @@ def features(config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def field_xml(var: str, values: Iterable[str], kind: str = "", label: str = "",
-              choices: Iterable[tuple[str, str]] = (), is_required: bool = False) -> str:
-    """One <field/> of a data form."""
-    head = f'<field var="{attribute(var)}"' + (f' type="{kind}"' if kind else "") + (
-        f' label="{attribute(label)}"' if label else "")
-    body = "".join(f"<value>{text(value)}</value>" for value in values)
-    options = "".join(f'<option label="{attribute(name)}"><value>{text(value)}</value></option>'
-                      for value, name in choices)
-    required = "<required/>" if is_required else ""
-    return f"{head}>{required}{body}{options}</field>"
-
-
 def form_xml(config: Mapping[str, Any], title: str, people: Mapping[str, Iterable[str]] | None = None) -> str:
     """The form of all settings with their present values; people: addresses by "owner" and "admin"."""
     parts = [f'<x xmlns="{ns.DATA}" type="form"><title>{text(title)}</title>',
@@ -198,17 +187,6 @@ def form_xml(config: Mapping[str, Any], title: str, people: Mapping[str, Iterabl
         parts.append(field_xml(var, addresses, "jid-multi", label))
     parts.append("</x>")
     return "".join(parts)
-
-
-def form_values(form: domish.Element, form_type: str) -> dict[str, list[str]]:
-    """The values of a submitted form by var, without FORM_TYPE; StanzaError bad-request where it is another form."""
-    found: dict[str, list[str]] = {}
-    for field in form.elements():
-        if field.uri == ns.DATA and field.name == "field" and field.getAttribute("var"):
-            found[field["var"]] = [str(value) for value in field.elements() if value.name == "value"]
-    if found and found.pop("FORM_TYPE", [form_type]) != [form_type]:
-        raise StanzaError("bad-request", text=f"The form's FORM_TYPE is to be {form_type}.")
-    return found
 
 
 def says_yes(values: Mapping[str, list[str]], var: str) -> bool:

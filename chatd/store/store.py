@@ -23,6 +23,7 @@ from chatd.store.late_index import LateIndex, enter_rows
 from chatd.store.lazy import LazyWrites
 from chatd.store.meetings import Meetings
 from chatd.store.offline import Offline
+from chatd.store.pep import Pep
 from chatd.store.private import Private
 from chatd.store.rooms import Rooms
 from chatd.store.roster import Roster
@@ -132,6 +133,7 @@ class Store:
         self.meetings = Meetings(database)
         self.roster = Roster(database)
         self.blocking = Blocking(database)
+        self.pep = Pep(database)
         self.private = Private(database)
         self.vcard = VCard(database)
         self.last = Last(database, self._lazily)

@@ -17,3 +17,29 @@ CREATE TABLE webmail_nonce (
     until_ms INTEGER NOT NULL,
     PRIMARY KEY (webmail, nonce)
 ) STRICT, WITHOUT ROWID;
+
+-- Nodes on which an account publishes (XEP-0060, XEP-0163).
+CREATE TABLE pep_node (
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    node TEXT NOT NULL,                 -- its name
+    settings TEXT NOT NULL,             -- JSON: the settings that differ from the defaults
+    affiliations TEXT NOT NULL,         -- JSON: standing by bare address; the account itself owns it
+    subscriptions TEXT NOT NULL,        -- JSON: state by the address of those who subscribed by themselves
+    bytes INTEGER NOT NULL,             -- of the payloads of its items
+    PRIMARY KEY (account, node)
+) STRICT, WITHOUT ROWID;
+
+-- What is published on them.
+CREATE TABLE pep_item (
+    account INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    id TEXT NOT NULL,                   -- chosen by the publisher
+    seq INTEGER NOT NULL,               -- rises with each publication on the node: the highest is the last item
+    publisher TEXT NOT NULL,            -- bare address
+    payload BLOB NOT NULL,              -- the element in the item, with its own xmlns
+    PRIMARY KEY (account, node, id),
+    FOREIGN KEY (account, node) REFERENCES pep_node (account, node) ON DELETE CASCADE
+) STRICT;
+
+-- For the last items, and those too many.
+CREATE INDEX pep_item_seq ON pep_item (account, node, seq);
