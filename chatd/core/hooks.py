@@ -7,9 +7,12 @@ Events, with what their hooks get and may return
     visit.ended(session)                        a visit (chatd.server.visits) is over; it has left its rooms
     presence.initial(session)                   first available presence of a session (RFC 6121 4.2)
     presence.sent(session, stanza)              undirected presence, before it is broadcast; may return another
+    presence.directed(session, stanza)          available presence for one address; may return another
+    presence.received(account, from, stanza)    presence of another server's contact who may see this account's
     presence.out(account, to)                   presence for one address, of any type; may raise
     iq.out(account, to)                         an iq leaves a session; may raise
     presence.available(session)                 priority is not negative now, and was or there was none
+    presence.shown(account, jid)                a contact may from now on see the account (RFC 6121 3.1)
     message.sent(message)                       a message leaves an account; may raise or change `message`
     message.received(message)                   a message reaches an account; may raise or change it
     message.routed(message, sessions)           delivered to these; who else wants a copy? (0280)
@@ -19,6 +22,7 @@ Events, with what their hooks get and may return
     iq.answered(stanza, from, to)               a result or error for an account or domain of ours
     disco.info(request, node) -> features       strings; a falsy node is the entity itself; None: no such node
     disco.items(request, node) -> items         (jid, name, node) triples, likewise
+    disco.node(request, kind, node) -> answer   see chatd.xep.disco
     account.loaded(account)                     its state was read from the store
     account.created(jid)                        there is a new one, of this bare address (str)
     account.deleted(account)                    it is no more

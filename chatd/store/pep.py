@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from chatd.core.jid import JID
 from chatd.core.pubsub import Item, Node, Published, TooMuch
 from chatd.interfaces import IPepStore
 from chatd.store.database import Database
@@ -64,7 +65,7 @@ class Pep:
         """See IPepStore."""
         return self._database.read(_last, account_id, list(names))
 
-    def last_of(self, domain: str, locals_: Iterable[str], reader: str, names: Iterable[str]
+    def last_of(self, domain: str, locals_: Iterable[str], reader: JID, names: Iterable[str]
                 ) -> Deferred[list[Published]]:
         """See IPepStore."""
         return self._database.read(_last_of, domain, list(locals_), reader, list(names))
@@ -178,7 +179,7 @@ def _last(session: Session, account: int, names: list[str]) -> list[tuple[str, I
     return [(row[0], Item(*row[1:])) for row in rows]
 
 
-def _last_of(session: Session, domain: str, locals_: list[str], reader: str, names: list[str]) -> list[Published]:
+def _last_of(session: Session, domain: str, locals_: list[str], reader: JID, names: list[str]) -> list[Published]:
     if not locals_ or not names:
         return []
     rows = session.all(
@@ -186,8 +187,11 @@ def _last_of(session: Session, domain: str, locals_: list[str], reader: str, nam
         "FROM account a JOIN roster_item r ON r.account = a.id AND r.jid = ? "
         "JOIN pep_node n ON n.account = a.id JOIN pep_item i ON i.account = n.account AND i.node = n.node "
         f"WHERE a.domain = ? AND a.local IN ({marks(len(locals_))}) AND r.subscription IN ('from', 'both') "
-        f"AND n.node IN ({marks(len(names))}) AND {_IS_LAST} ORDER BY a.local, n.node",
-        [reader, domain, *locals_, *names])
+        f"AND n.node IN ({marks(len(names))}) AND {_IS_LAST} "
+        "AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.account = a.id AND b.jid IN (?, ?, ?, ?)) "
+        "ORDER BY a.local, n.node",
+        [reader.bare, domain, *locals_, *names, reader.bare, reader.full, reader.domain,
+         f"{reader.domain}/{reader.resource}"])
     return [Published(f"{row[0]}@{domain}", tuple(json.loads(row[1])), _node(row[2:6]), Item(*row[6:]))
             for row in rows]
 

@@ -78,7 +78,8 @@ class Module:
 
     name: the word of its file.  xep, version: number ("0199") and version implemented, empty for RFCs.
     features, account_features: what disco tells about a domain, and about an account's bare address.
-    identities: (category, type, name) of a domain.  needs: names of modules without which it cannot work.
+    identities, account_identities: (category, type, name) of a domain, and of an account.  needs: names of modules
+    without which it cannot work.
     options: its settings.
     """
 
@@ -89,6 +90,7 @@ class Module:
     features: ClassVar[tuple[str, ...]] = ()
     account_features: ClassVar[tuple[str, ...]] = ()
     identities: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    account_identities: ClassVar[tuple[tuple[str, str, str], ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[Option, ...]] = ()
 

@@ -2,7 +2,9 @@
 
 Features and identities are the attributes of the modules that run; more are added by the events
     disco.info(request, node) -> features or None       None: this node is not mine
-    disco.items(request, node) -> (jid, name, node) triples or None
+    disco.items(request, node) -> (jid, name, node) triples, of an account also a Deferred of them, or None
+    disco.node(request, kind, node) -> the whole answer or a Deferred of it, or None
+The last is asked about nodes of accounts that nobody else knows; kind is "info" or "items".
 An account is described to itself and to those who may see its presence; others get the answer of an account
 that does not exist (section 8, which wants an empty list of items for both; the router refuses for both).
 """
@@ -11,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Final
+
+from twisted.internet.defer import Deferred
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
@@ -56,7 +60,8 @@ class Disco(Module):
         is_account = bool(request.to.local)
         identities: tuple[Identity, ...]
         if is_account:
-            identities, attribute_name = _ACCOUNT, "account_features"
+            identities = (*_ACCOUNT, *sorted({one for module in modules for one in module.account_identities}))
+            attribute_name = "account_features"
         else:
             identities = tuple(sorted({one for module in modules for one in module.identities}))
             attribute_name = "features"
@@ -67,13 +72,11 @@ class Disco(Module):
                 found = (found or set()) | set(more)
         return None if found is None else (identities, tuple(sorted(found)))
 
-    def _info(self, request: Request) -> bytes:
+    def _info(self, request: Request) -> Any:
         node = request.child.getAttribute("node") or None
-        if not _may_ask(request):
-            raise StanzaError("service-unavailable")
-        described = self._entity(request, node)
+        described = self._entity(request, node) if _may_ask(request) else None
         if described is None:
-            raise StanzaError("item-not-found", text="There is no such node.")
+            return self._of_node(request, "info", node)
         identities, features = described
         parts = [f'<query xmlns="{ns.DISCO_INFO}"{_node(node)}>']
         for category, kind, name in identities:
@@ -83,20 +86,37 @@ class Disco(Module):
         parts.append("</query>")
         return "".join(parts).encode()
 
-    def _items(self, request: Request) -> bytes:
+    def _items(self, request: Request) -> Any:
         node = request.child.getAttribute("node") or None
-        if not _may_ask(request):
-            raise StanzaError("service-unavailable")
         found: list[tuple[str, str, str]] | None = None if node else []
         if not node and not request.to.local:
             found = [(host, "", "") for host in self._components(request.to.domain)]
-        for hook in self.api.hooks.events.get("disco.items", ()):
+        waiting = []
+        for hook in self.api.hooks.events.get("disco.items", ()) if _may_ask(request) else ():
             more = hook(request, node)
-            if more is not None:
+            if isinstance(more, Deferred):
+                waiting.append(more)
+            elif more is not None:
                 found = [*(found or ()), *more]
-        if found is None:
-            raise StanzaError("item-not-found", text="There is no such node.")
-        return f'<query xmlns="{ns.DISCO_ITEMS}"{_node(node)}>{_item_elements(found)}</query>'.encode()
+        if not _may_ask(request) or (found is None and not waiting):
+            return self._of_node(request, "items", node)
+        return Deferred.fromCoroutine(self._waited(found or [], waiting, node)) if waiting else _items_xml(found, node)
+
+    @staticmethod
+    async def _waited(found: list[tuple[str, str, str]], waiting: list[Deferred[Any]], node: str | None) -> bytes:
+        for more in waiting:
+            found = [*found, *await more]
+        return _items_xml(found, node)
+
+    def _of_node(self, request: Request, kind: str, node: str | None) -> Any:
+        """What one of the modules says of a node of an account; raises where none does."""
+        for hook in self.api.hooks.events.get("disco.node", ()) if node and request.to.local else ():
+            answer = hook(request, kind, node)
+            if answer is not None:
+                return answer
+        if not _may_ask(request):
+            raise StanzaError("service-unavailable")
+        raise StanzaError("item-not-found", text="There is no such node.")
 
     def _components(self, domain: str) -> list[str]:
         """Components (XEP-0114) and services in this process below a domain."""
@@ -113,6 +133,10 @@ def _may_ask(request: Request) -> bool:
 
 def _node(node: str | None) -> str:
     return f' node="{attribute(node)}"' if node else ""
+
+
+def _items_xml(items: Iterable[tuple[str, str, str]] | None, node: str | None) -> bytes:
+    return f'<query xmlns="{ns.DISCO_ITEMS}"{_node(node)}>{_item_elements(items or ())}</query>'.encode()
 
 
 def _item_elements(items: Iterable[tuple[str, str, str]]) -> str:

@@ -117,6 +117,8 @@ class Presence(Module):
             if len(session.directed) >= _DIRECTED_MOST and to.full not in session.directed:
                 raise StanzaError("resource-constraint", "wait", text="too much directed presence")
             session.directed.add(to.full)
+            for hook in self._hooks.events.get("presence.directed", ()):
+                stanza = hook(session, stanza) or stanza
         elif session.directed is not None:
             session.directed.discard(to.full)
         self._pass(stanza, session.jid, to)
@@ -208,6 +210,10 @@ class Presence(Module):
             return None                                         # XEP-0191 5: as if nobody were there
         if kind in _SUBSCRIPTION:
             return self._subscription_in(account, stanza, from_, kind or "")
+        if kind in (None, "unavailable") and from_.resource and from_.domain not in self._domains:
+            item = account.roster.get(from_.bare)
+            if item is not None and item.may_see_us:
+                self._hooks.tell("presence.received", account, from_, stanza)
         if kind == "probe":
             self._probed(account, from_)
         elif to.resource:
@@ -304,6 +310,7 @@ class Presence(Module):
     def _show_or_hide(self, account: IAccount, bare: str, actions: Action) -> None:
         if Action.SHOW in actions:
             self._show(account, bare, (session.presence for session in account.available()))
+            self._hooks.tell("presence.shown", account, bare)
         if Action.HIDE in actions:
             self._show(account, bare, (
                 Stanza("presence", {"from": session.full, "type": "unavailable"}) for session in account.available()))

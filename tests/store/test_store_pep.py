@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
+from chatd.core.jid import JID
 from chatd.core.pubsub import Item, Node, Published, TooMuch
 from chatd.core.roster import RosterItem
 from chatd.store import StoreError
@@ -105,15 +106,21 @@ async def test_last_items_of_contacts(place):
     node = Node("urn:a", {"access": "roster", "groups": ["Friends"]})
     for account in (john, jane, other):
         await store.pep.publish(account, node, [item("1"), item("2")], 9, MOST)
-    reader = "reader@example.org"
-    await store.roster.save(john, RosterItem(reader, subscription="both", groups=("Friends", "B")))
-    await store.roster.save(jane, RosterItem(reader, subscription="to"))
-    await store.roster.save(other, RosterItem(reader, subscription="from"))
+    reader = JID.parse("reader@example.org/phone")
+    await store.roster.save(john, RosterItem(reader.bare, subscription="both", groups=("Friends", "B")))
+    await store.roster.save(jane, RosterItem(reader.bare, subscription="to"))
+    await store.roster.save(other, RosterItem(reader.bare, subscription="from"))
     found = await store.pep.last_of("example.org", ["john", "jane", "nobody"], reader, ["urn:a", "urn:b"])
     assert found == [Published("john@example.org", ("Friends", "B"), node, item("2"))]
     assert [one.owner for one in await store.pep.last_of("example.net", ["john"], reader, ["urn:a"])] == [
         "john@example.net"]
     assert await store.pep.last_of("example.org", [], reader, ["urn:a"]) == []
+    for address in (reader.bare, reader.full, "example.org", "example.org/phone"):
+        await store.blocking.add(john, [address])
+        assert await store.pep.last_of("example.org", ["john"], reader, ["urn:a"]) == [], address
+        await store.blocking.remove(john, [address])
+    await store.blocking.add(john, ["example.net", "other@example.org", reader.bare + "/pc"])
+    assert len(await store.pep.last_of("example.org", ["john"], reader, ["urn:a"])) == 1
 
 
 @pytest_twisted.ensureDeferred

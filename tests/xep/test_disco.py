@@ -12,10 +12,11 @@ import pytest_twisted
 from twisted.words.xish import domish
 
 import chatd
+from chatd.core.entity_caps import verification_string
 from chatd.core.stamp import parse_stamp
 from chatd.core.stanza import parse_element
 from chatd.xep.archive import Archive
-from chatd.xep.caps import Caps, verification_string
+from chatd.xep.caps.caps import Caps
 from chatd.xep.carbons import Carbons
 from chatd.xep.disco import Disco
 from chatd.xep.entity_time import EntityTime

@@ -1,21 +1,21 @@
 """Entity Capabilities, XEP-0115: what this server can do, as one hash in its stream features (section 6.3).
 
 A client that knows the hash need not ask; one that does asks disco with the node NODE#HASH.  What clients
-tell of each other in their presence passes through untouched.
+tell of each other in their presence passes through untouched; `clients` reads it for XEP-0163.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable
-from hashlib import sha1
 
 from chatd.core import ns
+from chatd.core.entity_caps import verification_string
 from chatd.core.stanza import attribute
 from chatd.xep.api import Api, Module, Request
+from chatd.xep.caps.clients import ClientCaps
 from chatd.xep.disco import Disco, Identity
 
-__all__ = ["Caps", "verification_string"]
+__all__ = ["Caps"]
 
 
 class Caps(Module):
@@ -34,6 +34,7 @@ class Caps(Module):
         assert isinstance(disco, Disco)
         self._disco = disco
         self._node_name = f"https://{api.settings.server.host}/"
+        self.clients = ClientCaps(api)
         self._known: dict[str, tuple[tuple[tuple[Identity, ...], tuple[str, ...]], str]] = {}
         api.stream_feature(self._feature)
         api.on("disco.info", self._node)
@@ -55,11 +56,3 @@ class Caps(Module):
         if not node or request.to.local or node != f"{self._node_name}#{self.verification(request.to.domain)}":
             return None
         return self._disco.describe(request.to.domain)[1]
-
-
-def verification_string(identities: Iterable[Identity], features: Iterable[str]) -> str:
-    """XEP-0115 5.1, for entities without xml:lang and without forms: base64 of the SHA-1."""
-    parts = [f"{category}/{kind}//{name}<" for category, kind, name in
-             sorted(identities, key=lambda one: [part.encode() for part in one])]
-    parts.extend(f"{feature}<" for feature in sorted(features, key=str.encode))
-    return b64encode(sha1("".join(parts).encode(), usedforsecurity=False).digest()).decode()

@@ -1,0 +1,1 @@
+"""Personal eventing: XEP-0163 on XEP-0060."""
