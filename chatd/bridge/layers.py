@@ -53,13 +53,16 @@ class Demand(NamedTuple):
     is_screen: bool = False
 
 
-def allocate(budget: float, demands: Sequence[Demand], headroom: float = 1.15) -> list[int]:
+def allocate(
+    budget: float, demands: Sequence[Demand], headroom: float = 1.15, *, may_stop: bool = True
+) -> list[int]:
     """Share `budget` (bits a second, sound already taken off) among video tracks; returns the allowed rank of each.
 
     Everybody gets the smallest layer first, in order; then all are raised a rank at a time, screens before cameras. A
     track is raised above what it has only with `headroom` to spare: otherwise it would swing between two layers. The
     first gets its smallest layer even if that needs up to twice the budget: an estimate is not so exact that a black
-    tile would be better.
+    tile would be better. `may_stop`: whether others may get nothing; if not, everybody's smallest layer is given,
+    whatever it costs.
     """
     given = [NONE] * len(demands)
     spent = 0.0
@@ -78,7 +81,7 @@ def allocate(budget: float, demands: Sequence[Demand], headroom: float = 1.15) -
             factor = headroom if rank > demand.current else 1.0
             if i == order[0] and not step:
                 factor = 0.5
-            if (spent - before + cost) * factor <= budget:
+            if (spent - before + cost) * factor <= budget or not (step or may_stop):
                 spent += cost - before
                 given[i] = rank
                 going = True

@@ -66,11 +66,8 @@ class Line:
         sound = sum(s.rate(now) for s in self._subscriptions.values() if s.publication.kind == "audio")
         demands = [layers.Demand(s.publication.costs(now), s.wanted, s.rank, s.publication.is_screen) for s in video]
         missing = 0.0
-        given = layers.allocate(available - sound, demands)
-        if not self.estimator.is_sure:
-            # What is only guessed to be narrow takes the smallest layers, but nobody's picture altogether.
-            given = [d.costs[0][0] if rank == layers.NONE and d.costs else rank
-                     for rank, d in zip(given, demands, strict=True)]
+        # What is only guessed to be narrow takes the smallest layers, but nobody's picture altogether.
+        given = layers.allocate(available - sound, demands, may_stop=self.estimator.is_sure)
         if self._prober.is_active and given[0] == layers.NONE and demands[0].costs:
             # Padding needs something that is sent: the smallest layer itself is the probe.
             given[0] = demands[0].costs[0][0]

@@ -71,6 +71,15 @@ def test_allocate(budget: float, demands: list[Demand], given: list[int]) -> Non
     assert allocate(budget, demands) == given
 
 
+@pytest.mark.parametrize("budget, demands, given", [
+    (70e3, [Demand(COSTS, 2, NONE), Demand(COSTS, 2, 1)], [0, 0]),
+    (160e3, [Demand(COSTS, 2, NONE), Demand([], 2, NONE), Demand(COSTS, 2, NONE)], [0, NONE, 0]),
+    (800e3, [Demand(COSTS, 2, 2), Demand(COSTS, 2, 2)], [1, 0]),
+])
+def test_allocate_where_nobody_gets_nothing(budget: float, demands: list[Demand], given: list[int]) -> None:
+    assert allocate(budget, demands, may_stop=False) == given
+
+
 def test_a_rate_follows_what_passes_and_ends_with_it() -> None:
     rate = Rate()
     for i in range(300):
