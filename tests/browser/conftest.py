@@ -17,7 +17,7 @@ from tests.browser.harness import Browser
 from tests.browser.party import Party
 from tests.browser.people import NAMES, People
 from tests.daemon import DOMAIN, Daemon, running
-from tests.media_daemon import MediaDaemon
+from tests.media_daemon import MediaDaemon, running_media
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +41,18 @@ async def people(browser: Browser, daemon: Daemon) -> AsyncIterator[People]:
     await everybody.leave()
 
 
+@pytest.fixture(scope="module")
+def media_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
+    """One daemon with its bridge for the tests of a file; a file that needs another configuration has its own."""
+    with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
+        yield made
+
+
 @pytest_twisted.async_yield_fixture
-async def party(browser: Browser, daemon: MediaDaemon) -> AsyncIterator[Party]:
-    """Who takes part in meetings; the file's own `daemon` has media."""
-    people = People(browser, daemon)
-    made = Party(people, daemon)
+async def party(browser: Browser, media_daemon: MediaDaemon) -> AsyncIterator[Party]:
+    """Who takes part in meetings."""
+    people = People(browser, media_daemon)
+    made = Party(people, media_daemon)
     yield made
     made.stack.close()
     await people.leave()

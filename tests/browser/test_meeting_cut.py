@@ -18,9 +18,6 @@ from twisted.internet.threads import deferToThread
 from tests.browser.harness import Page
 from tests.browser.party import DECODED, Party, inside, join, tile
 from tests.browser.people import Person
-from tests.browser.test_meeting_page import daemon
-
-__all__ = ["daemon"]
 
 pytestmark = pytest.mark.long  # real media in several browsers
 

@@ -37,7 +37,7 @@ SHARPNESS = """((video) => {
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
+def media_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
     """One daemon with its bridge for the tests of this file, and a relay."""
     relay = Coturn(tmp_path_factory.mktemp("coturn"))
     turn = f"[media.turn]\nurls = {relay.urls}\nsecret = '{SECRET}'\n"

@@ -6,16 +6,12 @@ Chromium has one fake camera, which draws a clock, and fake microphones, which b
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import pytest_twisted
 
 from tests.browser.harness import Page
 from tests.browser.party import Party, inside, join
-from tests.daemon import DOMAIN
-from tests.media_daemon import MediaDaemon, running_media
 
 MIRROR = "document.querySelector('.mirror video')"
 LEVEL = "Number(getComputedStyle(document.querySelector('.level')).getPropertyValue('--level'))"
@@ -25,13 +21,6 @@ KEPT = "JSON.parse(localStorage.getItem('chatd-meeting'))"
 def option(words: str) -> str:
     """The value of a choice in the dialog."""
     return f"[...document.querySelectorAll('dialog option')].find((one) => one.textContent === '{words}').value"
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
-    """One daemon with its bridge for the tests of this file."""
-    with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
-        yield made
 
 
 async def choose(page: Page, label: str, value: str) -> None:

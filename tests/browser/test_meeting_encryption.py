@@ -26,7 +26,7 @@ RECEIVED = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
+def media_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
     """One where meetings may be recorded, so that a refusal has a reason."""
     folder = tmp_path_factory.mktemp("chatd")
     with running_media(folder, f"alice@{DOMAIN}", extra="[modules.meet]\nrecording = true") as made:
@@ -113,11 +113,11 @@ async def test_refused_in_words(party: Party) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_recording_is_refused(party: Party, daemon: MediaDaemon) -> None:
+async def test_recording_is_refused(party: Party, media_daemon: MediaDaemon) -> None:
     """By the server, which records a meeting that is not encrypted; the page says beforehand that it cannot be."""
     room, plain = party.meeting("Board", e2ee="true"), party.meeting("Open")
     ada = await guest(party, room, "Ada")
-    with visitors.page(daemon, party.owner, room, "Alice") as alice:
+    with visitors.page(media_daemon, party.owner, room, "Alice") as alice:
         assert alice.command(room, "record on='true'/>") == "not-allowed"
         assert alice.learn(room, "meeting").get("can-record") == "false"
         assert alice.enter(plain, "Alice") == ""
@@ -127,7 +127,7 @@ async def test_recording_is_refused(party: Party, daemon: MediaDaemon) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_other_clients(party: Party, daemon: MediaDaemon) -> None:
+async def test_other_clients(party: Party, media_daemon: MediaDaemon) -> None:
     """LiveKit's Python SDK with the key sees and is seen; who does not encrypt is not shown, and the tile says why."""
     # livekit-client, of media that arrive when their sender has just gone.
     party.people.expect("participant, that's not present")
@@ -135,10 +135,10 @@ async def test_other_clients(party: Party, daemon: MediaDaemon) -> None:
     ada = await guest(party, room, "Ada")
 
     def come(nick: str, key: str) -> tuple[visitors.Visitor, Sdk]:
-        visitor = visitors.Visitor(daemon).come()
+        visitor = visitors.Visitor(media_daemon).come()
         assert visitor.enter(room, nick) == ""
         media = visitor.learn(room, "media")
-        sdk = Sdk(daemon, media.attrib["identity"], room, token=media.text or "", key=key)
+        sdk = Sdk(media_daemon, media.attrib["identity"], room, token=media.text or "", key=key)
         sdk.publish("camera", width=640, height=360, fps=10)
         return visitor, sdk
 

@@ -7,10 +7,7 @@ import pytest_twisted
 
 from tests.browser.harness import Page
 from tests.browser.party import Party, inside, join, tile
-from tests.browser.test_meeting_page import daemon
 from tests.integration.visitors import ticket
-
-__all__ = ["daemon"]
 
 pytestmark = pytest.mark.long  # real media in several browsers
 

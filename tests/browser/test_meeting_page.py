@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,8 @@ import pytest_twisted
 
 from tests.browser.party import Party, inside, join, sees, tile
 from tests.browser.people import Friend
-from tests.daemon import DOMAIN
-from tests.media_daemon import MediaDaemon, running_media
 
 UI = Path(__file__).parents[2] / "chatd" / "web" / "ui" / "meet"
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
-    """One daemon with its bridge for the tests of this file."""
-    with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
-        yield made
 
 
 @pytest.mark.long

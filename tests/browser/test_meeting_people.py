@@ -5,7 +5,6 @@ What a moderator forbids, a modified client cannot do either: there the media to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from tests.browser.party import Party, inside, join, sees, tile
 from tests.daemon import DOMAIN, PASSWORD
 from tests.integration.visitors import Visitor
 from tests.interop.test_profanity import profanity
-from tests.media_daemon import MediaDaemon, running_media
 
 pytestmark = pytest.mark.long  # real media in several browsers
 
@@ -36,13 +34,6 @@ FORGED = """(() => {
     };
 })()"""
 """A modified client: it reads that everybody is a moderator, so it thinks that it may do everything."""
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
-    """One daemon with its bridge for the tests of this file."""
-    with running_media(tmp_path_factory.mktemp("chatd"), f"alice@{DOMAIN}", f"bob@{DOMAIN}") as made:
-        yield made
 
 
 async def people(page: Page, *names: str) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long  # real media in several browsers
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
+def media_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaDaemon]:
     """One that records."""
     folder = tmp_path_factory.mktemp("chatd")
     with running_media(folder, f"alice@{DOMAIN}", extra="[modules.meet]\nrecording = true") as made:

@@ -9,9 +9,7 @@ import pytest_twisted
 
 from tests.browser.harness import Page
 from tests.browser.party import Party, inside, sees, tile
-from tests.browser.test_meeting_page import daemon
 
-__all__ = ["daemon"]  # fixtures
 pytestmark = pytest.mark.long
 
 MORE = "button[aria-label=More]"
