@@ -1,22 +1,22 @@
 // Drives Chromium for harness.py: one JSON object a line in, {id, ok|error} a line out.
 //
-// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked, noEncryption};
+// op "page"    new context and page: {name, width, height, dark, url, https, locale, noWebSocket, media, blocked, noEncryption, touch};
 //              `https` accepts the self-signed certificate, `noWebSocket` makes the server refuse every web socket (404),
-//              `noEncryption`: a browser that has no means to encrypt what it sends; `media`: "granted" (Chromium's fake
+//              `touch`: a phone or tablet, without a mouse; `noEncryption`: a browser that has no means to encrypt what it sends; `media`: "granted" (Chromium's fake
 //              camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the same, but the camera shows a
 //              drawn person, another one for each `name`d page), "none" (there are none, until __plug()), "busy" (another
 //              program has the camera), "asks" (the browser asks, and __allow() answers), or not given: refused; `blocked`:
 //              transports ("udp", "tcp") whose packets to the media server go nowhere
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page, or in the frame that an iframe's selector names: {name, code, frame?}
-// op "keyboard" holds a key or lets it go: {name, method: 'down'|'up', key}
+// op "keyboard" holds a key, lets it go, or both: {name, method: 'down'|'up'|'press', key}
 // op "until"   waits until an expression in the page (or frame) is true: {name, code, timeout, frame?}
 // op "axe"     accessibility faults of level A and AA: {name, selector?, frame?}
 // op "log"     what the page asked for and complained about since the last time: {name}
 // op "offline" {name, value}
 // op "tab"     one more tab in the profile of another page: {name, of, url}
 // op "popup"   the tab that the page has opened, from now on known as `as`: {name, as}
-// op "drag"    by the mouse, from the middle of an element: {name, selector, x, y}
+// op "drag"    by the mouse, or a finger, from the middle of an element: {name, selector, x, y, touch}
 // op "close"   {name}
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -151,11 +151,11 @@ function mediaOf([media, seed, blocked]) {
 
 async function open({
     name, width = 1280, height = 800, dark = false, url, https = false, locale = 'en-GB', noWebSocket = false, media, blocked = [],
-    noEncryption = false,
+    noEncryption = false, touch = false,
 }) {
     const context = await (await launch()).newContext({
         viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, ignoreHTTPSErrors: https,
-        reducedMotion: 'reduce',
+        reducedMotion: 'reduce', hasTouch: touch, isMobile: touch,
     });
     const allowed = ['camera', 'microphone', 'clipboard-read', 'clipboard-write'];
     if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(allowed);
@@ -260,10 +260,20 @@ const OPS = {
         if (!popups.length) throw new Error('no tab was opened');
         pages.set(as, popups.shift());
     },
-    async drag({ name, selector, x, y }) {
-        const { page } = pages.get(name);
+    async drag({ name, selector, x, y, touch }) {
+        const { context, page } = pages.get(name);
         const box = await page.locator(selector).boundingBox();
         const [left, top] = [box.x + box.width / 2, box.y + box.height / 2];
+        if (touch) {
+            const finger = await context.newCDPSession(page);
+            const at = (type, ...touchPoints) => finger.send('Input.dispatchTouchEvent', { type, touchPoints });
+            await at('touchStart', { x: left, y: top });
+            await at('touchMove', { x: left + x / 2, y: top + y / 2 });
+            await at('touchMove', { x: left + x, y: top + y });
+            await at('touchEnd');
+            await finger.detach();
+            return;
+        }
         await page.mouse.move(left, top);
         await page.mouse.down();
         await page.mouse.move(left + x / 2, top + y / 2);

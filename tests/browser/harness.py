@@ -7,10 +7,11 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.browser.lines import LineProcess
+from tests.browser.lines import ANSWER_TIMEOUT_S, LineProcess
 
 HERE = Path(__file__).resolve().parent
 _ENTER = " >> internal:control=enter-frame >> "
@@ -75,11 +76,12 @@ class Page:
         await self._process.ask("popup", **{"name": self.name, "as": name})
         return Page(self._browser, name)
 
-    async def call(self, method: str, *args: Any, selector: str | None = None) -> Any:
-        """Call a method of the page, or of the locator for `selector`."""
+    async def call(self, method: str, *args: Any, selector: str | None = None, within_s: float = 0) -> Any:
+        """Call a method of the page, or of the locator for `selector`; `within_s`: what it may wait itself."""
         if self.frame and selector:
             selector = f"{self.frame}{_ENTER}{selector}"
-        return await self._process.ask("call", name=self.name, selector=selector, method=method, args=list(args))
+        return await self._process.ask("call", name=self.name, selector=selector, method=method, args=list(args),
+                                       answer_s=within_s + ANSWER_TIMEOUT_S)
 
     async def goto(self, url: str) -> None:
         await self.call("goto", url)
@@ -93,6 +95,10 @@ class Page:
     async def click(self, selector: str) -> None:
         await self.call("click", selector=selector)
 
+    async def tap(self, selector: str) -> None:
+        """With a finger."""
+        await self.call("tap", selector=selector)
+
     async def press(self, selector: str, key: str) -> None:
         await self.call("press", key, selector=selector)
 
@@ -101,16 +107,17 @@ class Page:
         await self.call("press", key, selector=":focus")
 
     async def keyboard(self, method: str, key: str) -> None:
-        """Hold a key ("down") or let it go ("up")."""
+        """Hold a key ("down"), let it go ("up"), or both ("press"), wherever the focus is or is not."""
         await self._process.ask("keyboard", name=self.name, method=method, key=key)
 
     async def see(self, selector: str, timeout_s: float = 15) -> None:
         """Wait until the first match is visible."""
-        await self.call("waitFor", {"timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0")
+        await self.call("waitFor", {"timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0", within_s=timeout_s)
 
     async def gone(self, selector: str, timeout_s: float = 15) -> None:
         """Wait until nothing matching is visible."""
-        await self.call("waitFor", {"state": "hidden", "timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0")
+        await self.call("waitFor", {"state": "hidden", "timeout": timeout_s * 1000}, selector=f"{selector} >> nth=0",
+                        within_s=timeout_s)
 
     async def text(self, selector: str) -> str:
         return str(await self.call("innerText", selector=f"{selector} >> nth=0"))
@@ -123,7 +130,8 @@ class Page:
 
     async def until(self, code: str, timeout_s: float = 15) -> None:
         """Wait until an expression in the page is true."""
-        await self._process.ask("until", name=self.name, code=code, timeout=timeout_s * 1000, frame=self.frame)
+        await self._process.ask("until", name=self.name, code=code, timeout=timeout_s * 1000, frame=self.frame,
+                                answer_s=timeout_s + ANSWER_TIMEOUT_S)
 
     async def focused(self) -> str:
         """Return the id, name or tag of what has the focus."""
@@ -140,9 +148,9 @@ class Page:
     async def offline(self, value: bool) -> None:
         await self._process.ask("offline", name=self.name, value=value)
 
-    async def drag(self, selector: str, x: float, y: float) -> None:
-        """Drag an element by so many pixels."""
-        await self._process.ask("drag", name=self.name, selector=selector, x=x, y=y)
+    async def drag(self, selector: str, x: float, y: float, touch: bool = False) -> None:
+        """Drag an element by so many pixels; `touch`: with a finger."""
+        await self._process.ask("drag", name=self.name, selector=selector, x=x, y=y, touch=touch)
 
     async def screenshot(self, path: Path) -> None:
         await self.call("screenshot", {"path": str(path)})
@@ -154,16 +162,17 @@ class Page:
 class Browser:
     """One Chromium process."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: Sequence[str] = ()) -> None:
+        """`prefix`: a command that runs others, in a place of their own for instance."""
         assert Path(CHROMIUM).exists(), f"{CHROMIUM} is missing; apt-get install chromium, or set CHATD_CHROMIUM"
         install()
         node, _, environment = node_commands()
-        self.process = LineProcess([*node, str(HERE / "harness.mjs")], folder=HERE, environment=environment)
+        self.process = LineProcess([*prefix, *node, str(HERE / "harness.mjs")], folder=HERE, environment=environment)
         self._pages = 0
 
     async def page(self, url: str, **options: Any) -> Page:
         """Open `url` in a fresh profile; options are those of harness.mjs (width, height, dark, https, locale,
-        noWebSocket, media, noEncryption)."""
+        noWebSocket, media, noEncryption, touch)."""
         name = self.name()
         await self.process.ask("page", name=name, url=url, **options)
         return Page(self, name)

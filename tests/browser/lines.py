@@ -60,7 +60,7 @@ class LineProcess:
             asked.errback(AssertionError("the helper process ended"))
         self._asked.clear()
 
-    def ask(self, op: str, **values: Any) -> Deferred[Any]:
+    def ask(self, op: str, *, answer_s: float = ANSWER_TIMEOUT_S, **values: Any) -> Deferred[Any]:
         """Send one request; the Deferred fires with its answer or fails with AssertionError."""
         self._next_id += 1
         asked: Deferred[Any] = Deferred()
@@ -68,7 +68,7 @@ class LineProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"id": self._next_id, "op": op, **values}) + "\n")
         self._process.stdin.flush()
-        return asked.addTimeout(ANSWER_TIMEOUT_S, reactor)  # type: ignore[arg-type]
+        return asked.addTimeout(answer_s, reactor)  # type: ignore[arg-type]
 
     async def wait_for(self, wanted: Any, timeout_s: float = 20.0) -> dict[str, Any]:
         """Wait for an event that `wanted(event)` accepts, one that came already included."""

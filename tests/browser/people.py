@@ -173,10 +173,11 @@ class Person:
 
 
 class Link:
-    """A line between a browser and the daemon that can be cut and mended; `port` is the browser's end."""
+    """A line between a browser and the daemon that can be cut and mended; `host` and `port` are the browser's end."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, host: str = "127.0.0.1") -> None:
         self.target = target
+        self.host = host
         self.ends: set[ProxyServer] = set()
         self.factory = ProxyFactory("127.0.0.1", target)
         link = self
@@ -195,7 +196,7 @@ class Link:
         self.port: int = self._listening.getHost().port
 
     def _listen(self, port: int) -> Any:
-        return listener.listenTCP(port, self.factory, interface="127.0.0.1")
+        return listener.listenTCP(port, self.factory, interface=self.host)
 
     async def cut(self) -> None:
         """Every connection breaks without a word, and none can be made."""
@@ -219,7 +220,7 @@ class People:
         self.friends: list[Friend] = []
         self.links: list[Link] = []
         self.expected: list[str] = []
-        self.ports = {daemon.ports["https"]}
+        self.sites = {f"localhost:{daemon.ports['https']}"}
 
     def expect(self, complaint: str) -> None:
         """Name a complaint, as a regular expression, that this test brings about on purpose."""
@@ -233,11 +234,11 @@ class People:
         self.persons.append(person)
         return person
 
-    def link(self) -> Link:
-        """Return a line to the daemon that can be cut."""
-        link = Link(self.daemon.ports["https"])
+    def link(self, host: str = "127.0.0.1") -> Link:
+        """Return a line to the daemon that can be cut; `host`: this machine's address at the browser's end."""
+        link = Link(self.daemon.ports["https"], host)
         self.links.append(link)
-        self.ports.add(link.port)
+        self.sites |= {f"localhost:{link.port}", f"{host}:{link.port}"}
         return link
 
     async def elsewhere(self, name: str) -> Friend:
@@ -267,5 +268,5 @@ class People:
         assert found == [], found
 
     def _is_ours(self, url: str) -> bool:
-        ours = [f"{scheme}://localhost:{port}/" for scheme in ("https", "wss") for port in self.ports]
+        ours = [f"{scheme}://{site}/" for scheme in ("https", "wss") for site in self.sites]
         return url.startswith((*ours, "data:", "blob:"))

@@ -110,6 +110,29 @@ async def test_blurred(party: Party) -> None:
 
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
+async def test_blurred_in_the_meeting(party: Party) -> None:
+    """Switched on and off among the others: what they receive has no sharp edges, and then it has again."""
+    party.people.expect(r"^warning: (W\d{4} |\[\.WebGL)")
+    room = party.meeting()
+    bea = await party.guest(room, "Bea", media="none")
+    ada = await party.guest(room, "Ada")
+    await inside(ada)
+    await tile(bea, "Ada")
+    received = SHARPNESS % ".tile[data-nick=Ada] video"
+    await bea.until(f"{received} > 60", 30)
+    await settings(ada)
+    await choose(ada, "Background", "strong")
+    await ada.until(f"{CAMERA} instanceof MediaStreamTrackGenerator", 60)
+    await bea.until(f"{received} < 50", 60)
+    await choose(ada, "Background", "off")
+    await bea.until(f"{received} > 60", 60)
+    assert await ada.eval(f"!({CAMERA} instanceof MediaStreamTrackGenerator)")
+    await ada.key("Escape")
+    await sees(bea)
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
 async def test_blurring_is_not_possible(party: Party) -> None:
     """A browser that cannot do it: the page says so, and the camera is not sent as it is."""
     ada = await party.open(party.meeting())

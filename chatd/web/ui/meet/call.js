@@ -187,6 +187,8 @@ export class Call {
     /** After the browser refused to play sound: a click has come. */
     startAudio() { return this.#room.startAudio(); }
 
+    get isConnected() { return this.#room.state === ConnectionState.Connected; }
+
     get isSilenced() { return this.#room.state === ConnectionState.Connected && !this.#room.canPlaybackAudio; }
 
     /**

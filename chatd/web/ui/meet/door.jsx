@@ -111,10 +111,10 @@ export function Door({ meeting, state, title, given }) {
                     <div className="field">
                         <label htmlFor={passwordId}>{t('password')}</label>
                         <input id={passwordId} name="password" ref={passwordField} type="password" value={password} maxLength={100}
-                            autoComplete="off" aria-describedby={told ? problemId : undefined} onChange={(event) => setPassword(event.target.value)} />
+                            autoComplete="off" autoFocus={Boolean(name)} aria-describedby={told ? problemId : undefined} onChange={(event) => setPassword(event.target.value)} />
                     </div>
                 )}
-                <button type="submit" className="primary" disabled={isBusy}>
+                <button type="submit" className="primary" disabled={isBusy} autoFocus={Boolean(name) && !info.password}>
                     {isBusy ? t('joining') : info.lobby ? t('askToJoin') : t('join')}
                 </button>
             </form>

@@ -77,7 +77,7 @@ export function Inside({ meeting, state, title }) {
     const copying = useCopy(meeting);
     const talk = useMemo(() => talker(meeting, setTalking), [meeting]);
     useWakeLock();
-    useMediaSession(meeting, small.open);
+    useMediaSession(meeting, small.offer);
     useEffect(() => {
         meeting.onSound = chime;
         return () => { meeting.onSound = undefined; };

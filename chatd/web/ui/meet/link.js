@@ -14,8 +14,11 @@ const PAUSES_MS = [200, 500, 800, ...Array(25).fill(1_500), 4_000, 8_000, 15_000
 const SPREAD = 0.3; // of a pause, so that not everybody comes back in the same moment
 const FIRST_MS = 15_000; // within which the first connection has to stand
 const ANSWER_MS = 20_000;
-const PING_MS = 20_000;
-const DEAD_MS = 10_000; // without an answer to a ping
+const ATTEMPT_MS = 10_000; // within which any later one has to stand
+const LOOK_MS = 1_000;
+const SILENT_MS = 3_000; // so long without a word, and it is asked whether the server is there
+const QUIET_MS = 3_000; // without an answer to that: the person is told
+const DEAD_MS = 6_000; // the line is given up and made anew
 
 /** An error the server answered with; `condition` as in RFC 6120 8.3.3, `inner` names of our own conditions. */
 export class Refused extends Error {
@@ -60,7 +63,7 @@ class Memory {
 }
 
 /**
- * One visit. Events by the callbacks of `on`: stanza(element) for what is no answer, state('up'|'down'),
+ * One visit. Events by the callbacks of `on`: stanza(element) for what is no answer, state('up'|'quiet'|'down'),
  * renewed() when a cut could not be healed and the visit is a new one, refused() for the token.
  */
 export class Link {
@@ -76,6 +79,8 @@ export class Link {
     #isClosed = false;
     #wasUp = false;
     #heard = 0;
+    #askedAt = 0;
+    #isQuiet = false;
 
     constructor(address, domain, given, on) {
         this.#domain = domain;
@@ -119,6 +124,8 @@ export class Link {
 
     #connect() {
         clearTimeout(this.#timer);
+        // Where packets vanish the browser tries for minutes, at growing pauses.
+        if (!this.#first) this.#timer = setTimeout(() => this.#connection._doDisconnect(), ATTEMPT_MS);
         this.#connection.connect(this.#domain, '', (status, condition) => this.#status(status, condition));
     }
 
@@ -140,8 +147,9 @@ export class Link {
         const isResumed = this.#connection.restored;
         const isNew = this.#wasUp && !isResumed;
         this.#wasUp = true;
-        clearInterval(this.#timer);
-        this.#timer = setInterval(() => this.#ping(), PING_MS);
+        clearTimeout(this.#timer);
+        this.#isQuiet = false;
+        this.#timer = setInterval(() => this.#look(), LOOK_MS);
         this.#first?.resolve();
         if (isNew) {
             for (const { reject } of this.#asked.values()) reject(new Error('unreachable'));
@@ -163,16 +171,26 @@ export class Link {
         if (!this.#isClosed && this.#tries) { this.#tries = 0; this.#connect(); }
     };
 
-    #ping() {
-        const before = Date.now();
-        this.#connection.sm.requestAck();
-        setTimeout(() => {
-            if (this.#heard < before && !this.#isClosed && this.#connection.connected) this.#connection._doDisconnect();
-        }, DEAD_MS);
+    /** A line may be cut without a word: nothing comes any more, and nobody says so. */
+    #look() {
+        const now = Date.now();
+        if (now - this.#heard < SILENT_MS) return;
+        if (this.#heard >= this.#askedAt) {
+            this.#askedAt = now;
+            this.#connection.sm.requestAck();
+        } else if (now - this.#askedAt >= DEAD_MS) this.#connection._doDisconnect();
+        else if (now - this.#askedAt >= QUIET_MS && !this.#isQuiet) {
+            this.#isQuiet = true;
+            this.#on.state('quiet');
+        }
     }
 
     #read(element) {
         this.#heard = Date.now();
+        if (this.#isQuiet) {
+            this.#isQuiet = false;
+            this.#on.state('up');
+        }
         for (const one of element.localName === 'wrapper' ? element.children : [element]) {
             if (one.localName === 'iq') this.#answered(one);
             else if (['message', 'presence'].includes(one.localName)) this.#on.stanza(one);

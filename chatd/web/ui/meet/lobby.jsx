@@ -13,7 +13,7 @@ export function Waiting({ meeting, state }) {
                 <div className="dots" aria-hidden="true"><i /><i /><i /></div>
                 <h1>{t('waitingTitle')}</h1>
                 <div role="status" className="lobby__said">
-                    <p>{state.link === 'down' ? t('lineDown') : info.moderators > 0 ? t('waitingText') : t('waitingNobody')}</p>
+                    <p>{state.link !== 'up' ? t('lineDown') : info.moderators > 0 ? t('waitingText') : t('waitingNobody')}</p>
                     {info.recording !== 'off' && <p className="problem problem--recording"><b className="dot" />{t('toldRecording')}</p>}
                     {info.locked && <p className="notice">{t('toldLocked')}</p>}
                 </div>

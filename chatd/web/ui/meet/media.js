@@ -4,6 +4,7 @@ import { reasonOf } from './devices.js';
 
 const AGAIN_MS = [500, 1_500, 3_000, 6_000, 10_000];
 const FAILED_AFTER = 4; // attempts
+const SURE_MS = 300;
 
 export class Media {
     #store;
@@ -11,6 +12,7 @@ export class Media {
     #may;
     #key;
     #call = null;
+    #shown = null; // the call that was shown last
     #timer = 0;
     #turn = 0;
     #tries = 0;
@@ -109,16 +111,23 @@ export class Media {
 
     #show() {
         if (!this.#call) return;
-        const before = this.mine;
+        // What the connection before this one had on says nothing of this one.
+        const before = this.#shown === this.#call ? this.mine : {};
+        this.#shown = this.#call;
         this.#store.set({ people: this.#call.people(), isSilenced: this.#call.isSilenced });
         if (this.#isSwitching || this.#store.state.media !== 'connected') return;
-        // Switched off, and not by us.
         for (const source of ['microphone', 'camera', 'screen']) {
-            if (!before[source] || this.mine[source] || this.#call.hasEnded(source)) continue;
-            if (source === 'screen') this.set('screen', false); // nothing is captured that nobody may see
-            else this.#on[source] = false;
-            if (this.#may(source)) this.#store.tell(`${source}Stopped`);
+            if (before[source] && !this.mine[source]) setTimeout((call) => this.#wentOff(call, source), SURE_MS, this.#call);
         }
+    }
+
+    /** Something was switched off, and not by us: by a moderator; or the connection has gone, which is told only after that. */
+    #wentOff(call, source) {
+        if (this.#call !== call || !call.isConnected || this.#isSwitching || this.mine[source] || call.hasEnded(source)) return;
+        if (source === 'screen') this.set('screen', false); // nothing is captured that nobody may see
+        else if (!this.#on[source]) return; // by us, meanwhile
+        else this.#on[source] = false;
+        if (this.#may(source)) this.#store.tell(`${source}Stopped`);
     }
 
     /** Switches microphone, camera or screen on or off. */

@@ -15,7 +15,7 @@ export function Notices({ meeting, state, tiles, isTalking, onPeople, onCheck })
         const timer = setTimeout(meeting.hush, notice.undo ? UNDO_MS : NOTICE_MS);
         return () => clearTimeout(timer);
     }, [notice, meeting]);
-    const lasting = state.link === 'down' ? 'lineDown' : LASTING[state.media];
+    const lasting = state.link !== 'up' ? 'lineDown' : LASTING[state.media];
     const trouble = meeting.isEncrypted && keyTrouble(tiles);
     const undo = () => {
         meeting.hush();

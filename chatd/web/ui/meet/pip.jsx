@@ -8,8 +8,11 @@ import { t } from './words.js';
 
 const SIZE = { width: 360, height: 260 };
 
+/** Whether a window with buttons can be opened; a page in a frame may not. */
+const hasWindow = () => 'documentPictureInPicture' in globalThis && window.parent === window;
+
 /** Whether one of the two kinds is there. */
-export const canFloat = () => 'documentPictureInPicture' in globalThis || Boolean(document.pictureInPictureEnabled);
+export const canFloat = () => hasWindow() || Boolean(document.pictureInPictureEnabled);
 
 /** {window, toggle(), isOpen}: the small window. */
 export function useSmallWindow() {
@@ -27,7 +30,7 @@ export function useSmallWindow() {
         };
     }, []);
     const open = useCallback(async () => {
-        if (!('documentPictureInPicture' in globalThis)) {
+        if (!hasWindow()) {
             const videos = [...document.querySelectorAll('.stage video')];
             const video = videos.find((one) => one.closest('.tile--large, .tile--speaking')) ?? videos[0];
             await video?.requestPictureInPicture();
@@ -45,7 +48,9 @@ export function useSmallWindow() {
         else if (document.pictureInPictureElement) document.exitPictureInPicture();
         else open().catch(() => {});
     }, [small, open]);
-    return { window: small, toggle, open, isOpen: Boolean(small) || isVideo };
+    // By the browser itself, when one goes to another tab: it may have changed its mind.
+    const offer = useCallback(() => { open().catch(() => {}); }, [open]);
+    return { window: small, toggle, offer, isOpen: Boolean(small) || isVideo };
 }
 
 /** What is in the small window. */

@@ -197,10 +197,11 @@ export class Visit {
     #lineIs(state) {
         const before = this.#store.state.link;
         this.#store.set({ link: state });
+        if (state === 'quiet') return;
         if (state === 'down') this.isSeated = false;
         const isResumed = !this.#isRenewed;
         this.#isRenewed = false;
-        if (state !== 'up' || before !== 'down' || !isResumed) return;
+        if (state !== 'up' || before === 'up' || !isResumed) return;
         this.isSeated = this.#store.state.phase === 'in';
         this.#meeting.lineIsBack();
     }

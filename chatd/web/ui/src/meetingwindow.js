@@ -263,7 +263,7 @@ class MeetingWindow extends EventTarget {
         if (this.#isMoving) parts.push(words.moving);
         else if (phase === 'in') {
             if (since) parts.push(clock(since));
-            if (link === 'down' || ['reconnecting', 'failed'].includes(media)) parts.push(words.reconnecting);
+            if (link !== 'up' || ['reconnecting', 'failed'].includes(media)) parts.push(words.reconnecting);
             else parts.push(speaker ? words.speaks(speaker) : words.people(people));
             if (waiting) parts.push(words.knocking(waiting));
         } else parts.push(phase === 'waiting' ? words.waiting : phase === 'left' || phase === 'problem' ? words.over : words.outside);
