@@ -89,6 +89,9 @@ async def test_by_keyboard_alone(party: Party) -> None:
     await press(alice, "Escape")
     await alice.gone(".asking")
     assert await alice.eval(NAME) == "Remove"
+    await press(alice, "Enter", "Enter")
+    await bea.see("text=You were removed from this meeting.")
+    await alice.until("document.activeElement.matches('.side__all')")  # not lost with what was pressed
     await press(alice, "Escape")
     await alice.gone(".side")
     assert str(await alice.eval(NAME)).startswith("Participants")

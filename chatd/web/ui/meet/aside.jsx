@@ -1,5 +1,5 @@
 // What the views beside the pictures have in common.
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Icon } from './icons.jsx';
 import { t } from './words.js';
 
@@ -10,7 +10,14 @@ export function Head({ title, onClose }) {
 /** A button that asks once more in its own place; children: what can be chosen besides. */
 export function Asking({ label, question, answer, isDangerous = true, onYes, children }) {
     const [isAsking, setAsking] = useState(false);
-    if (!isAsking) return <button className={isDangerous ? 'danger' : ''} onClick={() => setAsking(true)}>{label}</button>;
+    const asker = useRef(null);
+    const wasAsking = useRef(false);
+    // What had the focus goes away with the question.
+    useEffect(() => {
+        if (wasAsking.current && !isAsking) asker.current?.focus();
+        wasAsking.current = isAsking;
+    }, [isAsking]);
+    if (!isAsking) return <button ref={asker} className={isDangerous ? 'danger' : ''} onClick={() => setAsking(true)}>{label}</button>;
     return (
         <div className={`asking ${isDangerous ? '' : 'asking--mild'}`} role="group" aria-label={question}
             onKeyDown={(event) => { if (event.key === 'Escape') { event.stopPropagation(); setAsking(false); } }}>

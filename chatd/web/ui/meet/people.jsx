@@ -1,5 +1,5 @@
 // Who is in the meeting, and what moderators do with them.
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { Asking, Head } from './aside.jsx';
 import { Icon } from './icons.jsx';
 import { WaitingList } from './lobby.jsx';
@@ -98,15 +98,22 @@ function ForAll({ meeting, hands }) {
 export function People({ meeting, state, onClose }) {
     const [open, setOpen] = useState('');
     const [wanted, setWanted] = useState('');
+    const list = useRef(null);
     const isModerator = meeting.self?.isModerator;
     const all = [...state.occupants].sort(order);
+    // Whose actions were open has gone, and what had the focus with him.
+    useEffect(() => {
+        if (!open || state.occupants.some((one) => one.nick === open)) return;
+        setOpen('');
+        if (document.activeElement === document.body) list.current?.focus();
+    }, [open, state.occupants]);
     const found = wanted.trim() ? all.filter((one) => plain(one.nick).includes(plain(wanted.trim()))) : all;
     const count = (is) => all.filter(is).length;
     const [moderators, guests, hands] = [count((one) => one.isModerator), count((one) => one.isGuest), count((one) => one.hand)];
     return (
         <aside className="side" aria-label={t('people')}>
             <Head title={`${t('people')} (${all.length})`} onClose={onClose} />
-            <div className="side__all" tabIndex={0} role="group" aria-label={t('people')}>
+            <div className="side__all" ref={list} tabIndex={0} role="group" aria-label={t('people')}>
                 {isModerator && <WaitingList meeting={meeting} waiting={state.waiting} />}
                 <p className="quietly counts">
                     {[t('countModerators', { n: moderators }), guests > 0 && t('countGuests', { n: guests }), hands > 0 && t('countHands', { n: hands })].filter(Boolean).join(' · ')}
