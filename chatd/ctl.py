@@ -27,6 +27,7 @@ from chatd.ctl_directory import add_directory_commands
 from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_rooms import add_room_commands
 from chatd.ctl_tokens import add_token_commands
+from chatd.ctl_uploads import add_upload_commands
 from chatd.ctl_verbs import WrongUse, add_noun
 from chatd.settings import Settings
 
@@ -78,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_meeting_commands(commands, _do, confirm)
     add_directory_commands(commands, _do)
     add_token_commands(commands, _do)
+    add_upload_commands(commands, _do, confirm)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")

@@ -10,7 +10,7 @@ from chatd.checks import Finding, Grade
 
 MARKS = {Grade.OK: "ok", Grade.NOTE: "note", Grade.WARNING: "WARNING", Grade.ERROR: "ERROR"}
 COLOURS = {Grade.OK: "32", Grade.NOTE: "36", Grade.WARNING: "33", Grade.ERROR: "31"}
-TIMES = ("created", "last_login", "started", "used", "expires")
+TIMES = ("created", "last_login", "started", "used", "expires", "sent", "reported_at")
 """Keys whose numbers are seconds since 1970."""
 
 
@@ -42,6 +42,7 @@ SENTENCES = {
     "room destroy": "{room} is gone; occupants put out: {occupants}.",
     "room affiliation": "{jid} is {affiliation} in {room}.",
     "room kick": "{nick} ({jid}) is out of {room}.",
+    "upload delete": "Files deleted: {files}, {bytes} bytes.",
     "meeting end": "{id} has ended; people put out: {occupants}.",
     "meeting delete": "{id} is gone; recordings deleted: {recordings}.",
 }
@@ -49,6 +50,8 @@ SENTENCES = {
 TABLES: Mapping[str, Sequence[str]] = {
     "directory search": ("jid", "name", "department", "has_account"),
     "directory status": ("domain", "from", "people", "problem"),
+    "upload list": ("file", "sent", "bytes", "expires", "type", "name"),
+    "upload usage": ("jid", "files", "bytes"),
     "meeting list": ("id", "name", "creator", "occupants", "recording", "used"),
     "token list": ("jid", "webmail", "token", "created", "expires"),
     "room list": ("room", "occupants", "kind", "name"),
@@ -61,14 +64,24 @@ TABLES: Mapping[str, Sequence[str]] = {
 def shown(name: str, value: Any) -> str:
     """Return one value as text."""
     if value is None:
-        return "never" if name == "last_login" else "-"
+        return "never" if name in ("last_login", "expires") else "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name == "bytes":
+        return size_text(value)
     if name in TIMES:
         return f"{datetime.fromtimestamp(value).astimezone():%Y-%m-%d %H:%M}"
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(one) for one in value) or "-"
     return plain(value)
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people say it."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size} bytes"
 
 
 def plain(value: Any) -> str:
@@ -96,6 +109,9 @@ def status_text(result: Mapping[str, Any]) -> str:
     if isinstance(federation, Mapping):
         said = ", ".join(f"{name} {number}" for name, number in federation.items())
         result = {**result, "federation": said}
+    uploads = result.get("uploads")
+    if isinstance(uploads, Mapping):
+        result = {**result, "uploads": f"{uploads['files']} files, {size_text(uploads['bytes'])}"}
     media = result.get("media")
     if not isinstance(media, Mapping):
         return facts_text(result)

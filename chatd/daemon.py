@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chatd.compat
@@ -16,10 +16,11 @@ import attrs
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.threads import deferToThread
+from twisted.internet.threads import deferToThread, deferToThreadPool
 from twisted.logger import ILogObserver, Logger
 from twisted.names.client import Resolver
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 from twisted.web.resource import IResource
 
 from chatd import notify
@@ -32,9 +33,10 @@ from chatd.commands import UserCommands
 from chatd.config import ConfigError, changes, live, load, with_secrets
 from chatd.config_types import Address
 from chatd.core.jid import JID
+from chatd.core.uploads import UPLOADS_PATH
 from chatd.directory.directories import Directories
-from chatd.figures import FederationFigures, Figures, make_registry
-from chatd.interfaces import IMeetings
+from chatd.figures import FederationFigures, Figures, UploadFigures, make_registry
+from chatd.interfaces import IMeetings, IUploads
 from chatd.log import Observer
 from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
@@ -65,9 +67,13 @@ from chatd.web.signed import Signatures
 from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
 from chatd.web.sso import SSO_PATH, SignOnResource
 from chatd.web.static import StaticFiles
+from chatd.web.uploads import UploadsResource
 from chatd.xep.api import Api, Module
 
 log = Logger()
+
+DISK_THREADS = 4
+"""For files that people send."""
 
 OPEN_FILES = 65536
 """File descriptors asked for: one a connection."""
@@ -94,6 +100,7 @@ class Daemon(MultiService):
         self.exit_code = 0
         self._started = time.time()
         self._is_up = False
+        self._disk = ThreadPool(0, DISK_THREADS, "files")
 
     # -- life
     def setServiceParent(self, parent: Any) -> None:
@@ -140,6 +147,7 @@ class Daemon(MultiService):
         self._register_commands()
         self.streams.start()
         self.federation = self._federation(secret)
+        self._disk.start()
         self._listen()
         signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self._hangup))
         settle_memory()
@@ -181,6 +189,8 @@ class Daemon(MultiService):
             self.directories.stop()
             self.modules.stop()
         await services
+        if self._disk.started:
+            self._disk.stop()
         if hasattr(self, "store"):
             await self.store.close()
 
@@ -230,7 +240,9 @@ class Daemon(MultiService):
         certificates, listen = self.certificates, self.settings.listen
         starttls = C2SFactory(self.streams, certificates.contexts(C2S, strict=False))
         federation = [FederationFigures(self.federation)] if self.federation is not None else []
-        figures = make_registry(Figures(self.streams, self.router.accounts), *federation, *self.media.collectors())
+        files = self._files()
+        figures = make_registry(Figures(self.streams, self.router.accounts), *federation, *self.media.collectors(),
+                                *([UploadFigures(files)] if files is not None else []))
         checks = {"store": lambda: self.store.accounts.get("", self.settings.domains[0].name)}
         media = self.media.mounts()
         mounts: dict[str, IResource] = {
@@ -245,12 +257,16 @@ class Daemon(MultiService):
             meetings = IMeetings(meet)
             mounts |= self._meetings(meetings)
             self.media.admits = meetings.admits
+        bodies: dict[str, Any] = {}
+        if files is not None:
+            bodies[UPLOADS_PATH] = UploadsResource(
+                files, self.reactor, self._on_disk, lambda request: not self.origins.refused(request))
         engine = self.media.engine
         elsewhere = (engine.url,) if engine is not None and engine.name == "livekit" else ()
         headers = SecurityHeaders(connect=elsewhere)
         site = make_site(
-            self.settings, STATIC_DIR, mounts, reactor=self.reactor, checks=checks, headers=headers,
-            long_lines=tuple(media),
+            self.settings, STATIC_DIR, {**mounts, **bodies}, reactor=self.reactor, checks=checks, headers=headers,
+            long_lines=tuple(media), bodies=bodies,
         )
         if self.federation is not None:
             trust = self.federation.trust
@@ -280,6 +296,15 @@ class Daemon(MultiService):
                 "embed": f"{public}/embed.js"}
         return SignOnResource(self.tokens, self.store.webmail, lambda: self.settings.webmails,
                               lambda: self.router.domains, ways, time.time, self.reactor.seconds)
+
+    def _files(self) -> Any:
+        """Return the IUploads, where there is one."""
+        found = getattr(self.modules.by_name.get("upload"), "files", None)
+        return IUploads(found) if found is not None else None
+
+    def _on_disk(self, job: Callable[..., Any], *arguments: Any) -> Deferred[Any]:
+        """Do something with a file that people send, in a thread: they must not keep others from theirs."""
+        return deferToThreadPool(self.reactor, self._disk, job, *arguments)
 
     def _meetings(self, meetings: Any) -> dict[str, IResource]:
         """Return what meetings have on the web site, by path."""
@@ -358,6 +383,7 @@ class Daemon(MultiService):
     def status(self) -> dict[str, Any]:
         """Return what `chatctl status` shows."""
         online = list(self.router.accounts.online())
+        files = self._files()
         return {
             "version": chatd.__version__,
             "started": self._started,
@@ -368,6 +394,7 @@ class Daemon(MultiService):
             "sessions": sum(len(account.sessions) for account in online),
             "connections": len(self.streams.open),
             "media": self.media.status(),
+            **({"uploads": {"files": files.total.files, "bytes": files.total.bytes}} if files is not None else {}),
             **({"federation": self.federation.status()} if self.federation is not None else {}),
         }
 

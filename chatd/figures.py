@@ -76,6 +76,30 @@ class FederationFigures(Collector):
             yield CounterMetricFamily(f"chatd_s2s_{name}", says, getattr(self.federation.counts, name))
 
 
+UPLOAD_COUNTERS = {
+    "stored": "Files that people sent (XEP-0363)",
+    "stored_bytes": "Bytes of these",
+    "sent": "Times that a file was asked for and found",
+    "refused": "Slots and files that were refused",
+    "deleted": "Files deleted, because their time was up or somebody said so",
+}
+"""Of chatd.core.uploads.UploadCounts, likewise."""
+
+
+@attrs.define(eq=False)
+class UploadFigures(Collector):
+    """What Prometheus is told of files. uploads: the IUploads."""
+
+    uploads: Any
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every figure as it is now."""
+        yield GaugeMetricFamily("chatd_upload_files", "Files that are kept", self.uploads.total.files)
+        yield GaugeMetricFamily("chatd_upload_bytes", "What they take", self.uploads.total.bytes)
+        for name, says in UPLOAD_COUNTERS.items():
+            yield CounterMetricFamily(f"chatd_upload_{name}", says, getattr(self.uploads.counts, name))
+
+
 def make_registry(*figures: Collector) -> CollectorRegistry:
     """Return the registry of this daemon: its figures, and those of the process and of Python."""
     registry = CollectorRegistry(auto_describe=False)

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from chatd.core.muc import Affiliate, RoomRow
     from chatd.core.people import Person
     from chatd.core.pubsub import Item, Node, Published
+    from chatd.core.push import PushRow
+    from chatd.core.reports import ReportRow
     from chatd.core.roster import RosterItem
     from chatd.core.stanza import Stanza
+    from chatd.core.uploads import UploadRow, Usage
     from chatd.core.webmail import Grant, TokenRow, Webmail
 
 # mypy: disable-error-code="empty-body,misc"
@@ -228,6 +231,9 @@ class IStore(Interface):
     vcard = Attribute("The IVCardStore.")
     last = Attribute("The ILastStore.")
     webmail = Attribute("The IWebmailStore.")
+    uploads = Attribute("The IUploadStore.")
+    push = Attribute("The IPushStore.")
+    reports = Attribute("The IReportStore.")
     pending = Attribute("bool: hot rows were added that are not durable yet.")
 
     def new_id(stamp_ms: int) -> int:
@@ -544,6 +550,77 @@ class ILastStore(Interface):
         seconds."""
 
 
+class IUploadStore(Interface):
+    """Files that people sent, and slots for them (XEP-0363): what is known of them, not the files."""
+
+    def reserve(row: UploadRow, files: int, most: int, slots: int) -> Deferred[str]:
+        """Keeps a new slot, if the account then has at most `files` files of `most` bytes together, slots that are
+        still good included, and at most `slots` of these. Fires with "", or with what there would be too much of:
+        "files", "bytes" or "slots"."""
+
+    def get(token: str) -> Deferred[UploadRow | None]:
+        """The slot or file of this token."""
+
+    def prolong(token: str, slot_ms: int) -> Deferred[bool]:
+        """A slot is good until then; False where there is no such slot, or the file is there."""
+
+    def keep(token: str, type: str, stored_ms: int) -> Deferred[bool]:
+        """The file of a slot is there; False where there is no such slot, or it has had its file."""
+
+    def usage(account_id: int, now_ms: int) -> Deferred[Usage]:
+        """What counts for an account's quota: files, and slots that are still good."""
+
+    def total() -> Deferred[Usage]:
+        """All files."""
+
+    def users() -> Deferred[list[tuple[str, Usage]]]:
+        """(bare address, its files) of each account that has any, the largest first."""
+
+    def of(account_id: int) -> Deferred[list[UploadRow]]:
+        """Slots and files of an account, oldest first."""
+
+    def due(now_ms: int, most: int) -> Deferred[list[UploadRow]]:
+        """Up to `most` that are to go: slots and files whose time is up, and those of accounts that are no more."""
+
+    def known(tokens: Iterable[str]) -> Deferred[set[str]]:
+        """Those of these tokens that there are."""
+
+    def delete(tokens: Iterable[str]) -> Deferred[None]:
+        """Forgets these; the files have gone before."""
+
+
+class IPushStore(Interface):
+    """Clients that are told through their app servers (XEP-0357)."""
+
+    def load(account_id: int) -> Deferred[list[PushRow]]:
+        """Those of an account, in the order they asked for it."""
+
+    def enable(account_id: int, row: PushRow) -> Deferred[None]:
+        """Adds one, or replaces the one of the same service and node."""
+
+    def disable(account_id: int, service: str, node: str | None) -> Deferred[None]:
+        """Forgets one, or all of a service where node is None; none is no error."""
+
+    def count() -> Deferred[int]:
+        """How many there are of all accounts."""
+
+
+class IReportStore(Interface):
+    """What people reported (XEP-0377)."""
+
+    def add(row: ReportRow, most: int) -> Deferred[int]:
+        """Keeps one, row.id does not count; fires with its number. Of more than `most` the oldest go."""
+
+    def list(most: int) -> Deferred[list[ReportRow]]:
+        """The newest first."""
+
+    def get(id: int) -> Deferred[ReportRow | None]:
+        """One."""
+
+    def delete(id: int) -> Deferred[bool]:
+        """Forgets one; False where there is none of this number."""
+
+
 class IAuthentication(Interface):
     """Who is who: what a stream asks when a client logs in, and anything else that takes a password.
 
@@ -716,3 +793,24 @@ class IMeetings(Interface):
     def recording(id: str, given: str) -> tuple[Path, str] | None:
         """Path and file name of a recording, for who has a pass; None where it is not good, or there is none.
         given: the pass, of the address that the room gave a moderator."""
+
+
+class IUploads(Interface):
+    """Files that people send, as the web knows them: it moves the bytes, and asks here what may be."""
+
+    folder = Attribute("Path: where the files are, each by its token.")
+    total = Attribute("Usage: all files that are there.")
+    counts = Attribute("Of chatd.core.uploads.UploadCounts; the web counts what it sends.")
+
+    def take(token: str, name: str, secret: str, length: int | None, content_type: str | None) -> Deferred[UploadRow]:
+        """The file of a slot begins to come. length, content_type: as its sender says. Until `stored` or `given_up` no
+        other comes into that slot. Fails: UploadRefused."""
+
+    def stored(row: UploadRow) -> Deferred[bool]:
+        """It is in the folder, on the disk. False where its slot was taken back meanwhile: then it has to go."""
+
+    def given_up(row: UploadRow) -> None:
+        """It has not come; what there was of it is gone."""
+
+    def find(token: str, name: str) -> Deferred[UploadRow | None]:
+        """The file of this address, None where there is none (any more)."""

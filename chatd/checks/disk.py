@@ -37,6 +37,32 @@ def check(settings: Settings) -> Iterator[Finding]:
         text = f"{folder} is open to other users of this machine (mode {stat.S_IMODE(status.st_mode):04o})."
         yield Finding(SUBJECT, Grade.WARNING, text, (f"chmod 700 {folder}",))
     yield from _room(folder)
+    yield from _uploads(settings)
+
+
+def _uploads(settings: Settings) -> Iterator[Finding]:
+    """Look at the folder of files that people send, which may be on a disk of its own."""
+    options = settings.modules.get("upload", {})
+    folder = settings.server.state_dir / str(options.get("folder", "") or "uploads")
+    if not folder.is_dir():
+        if options.get("folder"):
+            text = f"{folder} (modules.upload.folder) is not there yet; the daemon makes it at its first start."
+            yield Finding(SUBJECT, Grade.NOTE, text)
+        return
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        text = f"This user may not write into {folder}, where files that people send are kept."
+        yield Finding(SUBJECT, Grade.ERROR, text, _owner(folder, folder.stat().st_uid))
+        return
+    sizes = [entry.stat().st_size for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+    free = shutil.disk_usage(folder).free
+    keep = int(options.get("keep_free_mb", 500)) * MIB
+    text = f"{len(sizes)} files that people sent take {sum(sizes) // MIB} MiB in {folder}"
+    if free <= keep:
+        advice = (f"No more are taken while less than {keep // MIB} MiB are free (modules.upload.keep_free_mb).",
+                  "chatctl upload usage tells whose they are; modules.upload.days and quota_mb bound them.")
+        yield Finding(SUBJECT, Grade.WARNING, f"{text}; {free // MIB} MiB are free there.", advice)
+    else:
+        yield Finding(SUBJECT, Grade.OK, f"{text}.")
 
 
 def _missing(folder: Path) -> Iterator[Finding]:

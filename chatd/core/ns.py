@@ -68,6 +68,10 @@ DISPLAYED: Final = "urn:xmpp:mds:displayed:0"            # 0490
 DISPLAYED_ASSIST: Final = "urn:xmpp:mds:server-assist:0" # 0490
 MUC: Final = "http://jabber.org/protocol/muc"            # 0045
 MUC_USER: Final = "http://jabber.org/protocol/muc#user"  # 0045
+PUSH: Final = "urn:xmpp:push:0"                          # 0357
+UPLOAD: Final = "urn:xmpp:http:upload:0"                 # 0363
+UPLOAD_PURPOSE: Final = "urn:xmpp:http:upload:purpose:0"  # 0363
+REPORTING: Final = "urn:xmpp:reporting:1"                # 0377
 MSGOFFLINE: Final = "msgoffline"                         # 0160
 
 # Our own: docs/protocol.md

@@ -25,10 +25,13 @@ from chatd.store.meetings import Meetings
 from chatd.store.offline import Offline
 from chatd.store.pep import Pep
 from chatd.store.private import Private
+from chatd.store.push import Push
+from chatd.store.reports import Reports
 from chatd.store.rooms import Rooms
 from chatd.store.roster import Roster
 from chatd.store.schema import SCHEMA_DIR, ensure
 from chatd.store.session import Session
+from chatd.store.uploads import Uploads
 from chatd.store.vcard import VCard
 from chatd.store.webmail import WebmailTokens
 
@@ -138,6 +141,9 @@ class Store:
         self.vcard = VCard(database)
         self.last = Last(database, self._lazily)
         self.webmail = WebmailTokens(database)
+        self.uploads = Uploads(database)
+        self.push = Push(database)
+        self.reports = Reports(database)
         # The hot path calls these often: bound once instead of looked up through self each time.
         self.new_id = self._ids.new_id
         self.then = self._batches.then

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from chatd.core.byteranges import part_of
 from chatd.interfaces import IMeetings
 from chatd.web.errors import ErrorPage, error_body
 from chatd.web.static import SMALL_BYTES
@@ -26,7 +27,6 @@ _TEXT: Final = ("There is no such recording, or this address has expired. Modera
                 "in the chat panel.")
 _TYPES: Final = {".webm": "video/webm", ".mkv": "video/x-matroska", ".mp4": "video/mp4", ".ogg": "audio/ogg"}
 _ID: Final = re.compile(rb"[0-9a-f]{8,64}")
-_RANGE: Final = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.ASCII)
 
 
 class RecordingsResource(Resource):
@@ -73,7 +73,7 @@ class _Recording(Resource):
         request.setHeader(b"Content-Type", _TYPES.get(self._path.suffix, "application/octet-stream").encode())
         request.setHeader(b"Accept-Ranges", b"bytes")
         asked = request.requestHeaders.getRawHeaders(b"range") or []
-        first, behind = _part(asked[0].decode("latin-1"), size) if len(asked) == 1 else (0, size)
+        first, behind = part_of(asked[0].decode("latin-1"), size) if len(asked) == 1 else (0, size)
         if first >= behind and size:
             request.setHeader(b"Content-Range", b"bytes */%d" % size)
             return error_body(request, 416, "The recording has no such part.")
@@ -114,15 +114,3 @@ class _Rest:
         data = self._file.read(min(size, self._count))
         self._count -= len(data)
         return data
-
-
-def _part(asked: str, size: int) -> tuple[int, int]:
-    """First byte, and the one behind the last, of a Range header; everything where it is one we do not know
-    (RFC 9110 14.2 lets us), nothing where there is no such part."""
-    match = _RANGE.fullmatch(asked.strip())
-    if match is None or not (match[1] or match[2]):
-        return 0, size
-    if not match[1]:
-        return max(size - int(match[2]), 0), size
-    behind = int(match[2]) + 1 if match[2] else size
-    return int(match[1]), min(behind, size)

@@ -8,7 +8,9 @@ also behind a trusted reverse proxy.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IAddress, IDelayedCall
@@ -25,6 +27,26 @@ from chatd.web.errors import error_body
 
 if TYPE_CHECKING:
     from chatd.web.site import PanelSite
+
+class StreamedBody(Protocol):
+    """What takes the body of one request as it comes, where it is too long to be kept in memory."""
+
+    def begin(self, length: int | None) -> None:
+        """The head has come, with this Content-Length; None for chunks. It may pause the transport."""
+
+    def chunk(self, data: bytes) -> None:
+        """Bytes of the body. When all have come, the resource is rendered as usual and finds `request.body`."""
+
+    def lost(self) -> None:
+        """The connection has ended, whatever had come by then."""
+
+
+class TakesBody(Protocol):
+    """A resource that wants the bodies of some requests as they come."""
+
+    def body(self, request: PanelRequest, method: bytes, path: bytes) -> StreamedBody | None:
+        """What takes the body; None for one that is kept in memory as usual. The head of `request` has been read."""
+
 
 LONG_HEAD = 65_536
 """Bytes of a request line below a path of `long_lines`: LiveKit's clients put a token and an offer into it."""
@@ -63,33 +85,55 @@ class PanelRequest(server.Request):
     channel: Any
     content: Any
     _log = Logger()
+    body: StreamedBody | None = None
     _is_refused = False
     _body_bytes = 0
 
     def gotLength(self, length: int | None) -> None:
         """Begin the body; `length` is the declared size or None for chunks. Too much is refused at once."""
-        if length is not None and length > self.channel.site.limits.body_bytes:
-            self._refuse_body()
-            return
         self.content = io.BytesIO()
+        self.body = self.channel.streamed_body(self)
+        if self.body is not None:
+            self.body.begin(length)
+        elif length is not None and length > self.channel.site.limits.body_bytes:
+            self.refuse(413)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Take a piece of the body, up to the limit."""
         if self._is_refused:
             return
+        if self.body is not None:
+            self.body.chunk(data)
+            return
         self._body_bytes += len(data)
         if self._body_bytes > self.channel.site.limits.body_bytes:
-            self._refuse_body()
+            self.refuse(413)
             return
         super().handleContentChunk(data)
 
-    def _refuse_body(self) -> None:
+    def refuse(self, code: int, text: str = "") -> None:
+        """Answer before the body has come, and end the connection: the rest of it is not wanted.
+
+        Headers that were set go along. text: for whoever sent it; without, there is no content.
+        """
         self._is_refused = True
         self.content = io.BytesIO()
-        self.channel.transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        )
+        body = json.dumps({"error": HTTPStatus(code).phrase, "status": code, "text": text}).encode() if text else b""
+        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        lines = [b"HTTP/1.1 %d %s" % (code, HTTPStatus(code).phrase.encode()), b"Content-Length: %d" % len(body)]
+        if body:
+            lines += [b"Content-Type: application/json", b"Cache-Control: no-store", b"X-Content-Type-Options: nosniff"]
+        lines += [b"%s: %s" % (name, value) for name, values in self.responseHeaders.getAllRawHeaders()
+                  for value in values]
+        self.channel.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
         self.channel.loseConnection()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell whoever takes the body, too."""
+        body = self.body
+        super().connectionLost(reason)
+        if body is not None:
+            body.lost()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """Answer, unless the body has already been refused."""
@@ -123,7 +167,8 @@ class PanelRequest(server.Request):
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Answer a bug with a page that says nothing of it; the log has it."""
-        self._log.failure("{method} {path} failed", reason, method=_text(self.method), path=_text(self.path))
+        path = self.site.shown_path(self.path or b"")
+        self._log.failure("{method} {path} failed", reason, method=_text(self.method), path=path)
         if not self.startedWriting:
             self.site.headers.apply(self)
             self.write(error_body(self, 500))
@@ -185,6 +230,23 @@ class PanelChannel(HTTPChannel):
         self.MAX_LENGTH = PanelChannel.MAX_LENGTH
         self.totalHeadersSize = PanelChannel.totalHeadersSize
         super().allContentReceived()
+
+    def streamed_body(self, request: PanelRequest) -> StreamedBody | None:
+        """What takes the body of a request whose head has just been read, if somebody wants it as it comes."""
+        path = bytes(self._path)
+        for prefix, resource in self.factory.bodies.items():
+            if path.startswith(prefix):
+                return resource.body(request, bytes(self._command), path)
+        return None
+
+    def allow(self, seconds: float | None) -> None:
+        """From now on the request may take so long, instead of what was left; None: as long as it likes."""
+        if seconds is None:
+            self._stop_deadline()
+        elif self._deadline is not None and self._deadline.active():
+            self._deadline.reset(seconds)
+        else:
+            self._deadline = self.callLater(seconds, self._too_slow)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget the time limit."""

@@ -25,7 +25,7 @@ from chatd.web.hostmeta import HostMeta
 from chatd.web.metrics import LOOPBACK, Metrics
 from chatd.web.panel import PanelConfig
 from chatd.web.proxies import TrustedProxies, is_loopback
-from chatd.web.request import PanelChannel, PanelRequest
+from chatd.web.request import PanelChannel, PanelRequest, TakesBody
 from chatd.web.static import StaticFiles
 
 WEBSOCKET_PATH = "/xmpp-websocket"
@@ -130,14 +130,16 @@ class PanelSite(server.Site):
         headers: SecurityHeaders,
         limits: WebLimits,
         long_lines: Sequence[str] = (),
+        bodies: Mapping[str, TakesBody] | None = None,
     ) -> None:
-        """`resource` is the root; `long_lines`: see make_site; the others are as their classes say."""
+        """`resource` is the root; `long_lines`, `bodies`: see make_site; the others are as their classes say."""
         super().__init__(resource, timeout=limits.idle_s, reactor=reactor, parsePOSTFormSubmission=False)
         self.proxies = proxies
         self.headers = headers
         self.limits = limits
         # How a request line for one of these begins: with the path itself or something below it.
         self.long_lines = tuple(f"GET {path}{end}".encode("ascii") for path in long_lines for end in "?/ ")
+        self.bodies = {f"{path}/".encode("ascii"): resource for path, resource in (bodies or {}).items()}
 
     def startFactory(self) -> None:
         """Twisted would write an access log in its own form, query strings included; ours is `log`."""
@@ -161,10 +163,17 @@ class PanelSite(server.Site):
             "{address} {method} {path} {code} {size}",
             address=_host(request),
             method=request.method.decode("ascii", "backslashreplace"),
-            path=(request.path or b"").decode("ascii", "backslashreplace"),
+            path=self.shown_path(request.path or b""),
             code=request.code,
             size=request.sentLength,
         )
+
+    def shown_path(self, path: bytes) -> str:
+        """A path as the log may have it: below one whose bodies are streamed, addresses are for those who have them."""
+        for prefix in self.bodies:
+            if path.startswith(prefix):
+                path = prefix + b"..."
+        return path.decode("ascii", "backslashreplace")
 
 
 def _host(request: server.Request) -> str:
@@ -183,6 +192,7 @@ def make_site(
     headers: SecurityHeaders | None = None,
     limits: WebLimits | None = None,
     long_lines: Sequence[str] = (),
+    bodies: Mapping[str, TakesBody] | None = None,
 ) -> PanelSite:
     """Build the site that the TLS and the plain listener serve.
 
@@ -190,8 +200,9 @@ def make_site(
     of other rooms by path; host-meta lists the WebSocket and BOSH only if they are among them. `checks`: for
     /healthz.
     `registry`: adds /metrics for this machine only. `reactor`: for time limits. `headers`, `limits`: instead
-    of the defaults. `long_lines`: paths whose requests may have heads of LONG_HEAD bytes. Raises ValueError for
-    paths mounted twice and unreadable proxies.
+    of the defaults. `long_lines`: paths whose requests may have heads of LONG_HEAD bytes. `bodies`:
+    resources among the mounts, by path, that take the bodies of requests as they come; below these paths the log
+    tells no more of an address. Raises ValueError for paths mounted twice and unreadable proxies.
     """
     root = Root(static_dir)
     public_url = settings.http.public_url or ""
@@ -212,6 +223,7 @@ def make_site(
         headers=headers or SecurityHeaders(),
         limits=limits or WebLimits(),
         long_lines=long_lines,
+        bodies=bodies,
     )
 
 

@@ -248,3 +248,42 @@ CREATE TABLE pep_item (
 
 -- For the last items, and those too many.
 CREATE INDEX pep_item_seq ON pep_item (account, node, seq);
+
+-- Files that people sent (XEP-0363), and slots that wait for one; the files are in the folder of uploads, named by
+-- token. No reference to the account: its files have to go first.
+CREATE TABLE upload (
+    token TEXT NOT NULL PRIMARY KEY,    -- stands in its address
+    account INTEGER NOT NULL,           -- whose it is
+    secret BLOB NOT NULL,               -- SHA-256 of what must be shown with the file
+    name TEXT NOT NULL,                 -- the file's name, as it is shown
+    type TEXT NOT NULL,                 -- its media type, '' where nobody said one
+    bytes INTEGER NOT NULL,             -- its size
+    made_ms INTEGER NOT NULL,           -- when the slot was given
+    slot_ms INTEGER NOT NULL,           -- until when the file may come
+    stored_ms INTEGER NOT NULL,         -- when it was there; 0: it is a slot
+    expires_ms INTEGER NOT NULL         -- when it is to be deleted; 0: never
+) STRICT, WITHOUT ROWID;
+CREATE INDEX upload_of ON upload (account);
+
+-- Clients that are told through their app server that something has come (XEP-0357).
+CREATE TABLE push (
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    service TEXT NOT NULL,              -- address of the app server
+    node TEXT NOT NULL,                 -- what it calls the client, '' for nothing
+    resource TEXT NOT NULL,             -- of the client that asked for it
+    options BLOB,                       -- the form to publish with, NULL for none
+    enabled_ms INTEGER NOT NULL,        -- when it was asked for
+    PRIMARY KEY (account, service, node)
+) STRICT, WITHOUT ROWID;
+
+-- What people reported to whoever runs this server (XEP-0377). It outlives the accounts it speaks of.
+CREATE TABLE report (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,       -- never used twice
+    stamp_ms INTEGER NOT NULL,                  -- when it came
+    reporter TEXT NOT NULL,                     -- bare address of who reported
+    reported TEXT NOT NULL,                     -- address that was reported
+    reason TEXT NOT NULL,                       -- a URI, such as urn:xmpp:reporting:spam
+    says TEXT NOT NULL,                         -- what the reporter wrote, '' for nothing
+    messages TEXT NOT NULL,                     -- JSON: the messages that were pointed at
+    forward TEXT NOT NULL                       -- JSON: to whom the reporter lets it be passed on
+) STRICT;
