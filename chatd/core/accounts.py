@@ -56,7 +56,8 @@ class AccountRow:
 class LoadedAccount:
     """What is kept in memory of an account in use, read with one view of the store.
 
-    archive_prefs: None where the account never said what it wants kept.
+    archive_prefs: None where the account never said what it wants kept.  photo_sha1: of the photo in its vCard
+    (XEP-0153), "" without one.
     """
 
     row: AccountRow
@@ -64,3 +65,4 @@ class LoadedAccount:
     roster: tuple[RosterItem, ...]
     blocked: frozenset[str]
     archive_prefs: ArchivePrefs | None
+    photo_sha1: str = ""

@@ -115,6 +115,7 @@ class Accounts:
         account.blocked = found.blocked
         account.state["disabled"] = found.row.disabled
         account.state["archive"] = found.archive_prefs
+        account.state["avatar"] = found.photo_sha1
         return account
 
     def _loaded(self, result: Any, bare: str) -> None:

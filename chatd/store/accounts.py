@@ -15,6 +15,7 @@ from chatd.store.database import Database
 from chatd.store.lazy import LazyWrites
 from chatd.store.roster import load_roster
 from chatd.store.session import Row, Session
+from chatd.store.vcard import load_photo_sha1
 
 COLUMNS = (
     "SELECT a.id, a.local, a.domain, a.disabled, a.created_ms, a.last_login_ms, "
@@ -135,7 +136,8 @@ def _load(session: Session, local: str, domain: str) -> LoadedAccount | None:
             return None
         version, items = load_roster(session, row.id)
         blocked = frozenset(load_blocked(session, row.id))
-        return LoadedAccount(row, version, tuple(items), blocked, load_prefs(session, row.id))
+        return LoadedAccount(row, version, tuple(items), blocked, load_prefs(session, row.id),
+                             load_photo_sha1(session, row.id) or "")
     finally:
         session.rollback()
 

@@ -22,7 +22,7 @@ class VCard:
 
     def photo_sha1(self, account_id: int) -> Deferred[str | None]:
         """See IVCardStore."""
-        return self._database.read(_photo_sha1, account_id)
+        return self._database.read(load_photo_sha1, account_id)
 
     def set(self, account_id: int, value: bytes, photo_sha1: str | None) -> Deferred[None]:
         """See IVCardStore."""
@@ -34,7 +34,8 @@ def _get(session: Session, account: int) -> bytes | None:
     return row[0] if row else None
 
 
-def _photo_sha1(session: Session, account: int) -> str | None:
+def load_photo_sha1(session: Session, account: int) -> str | None:
+    """See IVCardStore.photo_sha1."""
     row = session.one("SELECT photo_sha1 FROM vcard WHERE account = ?", (account,))
     return row[0] if row else None
 

@@ -1,9 +1,15 @@
-"""Private XML Storage, XEP-0049: what a person's clients keep here for themselves, one element a name."""
+"""Private XML Storage, XEP-0049: what a person's clients keep here for themselves, one element a name.
+
+Names that live elsewhere too are a matter of other modules, by the events
+    private.read(account, name, value) -> Deferred of the value or None     value: what is kept here; None: not mine
+    private.written(account, name, value) -> Deferred of what to keep here, or None
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from twisted.internet.defer import Deferred
 from twisted.words.xish import domish
 
 from chatd.core import ns
@@ -39,12 +45,18 @@ class Private(Module):
             raise StanzaError("bad-request", text="Name the one element that is wanted.")
         asked = _checked(elements[0])
 
-        def found(value: bytes | None) -> bytes:
-            if value is None:
-                value = f'<{asked.name} xmlns="{attribute(asked.uri)}"/>'.encode()
-            return f'<query xmlns="{ns.PRIVATE}">'.encode() + value + b"</query>"
+        return Deferred.fromCoroutine(self._read(account, asked))
 
-        return self.api.store.private.get(account.id, f"{asked.uri} {asked.name}").addCallback(found)
+    async def _read(self, account: IAccount, asked: domish.Element) -> bytes:
+        name = f"{asked.uri} {asked.name}"
+        value = await self.api.store.private.get(account.id, name)
+        for hook in self.api.hooks.events.get("private.read", ()):
+            more = hook(account, name, value)
+            if more is not None:
+                value = await more
+        if value is None:
+            value = f'<{asked.name} xmlns="{attribute(asked.uri)}"/>'.encode()
+        return f'<query xmlns="{ns.PRIVATE}">'.encode() + value + b"</query>"
 
     def _set(self, request: Request) -> Any:
         account = _account(request)
@@ -58,13 +70,18 @@ class Private(Module):
                                                          "(limits.private_bytes).")
         if not values:
             raise StanzaError("bad-request", text="There is nothing to keep.")
-        return self.api.store.private.set(account.id, values, _NAMES_MOST).addCallback(_kept)
+        return Deferred.fromCoroutine(self._write(account, values))
 
-
-def _kept(is_kept: bool) -> bytes:
-    if not is_kept:
-        raise StanzaError("resource-constraint", "wait", text=f"An account keeps at most {_NAMES_MOST} elements here.")
-    return b""
+    async def _write(self, account: IAccount, values: dict[str, bytes]) -> bytes:
+        for hook in self.api.hooks.events.get("private.written", ()):
+            for name, value in list(values.items()):
+                instead = hook(account, name, value)
+                if instead is not None:
+                    values[name] = await instead
+        if not await self.api.store.private.set(account.id, values, _NAMES_MOST):
+            raise StanzaError("resource-constraint", "wait",
+                              text=f"An account keeps at most {_NAMES_MOST} elements here.")
+        return b""
 
 
 def _account(request: Request) -> IAccount:

@@ -10,8 +10,11 @@ import pytest
 import pytest_twisted
 
 from chatd.xep.avatar import Avatar
+from chatd.xep.caps.caps import Caps
+from chatd.xep.disco import Disco
 from chatd.xep.last import Last
 from chatd.xep.message import Messages
+from chatd.xep.pep.pep import Pep
 from chatd.xep.presence import Presence
 from chatd.xep.private import Private
 from chatd.xep.roster import Roster
@@ -27,7 +30,7 @@ UPDATE = "vcard-temp:x:update"
 @pytest_twisted.async_yield_fixture
 async def world() -> AsyncIterator[World]:
     """What an account says of itself."""
-    made = await World.open(Roster, Presence, Messages, VCard, Avatar, Private, Last)
+    made = await World.open(Roster, Presence, Messages, Disco, Caps, Pep, VCard, Avatar, Private, Last)
     yield made
     await made.close()
 
@@ -78,14 +81,14 @@ async def test_vcard_refused(world: World) -> None:
 
 @pytest_twisted.ensureDeferred
 @pytest.mark.parametrize(("sent", "expected"), [
-    ("", None),
+    ("", HASH),
     (f"<x xmlns='{UPDATE}'/>", HASH),
     (f"<x xmlns='{UPDATE}'><photo>{'0' * 40}</photo></x>", HASH),
     (f"<x xmlns='{UPDATE}'><photo>{HASH.upper()}</photo></x>", HASH.upper()),
     (f"<x xmlns='{UPDATE}'><photo/></x>", ""),
 ])
-async def test_photo_in_presence(world: World, sent: str, expected: str | None) -> None:
-    """The hash the server knows, for whoever takes part and does not say that he wants none; the rest untouched."""
+async def test_photo_in_presence(world: World, sent: str, expected: str) -> None:
+    """The hash the server knows, for whoever does not say that he wants none; the rest untouched (XEP-0398 4)."""
     alice, bob = await world.client(ALICE + "/a"), await world.client(BOB + "/b")
     await subscribe(bob, alice)
     await alice.ask_iq("set", card())
@@ -94,15 +97,12 @@ async def test_photo_in_presence(world: World, sent: str, expected: str | None) 
     [presence] = bob.take("presence")
     assert str(presence.element.status) == "there & well"
     updates = list(presence.element.elements(UPDATE, "x"))
-    if expected is None:
-        assert updates == []
-    else:
-        assert [str(update.photo) for update in updates] == [expected]
+    assert [str(update.photo) for update in updates] == [expected]
 
 
 @pytest_twisted.ensureDeferred
-async def test_photo_known_late(world: World) -> None:
-    """The first presence after a restart does not wait for the store: it is said again with the hash, once."""
+async def test_photo_in_the_first_presence(world: World) -> None:
+    """Also after a restart, and in what is sent to one address, such as a room."""
     alice, bob = await world.client(ALICE + "/a"), await world.client(BOB + "/b")
     await subscribe(bob, alice)
     await alice.ask_iq("set", card())
@@ -110,28 +110,31 @@ async def test_photo_known_late(world: World) -> None:
     world.router.accounts.forget(ALICE)
     bob.take()
     alice = await world.client(ALICE + "/a", available=False)
-    await alice.send_xml(f"<presence><x xmlns='{UPDATE}'/></presence>")
-    assert [HASH.encode() in stanza.inner for stanza in bob.take("presence")] == [False, True]
-    assert HASH.encode() in alice.s.presence.inner      # type: ignore[union-attr]
-    await alice.send_xml(f"<presence><x xmlns='{UPDATE}'/></presence>")
+    await alice.send_xml("<presence/>")
     assert [HASH.encode() in stanza.inner for stanza in bob.take("presence")] == [True]
+    await alice.send_xml(f"<presence to='{BOB}/b'/>")
+    assert [HASH.encode() in stanza.inner for stanza in bob.take("presence")] == [True]
+    await alice.send_xml(f"<presence to='{BOB}/b' type='unavailable'/><presence type='unavailable'/>")
+    assert [stanza.inner for stanza in bob.take("presence")] == [b"", b""]
 
 
 @pytest_twisted.ensureDeferred
 async def test_photo_changes(world: World) -> None:
-    """The next presence has the new one; without a photo the client's own word stands."""
+    """Contacts are told at once, also that there is none any more; a client that wants none is left alone."""
     alice, bob = await world.client(ALICE + "/a"), await world.client(BOB + "/b")
+    shy = await world.client(ALICE + "/shy")
     await subscribe(bob, alice)
-    ready = f"<presence><x xmlns='{UPDATE}'/></presence>"
-    await alice.send_xml(ready)
-    assert b"photo" not in bob.take("presence")[0].inner
-    for photo, expected in ((PHOTO, HASH.encode()), (b"other", sha1(b"other").hexdigest().encode())):
+    await shy.send_xml(f"<presence><x xmlns='{UPDATE}'><photo/></x></presence>")
+    await alice.send_xml("<presence><status>there</status></presence>")
+    assert [UPDATE.encode() in stanza.inner for stanza in bob.take("presence")] == [True, False]
+    for photo in (PHOTO, b"other", None, b"third"):
         await alice.ask_iq("set", card(photo))
-        await alice.send_xml(ready)
-        assert expected in bob.take("presence")[0].inner
-    await alice.ask_iq("set", card(None))
-    await alice.send_xml(ready)
-    assert b"photo" not in bob.take("presence")[0].inner
+        [presence] = bob.take("presence")
+        assert presence.attrs["from"] == alice.s.full and str(presence.element.status) == "there"
+        [update] = presence.element.elements(UPDATE, "x")
+        assert str(update.photo) == ("" if photo is None else sha1(photo).hexdigest())
+    await alice.ask_iq("set", card(b"third", name="Another name"))
+    assert bob.take("presence") == [], "the picture is the same"
 
 
 @pytest_twisted.ensureDeferred
