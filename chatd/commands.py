@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import attrs
 from twisted.internet.defer import maybeDeferred
 
-from chatd.core.accounts import AccountExists, AccountRow, Verifier
+from chatd.core.accounts import AccountExists, AccountRow, FastRow, Verifier
 from chatd.core.errors import StreamError, Unavailable
 from chatd.core.jid import JID, InvalidJID
 from chatd.server.control import CommandError, Commands, text_argument
@@ -44,9 +44,14 @@ def account_shown(row: AccountRow, online: int) -> dict[str, Any]:
     }
 
 
+def token_shown(token: FastRow) -> str:
+    """Return what chatctl shows of a client that has a token: what it says it is, as far as it says so."""
+    return " on ".join(word for word in (token.software or "a client", token.device) if word)
+
+
 @attrs.define
 class UserCommands:
-    """`user add|passwd|check-password|disable|enable|delete|list|show`.
+    """`user add|passwd|check-password|disable|enable|sign-out|delete|list|show`.
 
     store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
     loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
@@ -73,6 +78,8 @@ class UserCommands:
         commands.register("user check-password", self.check_password, "is this the password of an account?")
         commands.register("user disable", self.disable, "keep an account from logging in; ends its sessions")
         commands.register("user enable", self.enable, "let a disabled account log in again")
+        commands.register("user sign-out", self.sign_out, "end an account's sessions, and what lets clients back in "
+                          "without the password")
         commands.register("user delete", self.delete, "delete an account with all that is kept of it")
         commands.register("user list", self.list_all, "list accounts, of one domain or of all")
         commands.register("user show", self.show, "show one account")
@@ -89,7 +96,7 @@ class UserCommands:
         return {"jid": jid.bare}
 
     async def passwd(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Set the password of `jid`; sessions that are open stay open."""
+        """Set the password of `jid`; sessions that are open stay open, tokens of its clients end."""
         row = await self._row(arguments)
         await self.store.accounts.set_verifiers(row.id, await self._verifiers(arguments))
         return {"jid": row.jid}
@@ -122,6 +129,13 @@ class UserCommands:
         self._forget(row.jid)
         return {"jid": row.jid}
 
+    async def sign_out(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """End the sessions of `jid` and take its clients' tokens back (XEP-0484): all have to give the password."""
+        row = await self._row(arguments)
+        tokens = await self.store.fast.clear(row.id)
+        ended = self._end_sessions(row.jid, "You have been signed out.")
+        return {"jid": row.jid, "sessions_ended": ended, "tokens_ended": tokens}
+
     async def delete(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Delete `jid` and all kept of it. First nobody may log in, then sessions end, then it goes."""
         row = await self._row(arguments)
@@ -150,6 +164,7 @@ class UserCommands:
             **account_shown(row, len(resources)),
             "resources": resources,
             "mechanisms": sorted(row.verifiers),
+            "tokens": sorted({token_shown(token) for token in await self.store.fast.list(row.id)}),
         }
 
     def _jid(self, arguments: Mapping[str, Any]) -> JID:

@@ -99,7 +99,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _user_commands(commands: Any) -> None:
-    says = "accounts: add, passwd, check-password, disable, enable, delete, list, show"
+    says = "accounts: add, passwd, check-password, disable, enable, sign-out, delete, list, show"
     verb = add_noun(commands, "user", says, "jid", "such as john@example.com")
     verb("add", "make an account; asks for the password, or reads it from standard input", with_password)
     verb("passwd", "set the password of an account", with_password)
@@ -107,6 +107,7 @@ def _user_commands(commands: Any) -> None:
          with_one_password)
     verb("disable", "keep an account from logging in, and end its sessions", with_jid)
     verb("enable", "let a disabled account log in again", with_jid)
+    verb("sign-out", "end an account's sessions, and what lets clients back in without the password", with_jid)
     delete = verb("delete", "delete an account with all that is kept of it", delete_user)
     delete.add_argument("--yes", action="store_true", help="do not ask")
     verb("show", "show an account", with_jid)

@@ -36,6 +36,7 @@ SENTENCES = {
     "user check-password": "This is the password of {jid}.",
     "user disable": "{jid} is disabled; sessions ended: {sessions_ended}.",
     "user enable": "{jid} can log in again.",
+    "user sign-out": "{jid} is signed out; sessions ended: {sessions_ended}, tokens taken back: {tokens_ended}.",
     "user delete": "{jid} is deleted; sessions ended: {sessions_ended}.",
     "token revoke": "Tokens revoked: {tokens}; sessions ended: {sessions_ended}.",
     "room create": "{room} is ready; its owner is {owner}.",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
-    from chatd.core.accounts import AccountRow, LoadedAccount, Verifier
+    from chatd.core.accounts import AccountRow, FastRow, LoadedAccount, Verifier
     from chatd.core.archive import ArchivePage, ArchivePrefs, ArchiveQuery
     from chatd.core.errors import StanzaError, StreamError
     from chatd.core.jid import JID
@@ -222,6 +222,7 @@ class IStore(Interface):
     accounts = Attribute("The IAccountStore.")
     roster = Attribute("The IRosterStore.")
     archive = Attribute("The IArchiveStore.")
+    fast = Attribute("The IFastTokenStore.")
     rooms = Attribute("The IRoomStore.")
     meetings = Attribute("The IMeetingStore.")
     offline = Attribute("The IOfflineStore.")
@@ -438,6 +439,28 @@ class IMeetingStore(Interface):
         """Forgets one; none of that id is no error."""
 
 
+class IFastTokenStore(Interface):
+    """Tokens that clients log in with (XEP-0484), two for each client. Setting an account's password takes all of them
+    back, and so does disabling it."""
+
+    def find(local: str, domain: str, client: str) -> Deferred[tuple[int | None, bool, list[FastRow]]]:
+        """The account's id (None without account), whether it is disabled, and the tokens of that client, the new one
+        first."""
+
+    def put(account_id: int, row: FastRow) -> Deferred[None]:
+        """Keeps a token in its slot, in place of the one there."""
+
+    def use(account_id: int, row: FastRow, count: int | None, is_last: bool) -> Deferred[bool]:
+        """This token was used: a new one becomes the current one. False where it is gone meanwhile, or `count` is not
+        above the last one. is_last: the client's tokens are deleted."""
+
+    def list(account_id: int) -> Deferred[list[FastRow]]:
+        """All tokens of an account."""
+
+    def clear(account_id: int) -> Deferred[int]:
+        """Takes all of them back; how many there were."""
+
+
 class IOfflineStore(Interface):
     """Messages that wait for their recipient (XEP-0160)."""
 
@@ -446,6 +469,9 @@ class IOfflineStore(Interface):
 
     def delete(account_id: int, up_to_id: int) -> None:
         """Hot. Deletes the messages up to that id, after they were delivered."""
+
+    def drop_archived(account_id: int) -> Deferred[int]:
+        """Deletes what the account's archive has as well; how many are left."""
 
     def load(account_id: int) -> Deferred[list[tuple[int, int, bytes]]]:
         """(id, stamp_ms, stanza) of each, oldest first. Sees everything appended before."""
@@ -631,6 +657,8 @@ class IAuthentication(Interface):
     has_verifiers = Attribute("The accounts of some domain have SCRAM verifiers, so SCRAM may be offered.")
     without_scram = Attribute("Frozen set of the domains that have none: another server knows the passwords.")
     has_plain = Attribute("Passwords can be checked, so PLAIN may be offered (under TLS).")
+    elsewhere = Attribute("Frozen set of the domains some of whose passwords another server knows: chatd cannot change "
+                          "those, and does not learn that they were changed.")
 
     def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """The verifier for "SCRAM-SHA-256" or "SCRAM-SHA-1", None without account or verifier; and whether
@@ -654,6 +682,7 @@ class IAccountChecker(Interface):
     """
 
     has_verifiers = Attribute("It can give SCRAM verifiers; otherwise only passwords can be checked.")
+    keeps_passwords = Attribute("The passwords are chatd's own.")
 
     def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """As IAuthentication.find; (None, False) where has_verifiers is false."""

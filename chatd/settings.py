@@ -160,6 +160,9 @@ class Auth:
         "Rounds of SCRAM for passwords set from now on (RFC 7677).",
         live=True,
     )
+    token_days: int = setting(
+        30, Whole(0, 365), "How long an unused token lets a client log in without the password; 0: none.", live=True
+    )
 
 
 @frozen(kw_only=True)

@@ -25,8 +25,8 @@ from tests.daemon import DOMAIN, HOST, PASSWORD, Daemon
 
 PATIENCE_S = 20.0
 HEADER = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to={{to}} version='1.0'>"
-CLIENT, STREAMS, ERRORS, STANZAS, SASL, SM = (
-    "{%s}" % name for name in (ns.CLIENT, ns.STREAMS, ns.STREAM_ERRORS, ns.STANZAS, ns.SASL, ns.SM))
+CLIENT, STREAMS, ERRORS, STANZAS, SASL, SASL2, SM = (
+    "{%s}" % name for name in (ns.CLIENT, ns.STREAMS, ns.STREAM_ERRORS, ns.STANZAS, ns.SASL, ns.SASL2, ns.SM))
 
 T = TypeVar("T")
 
@@ -224,6 +224,25 @@ class Raw:
         answer = self.auth(address, password)
         assert answer.tag == SASL + "success", ET.tostring(answer).decode()
         return self.open(domain)
+
+    def authenticate2(self, address: str, more: str = "", password: str = PASSWORD, *, mechanism: str = "PLAIN",
+                      initial: bytes | None = None) -> ET.Element:
+        """From the connection to the <success/> or <failure/> of XEP-0388, the features behind it read too. more: what
+        is asked for along with it, the user agent included."""
+        domain = address.partition("@")[2]
+        self.open(domain)
+        if isinstance(self.sock, socket.socket) and not isinstance(self.sock, ssl.SSLSocket):
+            self.starttls()
+            self.open(domain)
+        said = base64.b64encode(initial or f"\0{address}\0{password}".encode()).decode()
+        self.send(f"<authenticate xmlns='{ns.SASL2}' mechanism='{mechanism}'><initial-response>{said}"
+                  f"</initial-response>{more}</authenticate>")
+        answer = self.until(SASL2 + "success", SASL2 + "failure")
+        if answer.tag == SASL2 + "success":
+            jid = answer.findtext(SASL2 + "authorization-identifier") or ""
+            self.jid = jid if "/" in jid else ""
+            self.until(STREAMS + "features")
+        return answer
 
     def bind(self, resource: str = "") -> ET.Element:
         """The answer to a bind request."""

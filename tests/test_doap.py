@@ -23,7 +23,11 @@ ELSEWHERE = (
     ("0220", "1.1.1", "chatd/core/dialback.py"),
     ("0288", "1.0.1", "chatd/server/s2s/incoming.py"),
     ("0368", "1.1.0", "chatd/server/certificates.py"),
+    ("0386", "1.1.0", "chatd/server/login_inline.py"),
+    ("0388", "1.0.4", "chatd/core/negotiation_sasl2.py"),
     ("0440", "1.0.0", "chatd/core/stream_xml.py"),
+    ("0474", "0.5.0", "chatd/core/sasl.py"),
+    ("0484", "0.2.0", "chatd/server/fast.py"),
 )
 
 

@@ -30,6 +30,7 @@ class InternalChecker:
 
     credentialInterfaces = (IUsernamePassword,)
     has_verifiers = True
+    keeps_passwords = True
 
     def __init__(self, accounts: IAccountStore, iterations: int = ITERATIONS,
                  in_thread: Callable[..., Deferred[Any]] = deferToThread) -> None:

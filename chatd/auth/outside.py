@@ -50,6 +50,7 @@ class OutsideChecker:
     """
 
     credentialInterfaces = (IUsernamePassword,)
+    keeps_passwords = False
 
     def __init__(self, name: str, passwords: Passwords, login: str, remembered: Remembered, connections: int,
                  timeout_s: float, clock: Any, has_verifiers: bool = False) -> None:
@@ -113,6 +114,7 @@ class InOrder:
     def __init__(self, checkers: Iterable[Any]) -> None:
         self.checkers = tuple(checkers)
         self.has_verifiers = all(checker.has_verifiers for checker in self.checkers)
+        self.keeps_passwords = all(checker.keeps_passwords for checker in self.checkers)
 
     @inlineCallbacks
     def find(self, local: str, domain: str, mechanism: str) -> Any:

@@ -95,6 +95,11 @@ class Authentication:
         """See IAuthentication."""
         return frozenset(domain for domain, checker in self._checkers.items() if not checker.has_verifiers)
 
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """See IAuthentication."""
+        return frozenset(domain for domain, checker in self._checkers.items() if not checker.keeps_passwords)
+
     def find(self, local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """See IAuthentication."""
         checker = self._checkers.get(domain)

@@ -66,3 +66,19 @@ class LoadedAccount:
     blocked: frozenset[str]
     archive_prefs: ArchivePrefs | None
     photo_sha1: str = ""
+
+
+@attrs.frozen
+class FastRow:
+    """One token of an account (XEP-0484) as the store has it; see its table in the schema. Times are milliseconds since
+    1970."""
+
+    client: str
+    slot: str
+    mechanism: str
+    seed: bytes = attrs.field(repr=False)
+    issued_ms: int
+    expires_ms: int
+    count: int = 0
+    software: str = ""
+    device: str = ""

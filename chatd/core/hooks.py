@@ -2,6 +2,7 @@
 
 Events, with what their hooks get and may return
     session.bound(session)                      a resource is bound, nothing received yet
+    session.bound.inline(session)               ... while it logged in (XEP-0386); the client knows
     session.resumed(session)                    a stream took a session up again (XEP-0198)
     session.closed(session)                     gone for good; its presence has been withdrawn
     visit.ended(session)                        a visit (chatd.server.visits) is over; it has left its rooms
@@ -107,6 +108,8 @@ class Message:
 
 
 IqHook = Callable[[Request], Any]
+BindHook = Callable[["ISession", Stanza], bytes | None]
+BindInfo = Callable[["IAccount"], Any]
 
 
 class Hooks:
@@ -117,6 +120,9 @@ class Hooks:
         self.events: dict[str, tuple[Callable[..., Any], ...]] = {}
         self.elements: dict[str, Callable[[ISession, Stanza], None]] = {}
         self.stream_features: tuple[Callable[[str], bytes], ...] = ()
+        self.bind_features: dict[str, BindHook] = {}
+        self.bind_vars: tuple[str, ...] = ()
+        self.bind_info: tuple[BindInfo, ...] = ()
         self._order: dict[str, list[tuple[int, int, Callable[..., Any]]]] = {}
         self._count = 0
 

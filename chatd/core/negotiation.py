@@ -1,7 +1,8 @@
 """A client's stream up to the bound resource: one table, state x event -> what is done. Sans-IO.
 
 RFC 6120 4 to 7, RFC 7590 (TLS required), RFC 7395 (WebSocket), XEP-0170 (order), XEP-0198 3 and 5 (where
-<enable/> and <resume/> may stand), RFC 3921 3 (<session/>, answered and without meaning).
+<enable/> and <resume/> may stand), RFC 3921 3 (<session/>, answered and without meaning). Log-in, resumption, binding
+and more in one go, XEP-0388, is in `chatd.core.negotiation_sasl2`, a part of this machine.
 
 For the one who writes a carrier (TCP, WebSocket, BOSH)::
 
@@ -19,18 +20,21 @@ Each call returns the actions to carry out, in order:
     FindAccount(...)      look the account up, then call n.account(verifier, disabled) or n.refuse(condition)
     CheckPassword(...)    check it, then call n.password_checked(is_right, disabled) or n.refuse(condition)
     Admit(...)            somebody visits (see `visits` below): find out who, then call n.admitted(jid) or n.refuse(...)
+    FindTokens(...)       look the client's tokens up, then call n.tokens(...) or n.refuse(condition)
+    UseToken(...)         write down that it was used, then call n.token_used(is_good) or n.refuse(condition)
     AuthFailed(...)       an attempt failed: for back-off and the log
     Authenticated(jid)    raise the stanza limit; jid is bare
     Restart()             make a new Framer (TCP: the next header comes); WebSocket, BOSH: nothing to do
     Bind(jid)             bind this full JID, closing an older session of the same resource (RFC 6120 7.7.2.2,
                           policy 2 there: stream error conflict to the older), then call n.bound() or
                           n.bind_refused(StanzaError)
+    BindInline(...)       the same while it logs in, with what it asks for: n.bound_inline(xml), n.not_bound(condition)
+    IssueToken(...)       make a token, then call n.token_issued(xml), of b"" where there is none
     Resume(previd, h)     find that session of n.jid, then call n.resumed(h) and retransmit, or
                           n.resume_failed(condition, h)
     Enable(resume, max_s) switch stream management on, then call n.sm_enabled(id, max_s)
     Deliver(stanza)       the session's (only when n.is_bound)
-    Close(error)          the stream is over (error None: orderly); what had to be said has been sent, but
-    over
+    Close(error)          the stream is over (error None: orderly); what had to be said has been sent, but over
                           BOSH, where the terminating <body/> carries `error`
 
 The answering calls return actions too, and none when the stream was closed meanwhile. While an answer is due,
@@ -55,9 +59,11 @@ from chatd.core.accounts import Verifier
 from chatd.core.errors import StanzaError, StreamError
 from chatd.core.framing import StreamStart
 from chatd.core.jid import JID, InvalidJID
+from chatd.core.negotiation_sasl2 import ExtensibleLogIn
 from chatd.core.sasl import CheckPassword, FindAccount
 from chatd.core.sasl_anonymous import MECHANISM as ANONYMOUS
 from chatd.core.sasl_anonymous import Admit, AnonymousExchange
+from chatd.core.sasl_ht import FindTokens, TokenExchange, UseToken
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.core.stream_table import (
     TABLE,
@@ -65,9 +71,11 @@ from chatd.core.stream_table import (
     Authenticated,
     AuthFailed,
     Bind,
+    BindInline,
     Close,
     Deliver,
     Enable,
+    IssueToken,
     Restart,
     Resume,
     Send,
@@ -77,8 +85,9 @@ from chatd.core.stream_table import (
 from chatd.core.stream_xml import Wire
 
 __all__ = [
-    "Action", "Admit", "AuthFailed", "Authenticated", "Bind", "CheckPassword", "Close", "Deliver", "Enable",
-    "FindAccount", "Negotiation", "Restart", "Resume", "Send", "StartTLS", "Terms", "Wire"]
+    "Action", "Admit", "AuthFailed", "Authenticated", "Bind", "BindInline", "CheckPassword", "Close", "Deliver",
+    "Enable", "FindAccount", "FindTokens", "IssueToken", "Negotiation", "Restart", "Resume", "Send", "StartTLS",
+    "Terms", "UseToken", "Wire"]
 
 HELD_MOST = 32
 """Elements a client may send ahead of an answer of ours."""
@@ -95,12 +104,13 @@ _SESSION = f"{ns.SESSION} session"
 _EVENT_OF = {
     (ns.TLS, "starttls"): "starttls",
     (ns.SASL, "auth"): "auth", (ns.SASL, "response"): "response", (ns.SASL, "abort"): "abort",
+    (ns.SASL2, "authenticate"): "authenticate", (ns.SASL2, "response"): "respond", (ns.SASL2, "abort"): "give_up",
     (ns.SM, "enable"): "enable", (ns.SM, "resume"): "resume",
     (ns.FRAMING, "open"): "header", (ns.FRAMING, "close"): "end",
 }
 
 
-class Negotiation:
+class Negotiation(ExtensibleLogIn):
     """One stream. See the module's text for how it is used.
 
     is_secured: TLS is up already (direct TLS, HTTPS), or a trusted proxy has it. bindings: channel binding
@@ -121,8 +131,10 @@ class Negotiation:
         self.lang: str | None = None
         self.domain = ""
         self.visit = ""
+        super().__init__()
         self._bindings = bindings
-        self._exchange: sasl.Exchange | AnonymousExchange | None = None
+        self._is_encrypted = is_secured
+        self._exchange: sasl.Exchange | AnonymousExchange | TokenExchange | None = None
         self._failures = 0
         self._header_sent = False
         self._held: list[tuple[str, Stanza | StreamStart | None]] = []
@@ -159,7 +171,7 @@ class Negotiation:
         """The handshake is done. bindings: channel binding type -> data."""
         if not self._awaits("securing"):
             return []
-        self._bindings = bindings
+        self._bindings, self._is_encrypted = bindings, True
         self.state, self._header_sent = "secured", False
         return []
 
@@ -198,6 +210,8 @@ class Negotiation:
 
     def resumed(self, h: int, jid: JID) -> list[Action]:
         """Answer to Resume: `jid` (full) goes on here; h: stanzas of the client handled so far."""
+        if self.state == "settling":
+            return self._resumed_inline(h, jid)
         if not self._awaits("resuming"):
             return []
         self.jid, self.state, self._sm_asked = jid, "bound", True
@@ -205,6 +219,8 @@ class Negotiation:
 
     def resume_failed(self, condition: str = "item-not-found", h: int | None = None) -> list[Action]:
         """Answer to Resume: no such session; a new one may be bound (XEP-0198 5)."""
+        if self.state == "settling":
+            return self._not_resumed_inline(condition, h)
         if not self._awaits("resuming"):
             return []
         self.state = "unbound"
@@ -226,7 +242,7 @@ class Negotiation:
     @property
     def is_waiting(self) -> bool:
         """An answer of ours is due; reading on may be put off."""
-        return self.state in ("securing", "verifying", "binding", "resuming")
+        return self.state in ("securing", "verifying", "examining", "settling", "binding", "resuming")
 
     # The table at work
 
@@ -318,12 +334,14 @@ class Negotiation:
                 raise StreamError("bad-format", "A stream begins with <stream:stream>.")
         self._header_sent = False
         self.lang = given.get("xml:lang") or None
+        self._stream_from = _account(given.get("from"))
         domain = self._domain_of(given.get("to"))
         if not _is_version_1(given.get("version")):
             raise StreamError("unsupported-version", "This server speaks XMPP 1.0.")
         self.domain = domain
         self.visit = domain if self._may_visit(domain) else ""
-        to = self.jid.bare if self.jid is not None else _bare(given.get("from"))
+        named = self.jid or self._stream_from
+        to = named.bare if named is not None else None
         opening = xml.header(self.wire, self.terms.token(), domain, to)
         self._header_sent = True
         offered, self.state = self._features()
@@ -356,13 +374,19 @@ class Negotiation:
         if self.state == "connected":
             return [xml.STARTTLS], "unsecured"
         if self.state == "secured":
-            bindings = {} if self.visit else self._bindings
-            return [xml.mechanisms(self._mechanisms(), bindings)], "unauthenticated"
+            offered = [xml.mechanisms(self._mechanisms())]
+            if not self.visit:
+                offered += self._extensible(), xml.channel_bindings(self._bindings)
+            return offered, "unauthenticated"
+        return self._features_within(), "unbound"
+
+    def _features_within(self) -> list[bytes]:
+        """Of an authenticated stream that has no resource yet."""
         assert self.jid is not None
         sm = [xml.SM] if self.terms.has_sm else []
         if self.visit:
-            return [xml.BIND, xml.SESSION, *sm], "unbound"
-        return [xml.BIND, xml.SESSION, *sm, self.terms.features(self.jid.domain)], "unbound"
+            return [xml.BIND, xml.SESSION, *sm]
+        return [xml.BIND, xml.SESSION, *sm, self.terms.features(self.jid.domain)]
 
     def _start_tls(self, stanza: Stanza) -> list[Action]:
         self.state = "securing"
@@ -387,9 +411,11 @@ class Negotiation:
         return frozenset((domain,)) if domain in terms.domains and domain != terms.host else terms.domains
 
     def _refuse_unencrypted(self, stanza: Stanza) -> list[Action]:
+        self._profile_of(stanza)
         return self._sasl_failed("encryption-required", "no-tls", stanza.attrs.get("mechanism", ""))
 
     def _auth(self, stanza: Stanza) -> list[Action]:
+        self._profile_of(stanza)
         mechanism = stanza.attrs.get("mechanism", "")
         if mechanism not in self._mechanisms():
             return self._sasl_failed("invalid-mechanism", "not-offered", "")
@@ -400,18 +426,22 @@ class Negotiation:
         if mechanism == ANONYMOUS:
             self._exchange = AnonymousExchange(self.visit)
             return self._sasl_step(self._exchange.start(initial))
-        terms, domain = self.terms, self.domain
-        domains = self._domains()
-        # A user name without domain is clear only if there is just one.
-        default = domain if domain in domains else next(iter(domains)) if len(domains) == 1 else None
-        self._exchange = sasl.Exchange(mechanism, domains, default, self._bindings, terms.token(),
-        terms.secret,
-                                       terms.iterations)
-        return self._sasl_step(self._exchange.start(initial))
+        self._exchange = exchange = self._new_exchange(mechanism)
+        return self._sasl_step(exchange.start(initial))
+
+    def _new_exchange(self, mechanism: str, stream_from: JID | None = None) -> sasl.Exchange:
+        terms, domains = self.terms, self._domains()
+        return sasl.Exchange(
+            mechanism, domains, self._default_domain(domains), self._bindings, terms.token(), terms.secret,
+            terms.iterations, sasl.offer(self._mechanisms(), self._bindings), stream_from)
+
+    def _default_domain(self, domains: frozenset[str]) -> str | None:
+        """A user name without domain is clear only if there is just one."""
+        return self.domain if self.domain in domains else next(iter(domains)) if len(domains) == 1 else None
 
     def _response(self, stanza: Stanza) -> list[Action]:
         assert self._exchange is not None
-        data = sasl.decode(_sasl_content(stanza))
+        data = self._words.decode(_sasl_content(stanza))
         if data is None:
             return self._sasl_step(self._exchange.refuse("incorrect-encoding", "base64"))
         return self._sasl_step(self._exchange.respond(data))
@@ -424,36 +454,41 @@ class Negotiation:
         """A response or abort without an exchange (RFC 6120 6.5.8)."""
         if self.jid is not None:
             raise StreamError("policy-violation", "This stream is authenticated already.")
+        self._profile_of(stanza)
         return self._sasl_failed("malformed-request", "no-exchange", "")
 
-    def _verified(self, answer: Callable[[Any], sasl.Step]) -> list[Action]:
-        if not self._awaits("verifying"):
+    def _verified(self, answer: Callable[[Any], sasl.Step | UseToken]) -> list[Action]:
+        if not self._awaits("examining" if self._asked is not None else "verifying"):
             return []
         assert self._exchange is not None
         return [*self._sasl_step(answer(self._exchange)), *self._release()]
 
-    def _sasl_step(self, step: sasl.Step | Admit) -> list[Action]:
+    def _sasl_step(self, step: sasl.Step | Admit | FindTokens | UseToken) -> list[Action]:
         assert self._exchange is not None
         if isinstance(step, sasl.Challenge):
-            self.state = "authenticating"
-            return [Send(xml.challenge(step.data))]
-        if isinstance(step, FindAccount | CheckPassword | Admit):
-            self.state = "verifying"
+            self.state = "authenticating" if self._asked is None else "exchanging"
+            return [Send(self._words.challenge(step.data))]
+        if isinstance(step, FindAccount | CheckPassword | Admit | FindTokens | UseToken):
+            self.state = "verifying" if self._asked is None else "examining"
             return [step]
         exchange, self._exchange = self._exchange, None
         if isinstance(step, sasl.Failure):
             return self._sasl_failed(step.condition, step.reason, exchange.mechanism, exchange.jid)
         self.jid = exchange.jid
         assert self.jid is not None
+        authenticated = Authenticated(self.jid, exchange.mechanism)
+        if self._asked is not None:
+            token = exchange.token if isinstance(exchange, TokenExchange) else None
+            return [authenticated, *self._succeeded(step.additional, token)]
         self.state, self._header_sent = "authenticated", False
-        return [Send(xml.success(step.additional)), Authenticated(self.jid, exchange.mechanism), Restart()]
+        return [Send(xml.success(step.additional)), authenticated, Restart()]
 
     def _sasl_failed(self, condition: str, reason: str, mechanism: str,
                      jid: JID | None = None) -> list[Action]:
         """RFC 6120 6.4.5: it may be tried again, a few times."""
         self.state = "unsecured" if self.state == "unsecured" else "unauthenticated"
         self._failures += 1
-        actions: list[Action] = [Send(xml.failure(condition)), AuthFailed(condition, reason, mechanism, jid)]
+        actions: list[Action] = [Send(self._words.failure(condition)), AuthFailed(condition, reason, mechanism, jid)]
         if self._failures >= self.terms.attempts:
             actions += self._close(StreamError("policy-violation", "Too many attempts to log in."))
         return actions
@@ -510,10 +545,10 @@ def _is_version_1(version: str | None) -> bool:
     return bool(dot) and major.isdecimal() and minor.isdecimal() and len(major) < 5 and int(major) >= 1
 
 
-def _bare(address: str | None) -> str | None:
-    """The 'to' of our header before authentication: what the client calls itself, if that is an address."""
+def _account(address: str | None) -> JID | None:
+    """What the client calls itself in its header, if that is an address."""
     try:
-        return JID.parse(address).bare if address else None
+        return JID.parse(address) if address else None
     except InvalidJID:
         return None
 

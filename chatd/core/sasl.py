@@ -1,7 +1,7 @@
 """The receiving side of SASL, without input or output: bytes of the client in, the next step out.
 
 RFC 6120 6 (profile for XMPP), RFC 4616 (PLAIN), RFC 5802 and RFC 7677 (SCRAM), RFC 5929 and RFC 9266 (channel
-binding tls-server-end-point and tls-exporter).
+binding tls-server-end-point and tls-exporter), XEP-0474 (SCRAM says what was offered).
 
 `Exchange.start` and `Exchange.respond` take what the client sent (decoded) and give one step:
 
@@ -32,7 +32,7 @@ from chatd.core.escaping import jid_of_address
 from chatd.core.jid import JID, InvalidJID
 
 __all__ = ["CONDITIONS", "Challenge", "CheckPassword", "Exchange", "Failure", "FindAccount", "Step",
-           "Success", "decode", "encode", "mechanisms"]
+           "Success", "decode", "encode", "identify", "mechanisms", "offer"]
 
 CONDITIONS = frozenset((
     "aborted", "account-disabled", "credentials-expired", "encryption-required", "incorrect-encoding",
@@ -112,6 +112,13 @@ def mechanisms(bindings: Collection[str], has_verifiers: bool = True,
     return tuple(offered)
 
 
+def offer(names: Collection[str], bindings: Collection[str]) -> bytes:
+    """What XEP-0474 5.1 has hashed: the mechanisms offered in the profile that is used, and the channel binding types
+    where there are any (XEP-0440), sorted by octets."""
+    said = b"\x1e".join(sorted(name.encode() for name in names))
+    return said + b"\x1f" + b"\x1e".join(sorted(name.encode() for name in bindings)) if bindings else said
+
+
 def decode(text: str) -> bytes | None:
     """The base64 content of <auth/> or <response/>; None where it is none (incorrect-encoding).
 
@@ -143,12 +150,14 @@ class Exchange:
     bindings: channel binding type -> data, empty where -PLUS was not offered.
     nonce: the server's part of the nonce, at least 18 random bytes as printable ASCII without comma.
     secret: the site's secret, from which the salts of unknown accounts are made.
-    iterations: iteration count to show for them.
+    iterations: iteration count to show for them. offered: as `offer` gives it; SCRAM tells its hash, so that a
+    client notices what was taken out on the way (XEP-0474), and b"" says nothing of it. stream_from: the account that
+    the stream's header names, where it does and that matters (XEP-0388 2.3).
     """
 
     def __init__(self, mechanism: str, domains: Collection[str], default_domain: str | None,
                  bindings: Mapping[str, bytes], nonce: str, secret: bytes,
-                 iterations: int = ITERATIONS) -> None:
+                 iterations: int = ITERATIONS, offered: bytes = b"", stream_from: JID | None = None) -> None:
         self.mechanism = mechanism
         self._base = mechanism.removesuffix("-PLUS")
         self._plus = mechanism != self._base
@@ -160,6 +169,8 @@ class Exchange:
         self._nonce = nonce
         self._secret = secret
         self._iterations = iterations
+        self._offered = offered
+        self._stream_from = stream_from
         self._state = "initial"
         self._jid: JID | None = None
         self._disabled = False
@@ -211,7 +222,7 @@ class Exchange:
         self._disabled = disabled
         self._verifier = verifier if verifier is not None else self._unknown(self._jid.bare)
         salt = base64.b64encode(self._verifier.salt).decode()
-        self._server_first = f"r={self._nonce},s={salt},i={self._verifier.iterations}"
+        self._server_first = f"r={self._nonce},s={salt},i={self._verifier.iterations}{self._downgrade_hash()}"
         self._state = "final"
         return Challenge(self._server_first.encode())
 
@@ -276,6 +287,12 @@ class Exchange:
         self._state = "account"
         return FindAccount(self._jid.local, self._jid.domain, self._base)
 
+    def _downgrade_hash(self) -> str:
+        """XEP-0474 5.1: an extension of the server-first-message, which clients that do not know it skip."""
+        if not self._offered:
+            return ""
+        return ",h=" + base64.b64encode(hashlib.new(SCRAM[self._base], self._offered).digest()).decode()
+
     def _check_binding(self, flag: str, header: str) -> Failure | None:
         """RFC 5802 6: the client's view of channel binding has to fit what was offered."""
         self._cbind_input = header.encode()
@@ -324,29 +341,10 @@ class Exchange:
     # Common
 
     def _identify(self, username: str, authzid: str) -> Failure | None:
-        """Who the client says it is: `john`, or the full address `john@mynewdomain.com`, also as mail has it.
-
-        The authorization identity, where given, has to be the very account (RFC 6120 6.3.8).
-        """
-        try:
-            if "@" in username:
-                jid = _parse(username)
-            elif self._default_domain is not None:
-                jid = _parse(f"{username}@{self._default_domain}")
-            else:
-                return self._fail("not-authorized", "no-domain")
-        except InvalidJID:
-            return self._fail("not-authorized", "bad-username")
-        if not jid.local or jid.resource or jid.domain not in self._domains:
-            return self._fail("not-authorized", "foreign-domain")
-        if authzid:
-            try:
-                is_same = _parse(authzid).full == jid.full
-            except InvalidJID:
-                is_same = False
-            if not is_same:
-                return self._fail("invalid-authzid", "other-account")
-        self._jid = jid
+        found = identify(username, authzid, self._domains, self._default_domain, self._stream_from)
+        if isinstance(found, Failure):
+            return self._fail(found.condition, found.reason)
+        self._jid = found
         return None
 
     def _unknown(self, account: str) -> Verifier:
@@ -367,6 +365,36 @@ class Exchange:
         assert self._jid is not None
         self._state = "over"
         return Success(self._jid.local, self._jid.domain, additional)
+
+
+def identify(username: str, authzid: str, domains: Collection[str], default_domain: str | None,
+             stream_from: JID | None = None) -> JID | Failure:
+    """Who the client says it is: `john`, or the full address `john@mynewdomain.com`, also as mail has it.
+
+    The authorization identity, where given, has to be the very account (RFC 6120 6.3.8), and the one that the header
+    of the stream named.
+    """
+    try:
+        if "@" in username:
+            jid = _parse(username)
+        elif default_domain is not None:
+            jid = _parse(f"{username}@{default_domain}")
+        else:
+            return Failure("not-authorized", "no-domain")
+    except InvalidJID:
+        return Failure("not-authorized", "bad-username")
+    if not jid.local or jid.resource or jid.domain not in domains:
+        return Failure("not-authorized", "foreign-domain")
+    if authzid:
+        try:
+            is_same = _parse(authzid).full == jid.full
+        except InvalidJID:
+            is_same = False
+        if not is_same:
+            return Failure("invalid-authzid", "other-account")
+        if stream_from is not None and stream_from.bare != jid.bare:
+            return Failure("invalid-authzid", "other-from")
+    return jid
 
 
 def _parse(address: str) -> JID:

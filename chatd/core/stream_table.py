@@ -1,12 +1,12 @@
 """The table of a client's stream: its states, what may come in each, and what is done then.
 
-RFC 6120 4 to 7, RFC 7590, RFC 7395, XEP-0170, XEP-0198. Two rules: nothing but `TABLE` says what an event
+RFC 6120 4 to 7, RFC 7590, RFC 7395, XEP-0170, XEP-0198, XEP-0388. Two rules: nothing but `TABLE` says what an event
 does in a state, and every state has an entry for every event. `chatd.core.negotiation` is the machine that
 runs it, and its text explains the actions.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 
 import attrs
 
@@ -15,6 +15,7 @@ from chatd.core.errors import StreamError
 from chatd.core.jid import JID
 from chatd.core.sasl import CheckPassword, FindAccount
 from chatd.core.sasl_anonymous import Admit
+from chatd.core.sasl_ht import FindTokens, UseToken
 from chatd.core.stanza import Stanza
 
 
@@ -30,6 +31,8 @@ class Terms:
     has_sm: stream management is offered. attempts: failed log-ins after which the stream is closed (RFC 6120 6.4.5).
     iterations: shown for unknown accounts; the count real verifiers are made with.
     visits: the domains at which people come in by ANONYMOUS (chatd.server.visits); looked at anew each time.
+    has_tokens: clients may have tokens to log in with (XEP-0484). without_tokens: but not those of these domains, of
+    whose changed passwords nobody tells us. inline: the features a client may ask for while it binds (XEP-0386).
     """
 
     host: str
@@ -44,6 +47,9 @@ class Terms:
     attempts: int = 5
     iterations: int = sasl.ITERATIONS
     visits: Container[str] = ()
+    has_tokens: bool = False
+    without_tokens: frozenset[str] = frozenset()
+    inline: Callable[[], Iterable[str]] = tuple
 
 
 @attrs.frozen
@@ -89,6 +95,27 @@ class Bind:
 
 
 @attrs.frozen
+class BindInline:
+    """Bind this full JID while it logs in (XEP-0386). client: the id of its user agent, "" for none; former sessions of
+    the same one end. asked: the elements of the features to switch on."""
+
+    jid: JID
+    client: str
+    asked: tuple[Stanza, ...]
+
+
+@attrs.frozen
+class IssueToken:
+    """Give the client a new token (XEP-0484). software, device: what it says of itself."""
+
+    jid: JID
+    client: str
+    mechanism: str
+    software: str
+    device: str
+
+
+@attrs.frozen
 class Resume:
     """Take up the session previd, of which the client has handled h stanzas (modulo 2**32)."""
 
@@ -118,8 +145,8 @@ class Close:
     error: StreamError | None
 
 
-Action = (Send | StartTLS | FindAccount | CheckPassword | Admit | AuthFailed | Authenticated | Restart | Bind
-          | Resume | Enable | Deliver | Close)
+Action = (Send | StartTLS | FindAccount | CheckPassword | Admit | FindTokens | UseToken | AuthFailed | Authenticated
+          | Restart | Bind | BindInline | IssueToken | Resume | Enable | Deliver | Close)
 
 STATES = (
     "connected",        # nothing received, no TLS
@@ -129,14 +156,17 @@ STATES = (
     "unauthenticated",  # mechanisms offered
     "authenticating",   # a SASL exchange waits for the client
     "verifying",        # ... or for us
+    "exchanging",       # a SASL exchange of XEP-0388 waits for the client
+    "examining",        # ... or for us
+    "settling",         # it succeeded; what was asked for along with it is being done
     "authenticated",    # success sent, the next header has not come
     "unbound",          # binding offered
     "binding",          # a bind request waits for us
     "resuming",         # a resume request waits for us
     "bound",            # the session has the stream
     "closed")
-EVENTS = ("header", "end", "starttls", "auth", "response", "abort", "bind", "session", "enable", "resume",
-          "stanza", "element", "foreign")
+EVENTS = ("header", "end", "starttls", "auth", "response", "abort", "authenticate", "respond", "give_up",
+          "bind", "session", "enable", "resume", "stanza", "element", "foreign")
 
 # What is done: the name of a method (its leading underscore left out), or a stream error as "!condition".
 _BY_EVENT = {
@@ -146,6 +176,9 @@ _BY_EVENT = {
     "auth": "!policy-violation",
     "response": "unexpected_sasl",
     "abort": "unexpected_sasl",
+    "authenticate": "!policy-violation",    # XEP-0388 5.10: once is enough
+    "respond": "unexpected_sasl",
+    "give_up": "unexpected_sasl",
     "bind": "!not-authorized",              # RFC 6120 4.9.3.12
     "session": "!not-authorized",
     "enable": "sm_too_early",               # XEP-0198 3
@@ -156,16 +189,21 @@ _BY_EVENT = {
 }
 _NO_HEADER = {event: "!bad-format" for event in EVENTS if event not in ("header", "end")} | {"header": "open"}
 _HOLD = {event: "hold" for event in EVENTS if event != "end"}
+_SILENCE = {event: "!policy-violation" for event in EVENTS if event != "end"}     # XEP-0388 2.4: cut who says more
 _BY_STATE: dict[str, dict[str, str]] = {
     "connected": _NO_HEADER,
-    "unsecured": {"starttls": "start_tls", "auth": "refuse_unencrypted",
+    "unsecured": {"starttls": "start_tls", "auth": "refuse_unencrypted", "authenticate": "refuse_unencrypted",
                   **dict.fromkeys(("bind", "session", "stanza"), "!policy-violation")},     # RFC 7590 3.1
     # Whatever comes between <starttls/> and the handshake was slipped in by somebody.
-    "securing": {event: "!policy-violation" for event in EVENTS if event != "end"},
+    "securing": _SILENCE,
     "secured": _NO_HEADER,
-    "unauthenticated": {"auth": "auth"},
-    "authenticating": {"response": "response", "abort": "abort"},
+    "unauthenticated": {"auth": "auth", "authenticate": "authenticate"},
+    "authenticating": {"response": "response", "abort": "abort",
+                       **dict.fromkeys(("respond", "give_up"), "!policy-violation")},
     "verifying": _HOLD,
+    "exchanging": _SILENCE | {"respond": "response", "give_up": "abort"},
+    "examining": _SILENCE | {"give_up": "hold"},
+    "settling": _SILENCE,
     "authenticated": _NO_HEADER,
     "unbound": {"bind": "bind", "resume": "resume"},
     "binding": _HOLD,

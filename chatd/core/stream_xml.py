@@ -14,7 +14,6 @@ from chatd.core.errors import StreamError
 from chatd.core.sasl import encode
 from chatd.core.stanza import Stanza, attribute, text
 
-SASL_CB = "urn:xmpp:sasl-cb:0"  # XEP-0440
 LANG = "en"
 """The language of the texts this server writes (RFC 6120 4.7.4)."""
 
@@ -80,14 +79,16 @@ SESSION = f"<session xmlns='{ns.SESSION}'><optional/></session>".encode()
 SM = f"<sm xmlns='{ns.SM}'/>".encode()
 
 
-def mechanisms(names: Iterable[str], bindings: Collection[str]) -> bytes:
-    """<mechanisms/> (RFC 6120 6.4.1), and the channel binding types where there are any (XEP-0440)."""
+def mechanisms(names: Iterable[str]) -> bytes:
+    """<mechanisms/> (RFC 6120 6.4.1)."""
     inner = "".join(f"<mechanism>{name}</mechanism>" for name in names)
-    xml = f"<mechanisms xmlns='{ns.SASL}'>{inner}</mechanisms>"
-    if bindings:
-        types = "".join(f"<channel-binding type='{name}'/>" for name in bindings)
-        xml += f"<sasl-channel-binding xmlns='{SASL_CB}'>{types}</sasl-channel-binding>"
-    return xml.encode()
+    return f"<mechanisms xmlns='{ns.SASL}'>{inner}</mechanisms>".encode()
+
+
+def channel_bindings(bindings: Collection[str]) -> bytes:
+    """<sasl-channel-binding/> (XEP-0440), nothing where there are no types."""
+    types = "".join(f"<channel-binding type='{name}'/>" for name in bindings)
+    return f"<sasl-channel-binding xmlns='{ns.SASL_CB}'>{types}</sasl-channel-binding>".encode() if types else b""
 
 
 def challenge(data: bytes) -> bytes:

@@ -129,6 +129,10 @@ class TCPStream(ClientStream):
         contexts, self._contexts = self._contexts, None
         self.transport.startTLS(contexts)
 
+    def admit(self) -> None:
+        """Larger stanzas are welcome, also where no new header comes (XEP-0388)."""
+        self._framer.max_bytes = self.streams.limits.stanza_bytes
+
     def restart(self) -> None:
         """A new stream, with a framer of its own."""
         self._framer = self._new_framer(self.streams.limits.stanza_bytes)

@@ -23,6 +23,7 @@ from chatd.core.negotiation import Action, Negotiation
 from chatd.core.stanza import Stanza
 from chatd.core.stream_xml import Wire
 from chatd.core.webmail import Grant, is_token
+from chatd.server.login_inline import InlineLogIn
 from chatd.server.session import Session
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ log = Logger()
 _TOUCH_S: Final = 600.0         # the time of an account's last log-in is written down this often at most
 
 
-class LogIn:
+class LogIn(InlineLogIn):
     """The log-in of one stream.
 
     negotiation: None until TLS is up where it comes first.
@@ -45,6 +46,7 @@ class LogIn:
     __slots__ = ("_deadline", "_grant", "_stream", "_streams", "negotiation")
 
     def __init__(self, stream: ClientStream) -> None:
+        super().__init__()
         self._stream = stream
         self._streams = stream.streams
         self._deadline: IDelayedCall | None = None
@@ -222,6 +224,7 @@ class LogIn:
         self._go_on(self.negotiation.refuse, "temporary-auth-failure", "lookup")
 
     def _failed(self, action: steps.AuthFailed) -> None:
+        self._grant = None
         self._streams.log_in_failed(self._stream, action.jid, action.condition, action.reason, action.mechanism)
 
     def _authenticated(self, action: steps.Authenticated) -> None:
@@ -267,7 +270,7 @@ class LogIn:
             self._go_on(n.bind_refused, StanzaError("internal-server-error"))
 
     def _bind_to(self, account: Account | None, jid: JID) -> None:
-        n, streams, stream = self.negotiation, self._streams, self._stream
+        n, stream = self.negotiation, self._stream
         assert n is not None
         if stream.is_closing:
             return
@@ -275,13 +278,19 @@ class LogIn:
         if refused is not None or account is None:
             self._go_on(n.bind_refused, refused)
             return
+        session = self._begin(account, jid)
+        self._go_on(n.bound)
+        stream.settle()
+        self._began(session)
+
+    def _begin(self, account: Account, jid: JID) -> Session:
+        """The session, which the stream has from now on."""
+        streams, stream = self._streams, self._stream
         stream.session = session = Session(jid, account, streams.router, stream)
         streams.router.accounts.attach(account, session)
         streams.router.hooks.tell("session.bound", session)
         self._touch(account)
-        self._go_on(n.bound)
-        stream.settle()
-        self._began(session)
+        return session
 
     def _refusal(self, account: Account | None, jid: JID) -> StanzaError | None:
         """Why there may be no such session, or None when there is room for it (RFC 6120 7.6.2, 7.7.2)."""
@@ -322,10 +331,11 @@ class LogIn:
         assert n is not None
         self._streams.counts.resumed += 1
         stream.session = session
+        said = 2 if n.state == "settling" else 1        # <success/> and the features, or <resumed/>
         actions = n.resumed(h, session.jid)
-        self._do(actions[:1])
+        self._do(actions[:said])
         stream.send_again(again)
-        self._go_on(lambda: actions[1:])
+        self._go_on(lambda: actions[said:])
         stream.settle()
         self._began(session)
 
@@ -335,5 +345,6 @@ _ACTIONS: Final = {
     steps.Enable: "_enable", steps.Admit: "_admit",
     steps.FindAccount: "_find_account", steps.CheckPassword: "_check_password",
     steps.AuthFailed: "_failed", steps.Authenticated: "_authenticated", steps.Bind: "_bind",
-    steps.Resume: "_resume",
+    steps.Resume: "_resume", steps.BindInline: "_bind_inline", steps.FindTokens: "_find_tokens",
+    steps.IssueToken: "_issue_token", steps.UseToken: "_use_token",
 }

@@ -190,7 +190,7 @@ class ClientStream:
             log.info("{jid} closes with a stream error: {conditions}", jid=session.full,
                      conditions=", ".join(child.rpartition(" ")[2] for child in element.children))
             self._take_end(session, StreamEnd())
-        elif space in (ns.SASL, ns.TLS, ns.FRAMING):
+        elif space in (ns.SASL, ns.SASL2, ns.TLS, ns.FRAMING):
             raise StreamError("policy-violation", "This is not to be sent at this point of the stream.")
         else:
             session.receive(element)

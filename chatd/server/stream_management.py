@@ -67,6 +67,8 @@ class ResumableSessions:
         hooks.elements[f"{ns.SM} enable"] = self._enable
         hooks.elements[f"{ns.SM} r"] = self._requested
         hooks.elements[f"{ns.SM} resume"] = self._reached
+        hooks.bind_features[f"{ns.SM} enable"] = self._enabled
+        hooks.bind_vars += (ns.SM,)
         hooks.on("session.closed", self._closed, 0)
         hooks.on("visit.ended", self._closed, 0)
 
@@ -87,15 +89,15 @@ class ResumableSessions:
     # -- what the client sends, in order
     def _enable(self, session: Any, element: Stanza) -> None:
         """XEP-0198 3."""
-        stream = session.stream
-        if stream is None:
-            return                      # cut before its turn came: the client never learns, so it is not on
-        if stream.wire is Wire.BOSH:
-            stream.send(xml.sm_failed("feature-not-implemented"))
-            return
+        if session.stream is not None:  # else cut before its turn came: the client never learns, so it is not on
+            session.stream.send(self._enabled(session, element))
+
+    def _enabled(self, session: Any, element: Stanza) -> bytes:
+        """Switches it on; gives the answer, which while binding stands within <bound/> (XEP-0386 3.2)."""
+        if session.stream.wire is Wire.BOSH:
+            return xml.sm_failed("feature-not-implemented")
         if session.smacks is not None:
-            stream.send(xml.sm_failed("unexpected-request"))
-            return
+            return xml.sm_failed("unexpected-request")
         limits = self._streams.limits
         resume_s = min(_seconds(element.attrs.get("max"), limits.resume_s), limits.resume_s)
         may_resume = element.attrs.get("resume") in ("true", "1") and resume_s > 0
@@ -103,7 +105,7 @@ class ResumableSessions:
         session.smacks = StreamManagement(token, resume_s if may_resume else 0, limits.resume_stanzas)
         if may_resume:
             self._sessions[token] = session
-        stream.send(xml.sm_enabled(token or None, resume_s))
+        return xml.sm_enabled(token or None, resume_s)
 
     def _requested(self, session: ISession, element: Stanza) -> None:
         """<r/>: the answer waits for the disk."""

@@ -27,6 +27,7 @@ from chatd.core.limits import Backoff
 from chatd.core.negotiation import Terms
 from chatd.core.sasl_anonymous import MECHANISM as ANONYMOUS
 from chatd.interfaces import ITokens
+from chatd.server.fast import FastTokens
 from chatd.server.stream_management import ResumableSessions
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class ClientStreams:
         self._swept: list[ClientStream] = []
         self._slice = 0
         self._sweeping.clock = clock
+        self._token_days = 0
+        self.fast = FastTokens(router.store.fast, secret, router.now, lambda: self._token_days)
         self.reload(settings)
         self.resumable = ResumableSessions(self)
         for target in ("account", "domain"):
@@ -133,12 +136,17 @@ class ClientStreams:
             return b"".join([feature(domain) for feature in hooks.stream_features])
 
         auth = self.auth
+        self._token_days = settings.auth.token_days
         self.terms = Terms(
             host=settings.server.host, domains=self.router.domains, secret=self.secret, token=self.token,
             features=features, has_verifiers=getattr(auth, "has_verifiers", True),
             has_plain=getattr(auth, "has_plain", True), iterations=settings.auth.scram_iterations,
-            without_scram=getattr(auth, "without_scram", frozenset()), visits=self.router.visits.domains)
-        self.terms_bosh = attrs.evolve(self.terms, has_sm=False)    # BOSH repeats what was lost by itself
+            without_scram=getattr(auth, "without_scram", frozenset()), visits=self.router.visits.domains,
+            has_tokens=self._token_days > 0, without_tokens=getattr(auth, "elsewhere", frozenset()),
+            inline=lambda: hooks.bind_vars)
+        # BOSH repeats what was lost by itself.
+        self.terms_bosh = attrs.evolve(
+            self.terms, has_sm=False, inline=lambda: [var for var in hooks.bind_vars if var != ns.SM])
 
     # -- life
     def start(self) -> None:

@@ -149,11 +149,14 @@ def _list(session: Session, domain: str | None) -> list[AccountRow]:
 
 def _set_verifiers(session: Session, account: int, verifiers: dict[str, Verifier]) -> None:
     session.run("DELETE FROM verifier WHERE account = ?", (account,))
+    session.run("DELETE FROM fast_token WHERE account = ?", (account,))     # who had the old password has to go
     _insert_verifiers(session, account, verifiers)
 
 
 def _set_disabled(session: Session, account: int, disabled: bool) -> None:
     session.run("UPDATE account SET disabled = ? WHERE id = ?", (int(disabled), account))
+    if disabled:
+        session.run("DELETE FROM fast_token WHERE account = ?", (account,))
 
 
 def _delete(session: Session, account: int) -> bool:

@@ -34,6 +34,11 @@ class Offline:
                 ROWS.table, "DELETE FROM offline WHERE account = ? AND id <= ?", (account_id, up_to_id)
             )
 
+    def drop_archived(self, account_id: int) -> Deferred[int]:
+        """See IOfflineStore."""
+        self._batches.flush()
+        return self._batches.barrier().addCallback(lambda _: self._database.write(_drop_archived, account_id))
+
     def load(self, account_id: int) -> Deferred[list[tuple[int, int, bytes]]]:
         """See IOfflineStore."""
         self._batches.flush()
@@ -52,3 +57,11 @@ def _load(session: Session, account: int) -> list[tuple[int, int, bytes]]:
 def _count(session: Session, account: int) -> int:
     row = session.one("SELECT count(*) FROM offline WHERE account = ?", (account,))
     return row[0] if row else 0
+
+
+def _drop_archived(session: Session, account: int) -> int:
+    """Asks before it writes: most have nothing, and then nothing is written."""
+    if _count(session, account):
+        session.run("DELETE FROM offline WHERE account = ? AND EXISTS (SELECT 1 FROM archive_keys k "
+                    "WHERE k.account = offline.account AND k.id = offline.id)", (account,))
+    return _count(session, account)

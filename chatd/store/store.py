@@ -17,6 +17,7 @@ from chatd.store.checkpoint import Checkpointer
 from chatd.store.database import Database
 from chatd.store.engine import engine_for
 from chatd.store.errors import StoreError
+from chatd.store.fast import FastTokens
 from chatd.store.ids import Ids
 from chatd.store.last import Last
 from chatd.store.late_index import LateIndex, enter_rows
@@ -132,6 +133,7 @@ class Store:
         self.archive = Archive(database, self._batches, gone, late_index)
         self.offline = Offline(database, self._batches, gone)
         self.accounts = Accounts(database, self._lazily, self.archive, gone)
+        self.fast = FastTokens(database)
         self.rooms = Rooms(database, self.archive, gone)
         self.meetings = Meetings(database)
         self.roster = Roster(database)

@@ -20,7 +20,7 @@ import attrs
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from chatd.core.hooks import ANSWERED, Hooks, IqHook, Message, Request
+from chatd.core.hooks import ANSWERED, BindHook, BindInfo, Hooks, IqHook, Message, Request
 from chatd.core.stanza import Stanza
 
 if TYPE_CHECKING:
@@ -155,6 +155,31 @@ class Api:
 
         def undo() -> None:
             self.hooks.stream_features = tuple(f for f in self.hooks.stream_features if f is not feature)
+
+        self._undo.append(undo)
+
+    def bind_feature(self, var: str, **hooks: BindHook) -> None:
+        """Offers `var`, a namespace, to be switched on while a client binds (XEP-0386). `hooks`, by the name of the
+        element in that namespace that asks for it, get the session and the element; what they give is told within
+        <bound/>."""
+        names = {f"{var} {name}": hook for name, hook in hooks.items()}
+        self.hooks.bind_features |= names
+        self.hooks.bind_vars = (*self.hooks.bind_vars, var)
+
+        def undo() -> None:
+            self.hooks.bind_vars = tuple(known for known in self.hooks.bind_vars if known != var)
+            for name in names:
+                del self.hooks.bind_features[name]
+
+        self._undo.append(undo)
+
+    def bind_info(self, prepare: BindInfo) -> None:
+        """Tells something within each <bound/> (XEP-0386): prepare(account) asks for it, and what its Deferred fires
+        with is called at the moment the resource is bound."""
+        self.hooks.bind_info = (*self.hooks.bind_info, prepare)
+
+        def undo() -> None:
+            self.hooks.bind_info = tuple(known for known in self.hooks.bind_info if known != prepare)
 
         self._undo.append(undo)
 

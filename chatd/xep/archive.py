@@ -81,6 +81,7 @@ class Archive(Module):
         api.iq("get", f"{ns.MAM} metadata", self._metadata)
         api.iq("get", f"{ns.MAM} prefs", self._get_prefs)
         api.iq("set", f"{ns.MAM} prefs", self._set_prefs)
+        api.bind_info(self._metadata_within)
         api.loop(_EXPIRE_EVERY_S, self._expire)
         api.command("archive expire", self._expire_command,
                     "Deletes messages older than `days` from all archives.")
@@ -117,6 +118,7 @@ class Archive(Module):
         stamp_ms = int(self._now() * 1000)
         row_id: int = self._new_id(stamp_ms)
         self._append(account.id, row_id, other.bare, other.resource, stanza.to_bytes_ns(), stamp_ms)
+        account.state["archived"] = row_id
         return row_id
 
     def _offline(self, message: Message) -> bool | None:
@@ -148,6 +150,20 @@ class Archive(Module):
     def _metadata(self, request: Request) -> Any:
         _, account = _asker(request)
         return self.api.store.archive.metadata(account.id).addCallback(metadata_bytes)
+
+    def _metadata_within(self, account: IAccount) -> Any:
+        """For <bound/> (XEP-0386 3.2): how far the archive goes at the moment the resource is bound. What comes later
+        reaches the client, what came before does not; so rows added since the store was asked count."""
+        def tell(bounds: tuple[int, int, int, int] | None) -> Any:
+            def now() -> bytes:
+                newest: int = account.state.get("archived", 0)
+                if bounds is None or bounds[2] < newest:
+                    first = bounds[:2] if bounds is not None else (newest, newest >> 20)
+                    return metadata_bytes((*first, newest, newest >> 20) if newest else None)
+                return metadata_bytes(bounds)
+            return now
+
+        return self.api.store.archive.metadata(account.id).addCallback(tell)
 
     # -- preferences
     def _prefs(self, account: IAccount) -> ArchivePrefs:

@@ -34,6 +34,7 @@ class Carbons(Module):
         super().start(api)
         api.iq("set", f"{ns.CARBONS} enable", lambda request: self._switch(request, True))
         api.iq("set", f"{ns.CARBONS} disable", lambda request: self._switch(request, False))
+        api.bind_feature(ns.CARBONS, enable=self._enable)
         api.on("message.routed", self._routed)
 
     def stop(self) -> None:
@@ -47,6 +48,10 @@ class Carbons(Module):
             raise StanzaError("not-allowed")            # XEP-0280 4.1, 5.1
         request.session.carbons = on
         return b""
+
+    @staticmethod
+    def _enable(session: ISession, element: Stanza) -> None:
+        session.carbons = True
 
     def _routed(self, message: Message, sessions: Sequence[ISession]) -> None:
         """`sessions` have the message itself."""

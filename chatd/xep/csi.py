@@ -40,6 +40,8 @@ class ClientState(Module):
         api.stream_feature(lambda domain: f'<csi xmlns="{ns.CSI}"/>'.encode())
         api.element(f"{ns.CSI} active", lambda session, element: self._active(session))
         api.element(f"{ns.CSI} inactive", lambda session, element: self._inactive(session))
+        api.bind_feature(ns.CSI, active=lambda session, element: self._active(session),
+                         inactive=lambda session, element: self._inactive(session))
         api.on("session.resumed", self._active)
 
     def stop(self) -> None:

@@ -44,7 +44,8 @@ class _Queue:
 
     count: how many are in the store, None while unknown; change: by how many it changed while they are counted.
     session: whom they are handed to, None for nobody.  rows: still to be handed out.  up_to, handed, last: the id
-    of the last one handed out, how many are not deleted yet, and the last of them as it was delivered.
+    of the last one handed out, how many are not deleted yet, and the last of them as it was delivered.  dropping: fires
+    when what the archive has as well is out of the store.
     """
 
     count: int | None = None
@@ -54,6 +55,7 @@ class _Queue:
     up_to: int = 0
     handed: int = 0
     last: Stanza | None = None
+    dropping: Any = None
     look: Any = None
     look_s: float = _LOOK_FIRST_S
 
@@ -81,6 +83,7 @@ class Offline(Module):
         self._handing: set[_Queue] = set()
         api.on("message.received", self._received, priority=10)
         api.on("message.offline", self._keep)
+        api.on("session.bound.inline", self._bound)
         api.on("presence.available", self._available)
         api.on("session.closed", self._closed)
 
@@ -131,8 +134,36 @@ class Offline(Module):
         _log.failure("offline messages could not be counted", failure=failure)
 
     # -- out
+    def _bound(self, session: ISession) -> None:
+        """A client that binds by XEP-0386 reads the archive: what stands there it does not get from here.
+
+        What is in no archive, because its owner wants none, it gets as everybody does.
+        """
+        queue = self._queue(session.account)
+        if queue.session is not None or queue.count == 0 or queue.dropping is not None:
+            return
+        counts = queue.change is None
+        if counts:
+            queue.count, queue.change = None, 0
+        queue.dropping = self._store.drop_archived(session.account.id).addCallbacks(
+            self._dropped, self._not_dropped, callbackArgs=(queue, counts), errbackArgs=(queue, counts))
+
+    def _dropped(self, left: int, queue: _Queue, counts: bool) -> None:
+        queue.dropping = None
+        if counts:
+            self._counted(left, queue)
+
+    def _not_dropped(self, failure: Any, queue: _Queue, counts: bool) -> None:
+        queue.dropping = None
+        if counts:
+            queue.change = None
+        _log.failure("offline messages could not be dropped", failure=failure)
+
     def _available(self, session: ISession) -> None:
         queue = self._queue(session.account)
+        if queue.dropping is not None:
+            queue.dropping.addCallback(lambda _: None if session.is_closed else self._available(session))
+            return
         if queue.session is None and queue.count != 0:
             queue.session = session
             self._handing.add(queue)

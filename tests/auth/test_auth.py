@@ -78,6 +78,7 @@ class MailChecker:
 
     credentialInterfaces = InternalChecker.credentialInterfaces
     has_verifiers = False
+    keeps_passwords = False
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         if credentials.password == b"mail":

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.commands import UserCommands
-from chatd.core.accounts import AccountExists, AccountRow, Verifier
+from chatd.core.accounts import AccountExists, AccountRow, FastRow, Verifier
 from chatd.core.errors import StreamError
 from chatd.core.jid import JID
 from chatd.server.control import CommandError, Commands
@@ -51,9 +51,23 @@ class AccountStore:
         self.rows = {key: row for key, row in self.rows.items() if row.id != number}
 
 
+class TokenStore:
+    """Of chatd.interfaces.IFastTokenStore what the commands call."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, list[FastRow]] = {}
+
+    async def list(self, number: int) -> list[FastRow]:
+        return self.rows.get(number, [])
+
+    async def clear(self, number: int) -> int:
+        return len(self.rows.pop(number, []))
+
+
 @attrs.define
 class StoreOfAccounts:
     accounts: AccountStore = attrs.field(factory=AccountStore)
+    fast: TokenStore = attrs.field(factory=TokenStore)
 
 
 @attrs.define(eq=False)
@@ -173,6 +187,15 @@ class UserCommandsTest(SynchronousTestCase):
     def test_who_is_not_there(self) -> None:
         for words in ("user passwd", "user disable", "user enable", "user delete", "user show"):
             self.assertEqual(self.refused(words, jid="x@example.com", password="p").condition, "item-not-found", words)
+
+    def test_sign_out_ends_sessions_and_tokens(self) -> None:
+        self.store.fast.rows[1] = [FastRow("a", "new", "HT-SHA-256-NONE", b"s", 1, 2, 0, "Paper", "Desk"),
+                                   FastRow("b", "new", "HT-SHA-256-NONE", b"s", 1, 2)]
+        self.assertEqual(self.run_("user show", jid="alice@example.com")["tokens"], ["Paper on Desk", "a client"])
+        result = self.run_("user sign-out", jid="alice@example.com")
+        self.assertEqual(result, {"jid": "alice@example.com", "sessions_ended": 2, "tokens_ended": 2})
+        self.assertEqual(self.run_("user show", jid="alice@example.com")["tokens"], [])
+        self.assertTrue(all(session.ended for session in self.sessions.values()))
 
     def test_disable_ends_every_session_and_enable_lets_in_again(self) -> None:
         result = self.run_("user disable", jid="alice@example.com")

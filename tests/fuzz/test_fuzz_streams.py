@@ -18,6 +18,8 @@ from chatd.core.errors import STREAM_CONDITIONS, StreamError
 from chatd.server.bosh_body import parse
 from chatd.server.stream import ClientStream
 from tests.server.fake_site import END, HEADER, SM, Site, bind, message, plain
+from tests.server.test_sasl2_streams import BIND as BIND2
+from tests.server.test_sasl2_streams import WANTS, authenticate, by_token
 from tests.server.test_websocket_stream import CLOSE, OPEN, PaperChannel, as_websocket
 
 STANZAS = [
@@ -31,6 +33,12 @@ ELEMENTS = [
     plain("alice"), plain("alice", "wrong"), "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='X'/>",
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1hLHI9Yg==</auth>",
     "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>!</response>",
+    authenticate(), authenticate("", agent="x"), by_token("fast-x"), authenticate(mechanism="SCRAM-SHA-256-PLUS"),
+    authenticate(f"<resume xmlns='{SM}' previd='token-000000000000000003' h='0'/>{BIND2}<bind xmlns='u'/>"),
+    "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'>", "</authenticate>", "<initial-response>", BIND2,
+    "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='SCRAM-SHA-1'/>",
+    "<response xmlns='urn:xmpp:sasl:2'>biws</response>",
+    "<abort xmlns='urn:xmpp:sasl:2'/>", "<next xmlns='urn:xmpp:sasl:2' task='x'/>",
     "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
     f"<enable xmlns='{SM}' resume='true'/>", f"<enable xmlns='{SM}' max='x'/>", f"<r xmlns='{SM}'/>",
     f"<a xmlns='{SM}' h='0'/>", f"<a xmlns='{SM}' h='99999999999'/>", f"<a xmlns='{SM}'/>",
@@ -44,7 +52,7 @@ PIECES = st.one_of(
     st.sampled_from([*STANZAS, *ELEMENTS, *NOISE]).map(lambda piece: piece.encode("utf-8", "surrogatepass")),
     st.binary(max_size=12))
 INPUT = st.lists(PIECES, max_size=12).map(b"".join)
-STATES = ["connected", "unsecured", "secured", "authenticated", "bound", "managed"]
+STATES = ["connected", "unsecured", "secured", "exchanging", "authenticated", "bound", "bound2", "managed"]
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -66,8 +74,12 @@ def tcp(site: Site, state: str) -> Any:
         return wire
     if state == "unsecured":
         wire.write(HEADER)
-    elif state == "secured":
+    elif state in ("secured", "exchanging", "bound2"):
         wire.secure()
+        if state == "exchanging":
+            wire.write("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'/>")
+        elif state == "bound2":
+            wire.write(authenticate(BIND2 + WANTS.format("HT-SHA-256-NONE")))
     elif state == "authenticated":
         wire.authenticate()
     else:

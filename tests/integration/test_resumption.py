@@ -34,8 +34,10 @@ class Mobile:
     sent, received: the numbers of all messages, in order.  asked, answered: those of its iqs.
     """
 
-    def __init__(self, daemon: Daemon, port: str, via: tuple[str, int], chance: random.Random) -> None:
+    def __init__(self, daemon: Daemon, port: str, via: tuple[str, int], chance: random.Random,
+                 is_inline: bool = False) -> None:
         self.daemon, self.port, self.via = daemon, port, via
+        self.is_inline = is_inline              # it resumes while it logs in, by XEP-0388
         self.chance = chance
         self.sent: list[int] = []
         self.received: list[int] = []
@@ -113,9 +115,13 @@ class Mobile:
             # What was handled counts for the session, not for the connection.
             raw.handled, self.raw = handled, raw
             try:
-                raw.authenticate(MOBILE)
-                raw.send(f"<resume xmlns='{ns.SM}' h='{handled}' previd='{self.token}'/>")
-                answer = raw.until(SM + "resumed", SM + "failed")
+                resume = f"<resume xmlns='{ns.SM}' h='{handled}' previd='{self.token}'/>"
+                if self.is_inline:
+                    (answer,) = [part for part in raw.authenticate2(MOBILE, resume) if part.tag.startswith(SM)]
+                else:
+                    raw.authenticate(MOBILE)
+                    raw.send(resume)
+                    answer = raw.until(SM + "resumed", SM + "failed")
                 assert answer.tag == SM + "resumed", "the session is gone"
                 self.resumed += 1
                 self._acknowledge(int(answer.attrib["h"]))
@@ -175,19 +181,21 @@ def fates(chance: random.Random, limit: int, relay: list[Relay]) -> Fate:
     return Fate(down=int(chance.uniform(1, 4000) if early else 3500 + chance.expovariate(1 / 8000)), how=how)
 
 
-@pytest.mark.parametrize(("port", "cuts"), [
-    ("c2s", 20), ("c2s_tls", 40), ("https", 20),
-    pytest.param("c2s", 200, marks=pytest.mark.long),
-    pytest.param("c2s_tls", 1000, marks=pytest.mark.long),
-    pytest.param("https", 300, marks=pytest.mark.long),
+@pytest.mark.parametrize(("port", "cuts", "is_inline"), [
+    ("c2s", 20, False), ("c2s_tls", 40, False), ("https", 20, False), ("c2s_tls", 20, True),
+    pytest.param("c2s", 200, False, marks=pytest.mark.long),
+    pytest.param("c2s_tls", 1000, False, marks=pytest.mark.long),
+    pytest.param("https", 300, False, marks=pytest.mark.long),
+    pytest.param("c2s_tls", 500, True, marks=pytest.mark.long),
+    pytest.param("https", 300, True, marks=pytest.mark.long),
 ])
-def test_nothing_lost_nothing_doubled(daemon: Daemon, port: str, cuts: int) -> None:
+def test_nothing_lost_nothing_doubled(daemon: Daemon, port: str, cuts: int, is_inline: bool) -> None:
     """Two people write to each other while one of the links is cut again and again."""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     relays: list[Relay] = []
     with Relay(("127.0.0.1", daemon.ports[port]), lambda: fates(chance, cuts, relays)) as relay:
-        mobile = Mobile(daemon, port, relay.address, random.Random(seed + 1))
+        mobile = Mobile(daemon, port, relay.address, random.Random(seed + 1), is_inline)
         jid = mobile.raw.jid
         friend = Friend(daemon, mobile)
         friend.mobile.raw.jid = jid

@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
-from chatd.core.accounts import LoadedAccount
+from chatd.core.accounts import FastRow, LoadedAccount
 from chatd.core.stanza import Stanza
 from chatd.server.c2s import C2SFactory, TCPStream
 from chatd.server.router import Router
@@ -64,6 +64,7 @@ class PaperStore:
         self._ids = itertools.count(1)
         rows = {address: SimpleNamespace(id=number, disabled=False) for number, address in enumerate(people, 1)}
         self.rows = rows
+        self.fast = PaperTokens(self)
         self.accounts = SimpleNamespace(
             load=lambda local, domain: self.look_up(self._loaded(rows.get(f"{local}@{domain}"))),
             touch=lambda id_, now: succeed(self.touched.append(id_)))
@@ -101,6 +102,36 @@ class PaperStore:
         undone, self.undone = self.undone, []
         for callback, arguments in undone:
             callback(None, *arguments)
+
+
+class PaperTokens:
+    """store.fast, for accounts with these rows."""
+
+    def __init__(self, store: PaperStore) -> None:
+        self.store = store
+        self.kept: dict[tuple[int, str, str], FastRow] = {}
+
+    def find(self, local: str, domain: str, client: str) -> Deferred[Any]:
+        row = self.store.rows.get(f"{local}@{domain}")
+        if row is None:
+            return self.store.look_up((None, False, []))
+        found = [self.kept[key] for slot in ("new", "current") if (key := (row.id, client, slot)) in self.kept]
+        return self.store.look_up((row.id, row.disabled, found))
+
+    def put(self, account: int, row: FastRow) -> Deferred[None]:
+        self.kept[account, row.client, row.slot] = row
+        return self.store.look_up(None)
+
+    def use(self, account: int, row: FastRow, count: int | None, is_last: bool) -> Deferred[bool]:
+        known = self.kept.pop((account, row.client, row.slot), None)
+        if known is None:
+            return self.store.look_up(False)
+        is_good = count is None or count > known.count
+        if not is_last:
+            slot = "current" if is_good else row.slot
+            self.kept[account, row.client, slot] = attrs.evolve(
+                known, slot=slot, count=count if count is not None and is_good else known.count)
+        return self.store.look_up(is_good)
 
 
 class PaperAuth:

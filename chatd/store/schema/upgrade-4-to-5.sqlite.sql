@@ -82,3 +82,19 @@ CREATE TABLE report (
     messages TEXT NOT NULL,                     -- JSON: the messages that were pointed at
     forward TEXT NOT NULL                       -- JSON: to whom the reporter lets it be passed on
 ) STRICT;
+
+-- Tokens that clients log in with instead of a password (XEP-0484); the secret itself is made of seed and the site's.
+CREATE TABLE fast_token (
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    client TEXT NOT NULL,               -- the id of its user agent (XEP-0388), a UUID
+    slot TEXT NOT NULL,                 -- 'new' until it is used for the first time, then 'current'
+    mechanism TEXT NOT NULL,            -- the only one it is good for
+    seed BLOB NOT NULL,                 -- random
+    issued_ms INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    count INTEGER NOT NULL,             -- what the client counted last, 0 if it does not
+    software TEXT NOT NULL,             -- what the client says it is, '' for nothing
+    device TEXT NOT NULL,               -- and what it runs on
+    PRIMARY KEY (account, client, slot)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fast_token_expires ON fast_token (expires_ms);
