@@ -16,10 +16,11 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from chatd.config_components import check_components, components_with_secrets
 from chatd.config_people import check_people, sources_with_secrets
 from chatd.config_types import Address, Choice, Wrong, shown
 from chatd.config_webmail import check_webmails, webmails_with_secrets
-from chatd.settings import TABLES, Domain, Limits, Listen, Media, Settings, attribute_of
+from chatd.settings import TABLES, Component, Domain, Limits, Listen, Media, Settings, attribute_of
 from chatd.settings_webmail import Webmail
 
 __all__ = [
@@ -102,12 +103,18 @@ def with_secrets(settings: Settings) -> Settings:
     domains = sources_with_secrets(settings.domains, lambda file, key: _secret_of(file, key, mistakes))
     webmails = webmails_with_secrets(settings.webmails, lambda file, key: _secret_of(file, key, mistakes),
                                      lambda wrong: mistakes.append(Mistake(*wrong)))
+    components = components_with_secrets(
+        settings.components,
+        lambda file, key: _secret_of(file, key, mistakes),
+        lambda wrong: mistakes.append(Mistake(*wrong)),
+    )
     if mistakes:
         raise ConfigError(settings.path, tuple(mistakes))
     return attrs.evolve(
         settings,
         domains=domains,
         webmails=webmails,
+        components=components,
         media=attrs.evolve(media, api_secret=api_secret or media.api_secret, api_secret_file=None),
         turn=attrs.evolve(turn, secret=turn_secret or turn.secret, secret_file=None),
     )
@@ -131,7 +138,8 @@ def _secret_of(file: Path | None, key: str, mistakes: list[Mistake]) -> str:
 def read(raw: Mapping[str, Any], path: Path) -> Settings:
     """Turn parsed TOML into Settings; path is where it stood. Raises ConfigError."""
     mistakes: list[Mistake] = []
-    _refuse_unknown(raw, [*(name for name in TABLES if "." not in name), "domain", "webmail", "modules"], "", mistakes)
+    known = [*(name for name in TABLES if "." not in name), "domain", "webmail", "component", "modules"]
+    _refuse_unknown(raw, known, "", mistakes)
     tables = {
         name: _table(cls, _written(raw, name, mistakes), name, path.parent, mistakes) for name, cls in TABLES.items()
     }
@@ -144,17 +152,20 @@ def read(raw: Mapping[str, Any], path: Path) -> Settings:
         domain.setdefault("certificate", state_dir / "certificates" / f"{stem}.crt")
         domain.setdefault("key", state_dir / "certificates" / f"{stem}.key")
     webmails = _blocks(Webmail, raw["webmail"], "webmail", path.parent, mistakes) if "webmail" in raw else ()
+    components = _blocks(Component, raw["component"], "component", path.parent, mistakes) if "component" in raw else ()
     modules = _mapping(raw.get("modules", {}), "modules", mistakes)
     for name, options in modules.items():
         _mapping(options, f"modules.{name}", mistakes)
     _check_together(tables, domains, mistakes)
     mistakes += [Mistake(*wrong) for wrong in check_people(domains)]
     mistakes += [Mistake(*wrong) for wrong in check_webmails(webmails, domains)]
+    mistakes += [Mistake(*wrong) for wrong in check_components(components, domains, tables["listen"])]
     if mistakes:
         raise ConfigError(path, tuple(mistakes))
     _fill_public_url(tables)
     built = {attribute_of(name): cls(**tables[name]) for name, cls in TABLES.items()}
     return Settings(path=path, domains=tuple(Domain(**domain) for domain in domains), webmails=webmails,
+                    components=components,
                     modules=modules, **built)
 
 
@@ -185,7 +196,7 @@ def _shown_right(name: str, kind: Any) -> str:
 
 
 def _blocks(cls: type, raw: object, where: str, base: Path, mistakes: list[Mistake]) -> tuple[Any, ...]:
-    """Read the tables [[domain.NAME]] of one domain; those with mistakes are left out."""
+    """Read the tables [[domain.NAME]] of one domain, or [[NAME]]; those with mistakes are left out."""
     if not isinstance(raw, list) or not raw or not all(isinstance(item, dict) for item in raw):
         name = where.rpartition(".")[2]
         right = f"[[domain.{name}]], behind its [[domain]]" if where != name else f"[[{name}]], with two brackets"
@@ -341,6 +352,8 @@ def changes(old: Settings, new: Settings) -> tuple[Change, ...]:
         found += _differences(cls, old.table(name), new.table(name), name)
     if [domain.name for domain in old.domains] != [domain.name for domain in new.domains]:
         found.append(Change("domain", False))
+    if old.components != new.components:
+        found.append(Change("component", False))
     for number, domain in enumerate(new.domains):
         before = old.domain(domain.name)
         if before is not None:

@@ -106,6 +106,10 @@ def facts_text(result: Any) -> str:
 
 def status_text(result: Mapping[str, Any]) -> str:
     """Return what the daemon is doing, its media engine line by line."""
+    components = result.get("components")
+    if isinstance(components, Mapping):
+        said = ", ".join(f"{name} {address or 'is not there'}" for name, address in components.items())
+        result = {**result, "components": said}
     federation = result.get("federation")
     if isinstance(federation, Mapping):
         said = ", ".join(f"{name} {number}" for name, number in federation.items())

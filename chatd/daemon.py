@@ -30,7 +30,7 @@ from chatd.auth.portal import Authentication
 from chatd.auth.sources import make_checkers
 from chatd.auth.token import Tokens
 from chatd.commands import UserCommands
-from chatd.config import ConfigError, changes, live, load, with_secrets
+from chatd.config import ConfigError, Mistake, changes, live, load, with_secrets
 from chatd.config_types import Address
 from chatd.core.jid import JID
 from chatd.core.uploads import UPLOADS_PATH
@@ -43,6 +43,7 @@ from chatd.modules import Modules, module_classes, option_mistakes
 from chatd.server.bosh import BoshResource
 from chatd.server.c2s import C2SFactory
 from chatd.server.certificates import C2S, HTTPS, S2S, CertificateError, Certificates
+from chatd.server.component import ComponentFactory, Components
 from chatd.server.control import CommandError, Commands, ControlFactory
 from chatd.server.origins import Origins
 from chatd.server.port import TLSPort
@@ -145,6 +146,7 @@ class Daemon(MultiService):
         self.modules.start(classes, settings.modules, self._api)
         await self.directories.start()
         self._register_commands()
+        self.components = self._components()
         self.streams.start()
         self.federation = self._federation(secret)
         self._disk.start()
@@ -183,6 +185,8 @@ class Daemon(MultiService):
             federation.give_back()
         if hasattr(self, "streams"):
             await self.streams.shutdown()
+        if hasattr(self, "components"):
+            self.components.stop()
         if federation is not None:
             federation.stop()       # behind the clients, whose contacts elsewhere hear that they are gone
         if hasattr(self, "modules"):
@@ -221,6 +225,15 @@ class Daemon(MultiService):
             media=self.media.engine,
             directories=self.directories,
         )
+
+    def _components(self) -> Components:
+        """Return what takes components; their domains are served. ConfigError: one of them is by somebody else."""
+        components = Components(self.router, self.settings, self.reactor)
+        try:
+            components.start()
+        except ValueError as error:
+            raise ConfigError(self.settings.path, (Mistake("component", str(error), "another domain"),)) from None
+        return components
 
     def _federation(self, secret: bytes) -> Federation | None:
         """Return what talks to other servers, where they are let in; begun."""
@@ -275,6 +288,8 @@ class Daemon(MultiService):
                 self._open(address, S2SFactory(self.federation, servers), None)
             for address in listen.s2s_tls:
                 self._open(address, S2SFactory(self.federation), certificates.contexts(S2S, asks=trust))
+        for address in listen.component if self.settings.components else ():
+            self._open(address, ComponentFactory(self.components), None)
         for addresses, factory, context in (
             (listen.c2s, starttls, None),
             (listen.c2s_tls, C2SFactory(self.streams), certificates.contexts(C2S)),
@@ -370,6 +385,7 @@ class Daemon(MultiService):
         self.streams.reload(settings)
         if self.federation is not None:
             self.federation.reload(settings)
+        self.components.reload(settings.limits)
         self.media.reload(settings)
         for api in self.modules.apis:
             api.settings = settings
@@ -395,6 +411,7 @@ class Daemon(MultiService):
             "connections": len(self.streams.open),
             "media": self.media.status(),
             **({"uploads": {"files": files.total.files, "bytes": files.total.bytes}} if files is not None else {}),
+            **({"components": self.components.status()} if self.settings.components else {}),
             **({"federation": self.federation.status()} if self.federation is not None else {}),
         }
 

@@ -69,6 +69,17 @@ class Domain:
     directory: tuple[DirectorySource, ...] = tables(DirectorySource, ())
 
 
+@frozen(kw_only=True)
+class Component:
+    """[[component]]: a program of its own that serves one domain over XMPP, such as a gateway (XEP-0114)."""
+
+    domain: str = setting(attrs.NOTHING, Name("irc.example.com"), "The domain that it serves.")
+    secret: str = setting("", Secret(), "What it shows to be let in: at least 16 characters.", secret=True)
+    secret_file: Path | None = setting(
+        None, FilePath("/etc/chatd/irc-secret"), "A file that holds it instead."
+    )
+
+
 def _loopback(port: int) -> tuple[Address, ...]:
     return (Address("127.0.0.1", port),)
 
@@ -90,6 +101,9 @@ class Listen:
         _loopback(5280), Addresses(5280), "The same without TLS, for a reverse proxy on this machine."
     )
     metrics: tuple[Address, ...] = setting(_loopback(5282), Addresses(5282), "/metrics for Prometheus.")
+    component: tuple[Address, ...] = setting(
+        _loopback(5347), Addresses(5347), "Components of this machine, where there is any [[component]]."
+    )
 
 
 @frozen(kw_only=True)
@@ -269,6 +283,7 @@ class Settings:
     path: Path
     server: Server
     domains: tuple[Domain, ...]
+    components: tuple[Component, ...] = ()
     listen: Listen = Listen()
     s2s: S2S = S2S()
     store: Store = Store()
@@ -321,6 +336,7 @@ TABLES: dict[str, type] = {
 
 BLOCKS: dict[str, type] = {
     "domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource, "webmail": Webmail,
+    "component": Component,
 }
 """Tables of which there may be several, [[NAME]]."""
 

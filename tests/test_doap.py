@@ -13,6 +13,7 @@ RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
 
 #: XEPs that are no module's but part of the streams or of the web site: number, version, the file that speaks them.
 ELSEWHERE = (
+    ("0114", "1.6", "chatd/server/component.py"),
     ("0124", "1.11.2", "chatd/server/bosh.py"),
     ("0156", "1.4.0", "chatd/web/hostmeta.py"),
     ("0175", "1.2", "chatd/core/sasl_anonymous.py"),

@@ -21,6 +21,8 @@ def check(settings: Settings, held: Iterable[str] | None) -> Iterator[Finding]:
     """
     ours = set(held or ())
     for field in attrs.fields(Listen):
+        if field.name == "component" and not settings.components:
+            continue                    # nobody listens there
         for address in getattr(settings.listen, field.name):
             name = f"listen.{field.name} {address}"
             if str(address) in ours:

@@ -20,9 +20,6 @@ __all__ = ["FIRST_RETRY_S", "LONGEST_RETRY_S", "PeerTerms", "Policy", "pause_aft
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 300.0
 
-_OUTSIDE: Final = f"{ns.SERVER} "
-_SERVER_NS: Final = ns.SERVER.encode()
-
 
 @attrs.frozen
 class PeerTerms:
@@ -91,30 +88,32 @@ def pause_after(failures: int, chance: float) -> float:
 
 
 def to_client(stanza: Stanza) -> None:
-    """Makes a stanza of a jabber:server stream one of jabber:client, which all of the daemon works on.
+    """Makes a stanza of a jabber:server stream, or of a component's, one of jabber:client, which all of the daemon
+    works on.
 
     Content without a declaration of its own follows by itself (RFC 6120 4.8.3), so most need new names only.
     """
-    stanza.ns = ns.CLIENT
+    outside, stanza.ns = stanza.ns, ns.CLIENT
+    prefix = f"{outside} "
     for child in stanza.children:
-        if child.startswith(_OUTSIDE):
+        if child.startswith(prefix):
             stanza.children = tuple([
-                f"{ns.CLIENT} {name[len(_OUTSIDE):]}" if name.startswith(_OUTSIDE) else name
+                f"{ns.CLIENT} {name[len(prefix):]}" if name.startswith(prefix) else name
                 for name in stanza.children])
             break
-    if _SERVER_NS in stanza.inner:
-        # Somebody declares jabber:server inside, or only writes about it.
+    if outside.encode() in stanza.inner:
+        # Somebody declares it inside, or only writes about it.
         element = stanza.element
-        _rename(element)
+        _rename(element, outside)
         made = Stanza.from_element(element)
         stanza.inner, stanza.children = made.inner, made.children
         stanza.forget_element()
 
 
-def _rename(element: domish.Element) -> None:
-    if element.uri == ns.SERVER:
+def _rename(element: domish.Element, outside: str) -> None:
+    if element.uri == outside:
         element.uri = ns.CLIENT
-    if element.defaultUri == ns.SERVER:
+    if element.defaultUri == outside:
         element.defaultUri = ns.CLIENT
     for child in element.elements():
-        _rename(child)
+        _rename(child, outside)

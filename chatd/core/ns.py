@@ -58,6 +58,7 @@ CARBONS: Final = "urn:xmpp:carbons:2"                    # 0280
 FORWARD: Final = "urn:xmpp:forward:0"                    # 0297
 MAM: Final = "urn:xmpp:mam:2"                            # 0313
 MAM_EXTENDED: Final = "urn:xmpp:mam:2#extended"          # 0313
+COMPONENT: Final = "jabber:component:accept"            # 0114
 MARKERS: Final = "urn:xmpp:chat-markers:0"               # 0333
 HINTS: Final = "urn:xmpp:hints"                          # 0334
 CSI: Final = "urn:xmpp:csi:0"                            # 0352

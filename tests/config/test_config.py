@@ -410,6 +410,44 @@ def own_fields(cls: type) -> list[Any]:
     return [field for field in attrs.fields(cls) if "table" not in field.metadata]
 
 
+class Components(Files):
+    """[[component]]."""
+
+    SECRET = 'secret = "0123456789abcdef"\n'
+
+    def wrong(self, text: str, before: str = "") -> str:
+        return str(self.assertRaises(ConfigError, lambda: with_secrets(self.load(SMALLEST + before + text))))
+
+    def test_secrets_here_or_in_a_file(self) -> None:
+        (self.folder / "file").write_text("fedcba9876543210\n")
+        settings = with_secrets(self.load(
+            f'{SMALLEST}[[component]]\ndomain = "IRC.example"\n{self.SECRET}'
+            '[[component]]\ndomain = "sms.example"\nsecret_file = "file"\n'))
+        self.assertEqual([(one.domain, one.secret) for one in settings.components],
+                         [("irc.example", "0123456789abcdef"), ("sms.example", "fedcba9876543210")])
+        self.assertNotIn("0123456789abcdef", repr(settings))
+        self.assertEqual([change.key for change in changes(self.load(SMALLEST), settings)], ["component"])
+
+    def test_what_is_wrong(self) -> None:
+        (self.folder / "file").write_text("short\n")
+        one = f'[[component]]\ndomain = "irc.example"\n{self.SECRET}'
+        ours = self.load(SMALLEST).domains[0].name
+        for text, said in (
+            (one + one, "is served already"),
+            (one.replace("irc.example", ours), "is served already"),
+            (one.replace("irc.example", f"conference.{ours}"), "is served already"),
+            ('[[component]]\ndomain = "irc.example"\n', "it is missing"),
+            ('[[component]]\ndomain = "irc.example"\nsecret = "too short"\n', "shorter than 16"),
+            ('[[component]]\ndomain = "irc.example"\nsecret_file = "file"\n', "shorter than 16"),
+            (one + 'secret_file = "file"\n', "one of the two"),
+            ('[component]\ndomain = "irc.example"\n', "[[component]], with two brackets"),
+        ):
+            found = self.wrong(text)
+            self.assertIn(said, found)
+            self.assertNotIn("too short", found)
+        self.assertIn("tunnel", self.wrong(one, '[listen]\ncomponent = ["0.0.0.0:5347"]\n'))
+
+
 class Documents(SynchronousTestCase):
     """The sample and the manual page tell of every setting, and of no other."""
 
