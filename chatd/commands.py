@@ -56,7 +56,8 @@ class UserCommands:
     store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
     loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
     some 10 ms of CPU. domains: those served. now: seconds since 1970. deleted(account): told after it is
-    gone, with the account as it was in memory. visits(jid): its sessions in meetings, by ticket; they end too.
+    gone, with the account as it was in memory. disabled(jid, is_disabled): told of both. visits(jid): its sessions in
+    meetings, by ticket; they end too.
     auth: the IAuthentication. created(jid): told when an account is made.
     """
 
@@ -67,6 +68,7 @@ class UserCommands:
     iterations: Callable[[], int]
     now: Callable[[], float]
     deleted: Callable[[Any], None] = lambda account: None
+    disabled: Callable[[str, bool], None] = lambda jid, is_disabled: None
     visits: Callable[[str], list[Any]] = lambda bare: []
     auth: Any = None
     created: Callable[[str], None] = lambda jid: None
@@ -119,6 +121,7 @@ class UserCommands:
         """Keep `jid` from logging in, and end its sessions."""
         row = await self._row(arguments)
         await self.store.accounts.set_disabled(row.id, True)
+        self.disabled(row.jid, True)
         ended = self._end_sessions(row.jid, "This account was disabled.")
         return {"jid": row.jid, "sessions_ended": ended}
 
@@ -126,6 +129,7 @@ class UserCommands:
         """Let `jid` log in again."""
         row = await self._row(arguments)
         await self.store.accounts.set_disabled(row.id, False)
+        self.disabled(row.jid, False)
         self._forget(row.jid)
         return {"jid": row.jid}
 
@@ -140,6 +144,7 @@ class UserCommands:
         """Delete `jid` and all kept of it. First nobody may log in, then sessions end, then it goes."""
         row = await self._row(arguments)
         await self.store.accounts.set_disabled(row.id, True)
+        self.disabled(row.jid, True)
         ended = self._end_sessions(row.jid, "This account was deleted.")
         account = await maybeDeferred(self.accounts.load, JID.of(row.local, row.domain))
         await self.store.accounts.delete(row.id)

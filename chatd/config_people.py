@@ -12,7 +12,7 @@ import attrs
 from chatd.config_types import Address
 from chatd.outside.sql import is_local
 from chatd.settings import Domain
-from chatd.settings_people import AuthSource
+from chatd.settings_people import AuthSource, DirectorySource
 
 __all__ = ["Wrong", "check_people", "sources_with_secrets"]
 
@@ -29,6 +29,7 @@ def check_people(domains: Iterable[Mapping[str, Any]]) -> Iterator[Wrong]:
         for place, source in enumerate(domain.get("auth", ())):
             yield from _check(source, f"domain[{number}].auth[{place}]")
         for place, source in enumerate(domain.get("directory", ())):
+            yield from _check_directory(source, f"domain[{number}].directory[{place}]")
             if source.kind == "file" and (source.path is None or source.path.suffix not in (".csv", ".json")):
                 where = f"domain[{number}].directory[{place}].path"
                 yield where, "no file is given, or one of no known kind", "a path that ends in .csv or .json"
@@ -38,6 +39,26 @@ def check_people(domains: Iterable[Mapping[str, Any]]) -> Iterator[Wrong]:
 
 
 def _check(source: AuthSource, where: str) -> Iterator[Wrong]:
+    yield from _check_server(source, where)
+    if source.kind == "ldap":
+        yield from _check_ldap(source, where)
+    if source.kind == "sql":
+        yield from _check_database(source, where)
+        if source.query and not any(word in source.query for word in ("{address}", "{local}")):
+            yield f"{where}.query", "it does not say who is meant", "{address} or {local} in it"
+
+
+def _check_directory(source: DirectorySource, where: str) -> Iterator[Wrong]:
+    if source.kind == "ldap":
+        yield from _check_server(source, where)
+        yield from _check_bind(source, where)
+        if not source.base:
+            yield f"{where}.base", "it is missing", 'base = "ou=people,dc=example,dc=com"'
+    if source.kind == "sql":
+        yield from _check_database(source, where)
+
+
+def _check_server(source: AuthSource | DirectorySource, where: str) -> Iterator[Wrong]:
     schemes = _SCHEMES.get(source.kind)
     scheme = source.url.partition(":")[0]
     if schemes and scheme not in schemes:
@@ -49,15 +70,9 @@ def _check(source: AuthSource, where: str) -> Iterator[Wrong]:
             yield f"{where}.plain", f"{scheme}: means TLS", f"{scheme[:-1]}: with plain, or TLS without it"
         elif not Address(host, 0).is_loopback:
             yield f"{where}.plain", f"passwords would travel to {host} in the clear", "false, for TLS"
-    if source.kind == "ldap":
-        yield from _check_ldap(source, where)
-    if source.kind == "sql":
-        yield from check_database(source, where)
-        if source.query and not any(word in source.query for word in ("{address}", "{local}")):
-            yield f"{where}.query", "it does not say who is meant", "{address} or {local} in it"
 
 
-def check_database(source: Any, where: str) -> Iterator[Wrong]:
+def _check_database(source: AuthSource | DirectorySource, where: str) -> Iterator[Wrong]:
     """Give what is wrong with the settings of a question to a database."""
     if not source.database:
         yield f"{where}.database", "it is missing", '"postgresql://user@host/name", or "sqlite:FILE"'
@@ -71,11 +86,15 @@ def check_database(source: Any, where: str) -> Iterator[Wrong]:
         yield f"{where}.database_password", "database_password_file is given as well", "one of the two"
 
 
-def _check_ldap(source: AuthSource, where: str) -> Iterator[Wrong]:
+def _check_bind(source: AuthSource | DirectorySource, where: str) -> Iterator[Wrong]:
     if source.bind_password and source.bind_password_file:
         yield f"{where}.bind_password", "bind_password_file is given as well", "one of the two"
     if source.bind_dn and not (source.bind_password or source.bind_password_file):
         yield f"{where}.bind_password", "it is missing", "the password of bind_dn, or bind_password_file"
+
+
+def _check_ldap(source: AuthSource, where: str) -> Iterator[Wrong]:
+    yield from _check_bind(source, where)
     if bool(source.dn) == bool(source.base):
         yield f"{where}.base", "one of base and dn must be given", "base to search below, or dn without a search"
     elif not any(word in (source.dn or source.filter) for word in ("{address}", "{local}")):
@@ -85,15 +104,17 @@ def _check_ldap(source: AuthSource, where: str) -> Iterator[Wrong]:
 def sources_with_secrets(domains: Iterable[Domain], read: Callable[[Path | None, str], str]) -> tuple[Domain, ...]:
     """Return the domains with what stands in files of its own. read(file, key): the secret in a file."""
 
-    def filled(source: AuthSource, key: str) -> AuthSource:
+    def filled(source: Any, key: str) -> Any:
         found: dict[str, Any] = {}
         for name in ("bind_password", "database_password"):
             secret = read(getattr(source, f"{name}_file"), f"{key}.{name}_file")
             found |= {name: secret or getattr(source, name), f"{name}_file": None}
         return attrs.evolve(source, **found)
 
+    def all_filled(domain: Domain, number: int, table: str) -> tuple[Any, ...]:
+        return tuple(filled(source, f"domain[{number}].{table}[{place}]")
+                     for place, source in enumerate(getattr(domain, table)))
+
     return tuple(
-        attrs.evolve(domain, auth=tuple(
-            filled(source, f"domain[{number}].auth[{place}]") for place, source in enumerate(domain.auth)))
-        for number, domain in enumerate(domains)
-    )
+        attrs.evolve(domain, auth=all_filled(domain, number, "auth"), directory=all_filled(domain, number, "directory"))
+        for number, domain in enumerate(domains))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +10,7 @@ from attrs import frozen
 
 from chatd.config_types import Template, Wrong
 
-__all__ = ["DatabaseURL", "Query"]
+__all__ = ["Attributes", "DatabaseURL", "Query"]
 
 
 @frozen
@@ -49,3 +50,26 @@ class Query:
         if not isinstance(value, str):
             raise Wrong("this is not a text", f'a query such as "{self.example}"')
         return Template(self.words, self.example).read(" ".join(value.split()), base)
+
+
+@frozen
+class Attributes:
+    """Which attributes of a server hold what is known of people: { name = ["displayName", "cn"], phone = "mobile" }."""
+
+    known: tuple[str, ...]
+
+    def read(self, value: object, base: Path) -> dict[str, tuple[str, ...]]:
+        """Return the attributes by what they hold, the best first; no attribute means that it is not read."""
+        right = 'a table such as { name = ["displayName", "cn"], phone = "mobile" }'
+        if not isinstance(value, dict):
+            raise Wrong("this is not a table", right)
+        found = {}
+        for key, names in value.items():
+            if key not in self.known:
+                raise Wrong(f"{key} is not known here", "any of " + ", ".join(self.known))
+            listed = [names] if isinstance(names, str) else names
+            if not isinstance(listed, list) or not all(
+                    isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9;.-]*|", name) for name in listed):
+                raise Wrong(f"{key} names no attributes", right)
+            found[key] = tuple(name for name in listed if name)
+        return found

@@ -345,6 +345,7 @@ class Daemon(MultiService):
             iterations=lambda: self.settings.auth.scram_iterations,
             now=time.time,
             deleted=lambda account: self.router.hooks.tell("account.deleted", account),
+            disabled=lambda jid, is_disabled: self.router.hooks.tell("account.disabled", jid, is_disabled),
             visits=self.router.visits.of,
             auth=self.streams.auth,
             created=self._created,

@@ -702,13 +702,25 @@ class IDirectories(Interface):
 
     def has_account(jid: str) -> bool:
         """Is there an account of this bare address? In a domain whose passwords another server knows: did that person
-        ever log in? False for domains without directory."""
+        ever log in? False for domains that no directory is for."""
+
+    def may_ask(jid: str) -> bool:
+        """Has this bare address an account that may log in?"""
+
+    def account_disabled(jid: str, is_disabled: bool) -> None:
+        """An account may log in no more, or again."""
 
     def account_changed(jid: str, name: str = "") -> None:
         """There is such an account, and that is the name in its vCard."""
 
     def account_deleted(jid: str) -> None:
         """It is no more."""
+
+    def everybody(domain: str) -> Iterable[Person]:
+        """All people of a domain; nobody where there is no directory."""
+
+    def watch(hook: Callable[[str], object]) -> Callable[[], None]:
+        """Calls hook(domain) whenever the people of a domain have changed, until what it gives is called."""
 
     def status() -> list[dict[str, Any]]:
         """How many people each source gave, and what is wrong with it; JSON values."""

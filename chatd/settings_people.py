@@ -10,10 +10,12 @@ import attrs
 from attrs import frozen
 
 from chatd.config_types import Choice, FilePath, Flag, Secret, ServerAddress, Template, Text, Whole, setting
-from chatd.config_types_people import DatabaseURL, Query
+from chatd.config_types_people import Attributes, DatabaseURL, Query
 
 ADDRESS = ("address", "local", "domain")
 """The parts of an address that templates may name."""
+DETAILS = ("address", "name", "title", "department", "phone", "photo")
+"""What a directory may know of people."""
 
 
 @frozen(kw_only=True)
@@ -64,7 +66,36 @@ class AuthSource:
 class DirectorySource:
     """[[domain.directory]]: one place that knows the people of a domain; several are joined."""
 
-    kind: str = setting(attrs.NOTHING, Choice(("internal", "file")), "Who knows the people.")
+    kind: str = setting(attrs.NOTHING, Choice(("internal", "file", "ldap", "sql")), "Who knows the people.")
     path: Path | None = setting(
         None, FilePath("/etc/chatd/people.csv"), "The file: CSV or JSON; read again when it changes."
+    )
+    refresh_s: int = setting(900, Whole(10, 86400), "LDAP, SQL: after so long everybody is read again.")
+    timeout_s: int = setting(30, Whole(1, 600), "LDAP, SQL: until an answer must be there.")
+    url: str = setting("", ServerAddress(("ldaps", "ldap")), "LDAP: where that server is.", secret=True)
+    ca: Path | None = setting(
+        None, FilePath("/etc/chatd/our-ca.pem"), "PEM file: who may sign its certificate; else who this system trusts."
+    )
+    plain: bool = setting(False, Flag(), "LDAP: without TLS; only to a server on this machine.")
+    base: str = setting("", Text("ou=people,dc=example,dc=com"), "LDAP: below it everybody is.")
+    filter: str = setting(
+        "(mail=*@{domain})", Template(("domain",), "(&(objectClass=person)(mail=*@{domain}))"), "LDAP: who is listed."
+    )
+    attributes: dict[str, tuple[str, ...]] = setting(
+        {}, Attributes(DETAILS), "LDAP: which attributes hold what, where it is not as usual."
+    )
+    bind_dn: str = setting(
+        "", Text("cn=chatd,dc=example,dc=com"), "LDAP: who searches; without it, nobody in particular."
+    )
+    bind_password: str = setting("", Secret(), "LDAP: the password of bind_dn.", secret=True)
+    bind_password_file: Path | None = setting(
+        None, FilePath("/etc/chatd/ldap-password"), "LDAP: a file that holds it instead."
+    )
+    database: str = setting("", DatabaseURL(), "SQL: the database that has the people.", secret=True)
+    database_password_file: Path | None = setting(
+        None, FilePath("/etc/chatd/database-password"), "SQL: a file that holds its password, instead of one in it."
+    )
+    database_password: str = setting("", Secret(), "SQL: its password, instead of one in it.", secret=True)
+    query: str = setting(
+        "", Query(("domain",), "SELECT address, name FROM people WHERE domain = {domain}"), "SQL: gives everybody."
     )

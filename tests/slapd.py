@@ -29,11 +29,12 @@ moduleload back_mdb
 TLSCertificateFile {folder}/certificate.pem
 TLSCertificateKeyFile {folder}/key.pem
 database mdb
-maxsize 104857600
+maxsize 1073741824
 suffix "{base}"
 rootdn "cn=root,{base}"
 rootpw root
 directory {folder}/data
+limits dn.exact="{reader}" size=unlimited
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn="{reader}" read by * none
 """

@@ -27,6 +27,7 @@ Events, with what their hooks get and may return
     account.loaded(account)                     its state was read from the store
     account.created(jid)                        there is a new one, of this bare address (str)
     account.deleted(account)                    it is no more
+    account.disabled(jid, is_disabled)          the account may log in no more, or again
     vcard.none(reader, jid) -> vCard            an account has none; bytes for this reader in its place, or None
     server.stopping()                           streams are about to end; what is sent now still reaches clients
 """

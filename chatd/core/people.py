@@ -18,10 +18,12 @@ import attrs
 from chatd.core.escaping import jid_of_address
 from chatd.core.jid import JID, InvalidJID
 
-__all__ = ["People", "Person", "TEXT_MOST", "fold", "make_person", "photo_kind"]
+__all__ = ["PHOTOS_MOST", "People", "Person", "TEXT_MOST", "fold", "make_person", "photo_kind"]
 
 TEXT_MOST: Final = 256
 """Characters of a detail that are kept, and of a question that are looked at."""
+PHOTOS_MOST: Final = 64 * 1024 * 1024
+"""Bytes of photos of one source that are kept; of those who come later there are none."""
 _WORDS_MOST: Final = 8
 _SAMPLE: Final = 200_000        # characters from which is told which word is the rarest
 _PHOTO_MOST: Final = 200_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ldaptor.ldapfilter import InvalidLDAPFilter, parseFilter
-from ldaptor.protocols import pureldap
+from ldaptor.protocols import pureber, pureldap
 from ldaptor.protocols.ldap import ldaperrors
 from ldaptor.protocols.ldap.ldapclient import LDAPClient
 from twisted.internet.defer import Deferred
@@ -20,6 +20,9 @@ __all__ = ["Connection", "connect", "dn_text", "filter_text", "parse_filter"]
 _SUBTREE: Final = 2
 _NO_ATTRIBUTES: Final = "1.1"                  # RFC 4511 4.5.1.8
 _FOUND: Final = frozenset({0, 4, 32})          # success, sizeLimitExceeded (then there are two), noSuchObject
+_TOO_MANY: Final = 4
+_WHOLE: Final = frozenset({0})
+_PAGES: Final = b"1.2.840.113556.1.4.319"
 _REFUSALS: Final = frozenset({32, 48, 49})     # noSuchObject, inappropriateAuthentication, invalidCredentials
 
 
@@ -82,8 +85,11 @@ class Connection:
             return False
         raise Unavailable(f"it answers {_said(answer)}")
 
-    async def bind_as(self, dn: str, password: str) -> None:
-        """Logs in to search; nothing to do without a DN. Raises Unavailable."""
+    def bind_as(self, dn: str, password: str) -> Deferred[None]:
+        """Logs in to search; nothing to do without a DN. Fails with Unavailable."""
+        return Deferred.fromCoroutine(self._bind_as(dn, password))
+
+    async def _bind_as(self, dn: str, password: str) -> None:
         if dn and not await self.bind(dn, password):
             raise Unavailable(f"it does not let in {dn} (bind_dn, bind_password)")
 
@@ -91,8 +97,32 @@ class Connection:
         """The DN of the one entry that fits; None for none, or for several. Raises Unavailable."""
         request = pureldap.LDAPSearchRequest(
             baseObject=base, scope=_SUBTREE, filter=parse_filter(filter_), attributes=[_NO_ATTRIBUTES], sizeLimit=2)
-        found = await self._client.search(request)
-        return found[0] if len(found) == 1 else None
+        found, _ = await self._client.search(request, None, _FOUND)
+        return found[0].objectName.decode() if len(found) == 1 else None
+
+    def page(self, base: str, filter_: str, attributes: list[str], size: int,
+             cookie: bytes) -> Deferred[tuple[list[dict[str, list[bytes]]], bytes]]:
+        """Up to `size` entries (attributes by their names in small letters), and the cookie for the page after them,
+        b"" at the end (RFC 2696). A server without pages gives all at once. Fails with Unavailable."""
+        request = pureldap.LDAPSearchRequest(
+            baseObject=base, scope=_SUBTREE, filter=parse_filter(filter_), attributes=attributes)
+        value = pureber.BERSequence([pureber.BERInteger(size), pureber.BEROctetString(cookie)])
+
+        def given(result: tuple[list[Any], bytes]) -> tuple[list[dict[str, list[bytes]]], bytes]:
+            entries, next_cookie = result
+            return [{name.decode("utf-8", "replace").lower(): values for name, values in entry.attributes}
+                    for entry in entries], next_cookie
+
+        return self._client.search(request, [(_PAGES, None, value.toWire())], _WHOLE).addCallback(given)
+
+
+def _cookie(controls: Any) -> bytes:
+    """Of the control that came with the end of a page."""
+    for kind, _, value in controls or ():
+        if kind == _PAGES and value:
+            found: bytes = pureber.berDecodeObject(pureber.BERDecoderContext(), value)[0][1].value
+            return found
+    return b""
 
 
 def _said(answer: Any) -> str:
@@ -105,24 +135,26 @@ def _said(answer: Any) -> str:
 class _Client(LDAPClient):  # type: ignore[misc]
     """ldaptor's client, with an end to what it waits for."""
 
-    def search(self, request: Any) -> Deferred[list[str]]:
-        """The DNs of what was found."""
-        done: Deferred[list[str]] = Deferred()
-        found: list[str] = []
+    def search(self, request: Any, controls: Any, good: frozenset[int]) -> Deferred[tuple[list[Any], bytes]]:
+        """The entries that were found, and the cookie of the next page. good: the result codes of an answer."""
+        done: Deferred[tuple[list[Any], bytes]] = Deferred()
+        found: list[Any] = []
 
-        def take(answer: Any) -> bool:
+        def take(answer: Any, answered: Any) -> bool:
             if isinstance(answer, pureldap.LDAPSearchResultEntry):
-                found.append(answer.objectName.decode())
+                found.append(answer)
             if not isinstance(answer, pureldap.LDAPSearchResultDone):
                 return False            # a referral to another server is not followed
             if not done.called:
-                if answer.resultCode in _FOUND:
-                    done.callback(found)
+                if answer.resultCode in good:
+                    done.callback((found, _cookie(answered)))
+                elif answer.resultCode == _TOO_MANY:
+                    done.errback(Unavailable("it gives bind_dn only a part of the people (its limit of size)"))
                 else:
                     done.errback(Unavailable(f"it answers {_said(answer)}"))
             return True
 
-        sent = self.send_multiResponse(request, take)
+        sent = self.send_multiResponse_ex(request, controls, take)
         sent.addErrback(lambda failure: None if done.called else done.errback(failure))     # the connection is lost
         return done
 

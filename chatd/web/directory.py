@@ -64,17 +64,13 @@ class DirectoryResource(Resource):
         return body
 
     def _reader(self, request: Any) -> JID | None:
-        """Who asks; accounts that are no more do not."""
+        """Who asks; accounts that are disabled or no more do not."""
         scheme, _, token = (request.getHeader(b"authorization") or b"").decode("latin-1").partition(" ")
         bare = self._taken("directory", token.strip()) if scheme.lower() == "bearer" else None
         try:
-            return JID.parse(bare) if bare is not None and self._may_ask(bare) else None
+            return JID.parse(bare) if bare is not None and self._directories.may_ask(bare) else None
         except InvalidJID:
             return None
-
-    def _may_ask(self, bare: str) -> bool:
-        domain = bare.rpartition("@")[2]
-        return self._directories.has_account(bare) or not self._directories.may_search(JID.parse(bare), domain)
 
 
 def _argument(request: Any, name: bytes) -> str | None:

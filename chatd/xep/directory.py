@@ -58,6 +58,7 @@ class Directory(Module):
         api.on("vcard.none", self._vcard)
         api.on("account.created", lambda jid: api.directories.account_changed(jid))
         api.on("account.deleted", lambda account: api.directories.account_deleted(account.bare))
+        api.on("account.disabled", lambda jid, is_disabled: api.directories.account_disabled(jid, is_disabled))
         api.on("vcard.changed", self._renamed)
         api.command("directory search", self._command_search, "people of a domain by parts of names and addresses")
         api.command("directory status", lambda _: api.directories.status(), "how many people, from where")

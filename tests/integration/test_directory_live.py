@@ -162,6 +162,26 @@ def test_search_by_http(daemon: Daemon) -> None:
     run(test())
 
 
+def test_a_token_ends_with_the_account(daemon: Daemon) -> None:
+    """At once, not with the ten minutes of the token: disabled, enabled again, deleted."""
+    cora = f"cora@{OTHER}"
+    daemon.add(cora)
+
+    async def test() -> None:
+        async with client(daemon, cora) as one:
+            token = await token_of(one)
+            ask = asyncio.to_thread
+            assert (await ask(get, daemon, token, q="ann"))[0] == 200
+            assert daemon.ctl("user", "disable", cora)["ok"]
+            assert (await ask(get, daemon, token, q="ann"))[0] == 401
+            assert daemon.ctl("user", "enable", cora)["ok"]
+            assert (await ask(get, daemon, token, q="ann"))[0] == 200
+            assert daemon.ctl("user", "delete", "--yes", cora)["ok"]
+            assert (await ask(get, daemon, token, q="ann"))[0] == 401
+
+    run(test())
+
+
 def test_who_has_no_account_cannot_be_added(daemon: Daemon) -> None:
     """Refused with the reason, by roster and by subscription, until there is an account; vCards come from the file."""
 
