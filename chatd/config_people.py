@@ -33,6 +33,7 @@ def check_people(domains: Iterable[Mapping[str, Any]]) -> Iterator[Wrong]:
             if source.kind == "file" and (source.path is None or source.path.suffix not in (".csv", ".json")):
                 where = f"domain[{number}].directory[{place}].path"
                 yield where, "no file is given, or one of no known kind", "a path that ends in .csv or .json"
+        yield from _check_groups(domain, f"domain[{number}]")
         for name in domain.get("directory_readers", ()):
             if name not in names:
                 yield f"domain[{number}].directory_readers", f"{name} is not served here", "the name of a [[domain]]"
@@ -46,6 +47,19 @@ def _check(source: AuthSource, where: str) -> Iterator[Wrong]:
         yield from _check_database(source, where)
         if source.query and not any(word in source.query for word in ("{address}", "{local}")):
             yield f"{where}.query", "it does not say who is meant", "{address} or {local} in it"
+
+
+def _check_groups(domain: Mapping[str, Any], where: str) -> Iterator[Wrong]:
+    groups = domain.get("group", ())
+    if (groups or domain.get("groups_by_department")) and not domain.get("directory"):
+        key = "group" if groups else "groups_by_department"
+        yield f"{where}.{key}", "there is no directory that knows the people", '[[domain.directory]] kind = "internal"'
+    names = [group.name for group in groups]
+    for place, group in enumerate(groups):
+        if not group.name or names.index(group.name) != place:
+            yield f"{where}.group[{place}].name", "it is empty, or another group has it", "a name of its own"
+        if not (group.members or group.department or group.everybody):
+            yield f"{where}.group[{place}].members", "nobody is in it", "members, department or everybody"
 
 
 def _check_directory(source: DirectorySource, where: str) -> Iterator[Wrong]:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from chatd.config_types import Template, Wrong
 
-__all__ = ["Attributes", "DatabaseURL", "Query"]
+__all__ = ["Attributes", "DatabaseURL", "Members", "Query"]
 
 
 @frozen
@@ -73,3 +73,18 @@ class Attributes:
                 raise Wrong(f"{key} names no attributes", right)
             found[key] = tuple(name for name in listed if name)
         return found
+
+
+@frozen
+class Members:
+    """A list of people by their addresses, or what stands before the @ of them."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the addresses as they are, without blanks around them."""
+        right = 'a list such as ["anna@example.com", "bob"]'
+        if not isinstance(value, list):
+            raise Wrong("this is not a list", right)
+        for item in value:
+            if not isinstance(item, str) or not item.strip() or not item.isprintable() or item.count("@") > 1:
+                raise Wrong(f"{item!r} is not an address", right)
+        return tuple(item.strip() for item in value)

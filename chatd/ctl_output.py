@@ -50,6 +50,7 @@ SENTENCES = {
 
 TABLES: Mapping[str, Sequence[str]] = {
     "directory search": ("jid", "name", "department", "has_account"),
+    "directory groups": ("domain", "group", "members", "problem"),
     "directory status": ("domain", "from", "people", "problem"),
     "upload list": ("file", "sent", "bytes", "expires", "type", "name"),
     "upload usage": ("jid", "files", "bytes"),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chatd.core.media import Grants, MediaEvent, MediaParticipant, MediaRoom, MediaTrack, Recording
     from chatd.core.meeting import MeetingRow, RecordingRow
     from chatd.core.muc import Affiliate, RoomRow
+    from chatd.core.organisation import Group
     from chatd.core.people import Person
     from chatd.core.pubsub import Item, Node, Published
     from chatd.core.push import PushRow
@@ -90,7 +91,9 @@ class IAccount(Interface):
     jid = Attribute("Its bare JID.")
     bare = Attribute("The same as str.")
     sessions = Attribute("ISession by resource.")
-    roster = Attribute("RosterItem by bare address; items not `listed` only keep a pending subscription.")
+    own = Attribute("What is kept of its roster: RosterItem by bare address; items not `listed` only keep something.")
+    roster = Attribute("The same with the people of the organisation's groups in it; to look into, never to change.")
+    groups = Attribute("The organisation's groups it is in: a tuple of chatd.core.organisation.Group.")
     roster_version = Attribute("Of the last change, an int.")
     blocked = Attribute("Frozen set of blocked addresses (XEP-0191).")
     subscribers = Attribute("Bare addresses that may see its presence.")
@@ -101,6 +104,12 @@ class IAccount(Interface):
 
     def drop_item(jid: str) -> None:
         """Takes one out."""
+
+    def set_groups(groups: tuple[Group, ...]) -> None:
+        """It is in these groups of the organisation now."""
+
+    def shares(jid: str) -> bool:
+        """Is that person in one of them, too?"""
 
     def available() -> list[ISession]:
         """Sessions that have sent available presence."""
@@ -117,6 +126,9 @@ class IAccounts(Interface):
 
     def online() -> Iterator[IAccount]:
         """Accounts with a session."""
+
+    def known() -> Iterator[IAccount]:
+        """All accounts in memory."""
 
 
 class IService(Interface):

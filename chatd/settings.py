@@ -37,7 +37,7 @@ from chatd.config_types import (
     setting,
     tables,
 )
-from chatd.settings_people import AuthSource, DirectorySource
+from chatd.settings_people import AuthSource, DirectorySource, OrganisationGroup
 from chatd.settings_webmail import Webmail
 
 KIB, MIB = 1024, 1024 * 1024
@@ -65,8 +65,12 @@ class Domain:
     directory_readers: tuple[str, ...] = setting(
         (), Names(), "Other domains of this server whose people may search this one's directory too."
     )
+    groups_by_department: bool = setting(
+        False, Flag(), "Everybody has the people of the same department in the contact list, see directory.md."
+    )
     auth: tuple[AuthSource, ...] = tables(AuthSource, (AuthSource(kind="internal"),))
     directory: tuple[DirectorySource, ...] = tables(DirectorySource, ())
+    group: tuple[OrganisationGroup, ...] = tables(OrganisationGroup, ())
 
 
 @frozen(kw_only=True)
@@ -156,6 +160,9 @@ class Limits:
     auth_s: int = setting(60, Whole(5, 3600), "Until a client must have logged in.", live=True)
     sessions_per_account: int = setting(32, Whole(1, 10_000), "Clients of one person at a time.", live=True)
     connections_per_address: int = setting(200, Whole(1, 1_000_000), "From one IP address at a time.", live=True)
+    group_members: int = setting(
+        500, Whole(2, 10_000), "Of one group of the organisation; a larger one is in no roster."
+    )
     roster_items: int = setting(2000, Whole(10, 100_000), "Contacts of one account.", live=True)
     vcard_bytes: int = setting(128 * KIB, Whole(KIB, 16 * MIB), "One vCard with its picture.", live=True)
     private_bytes: int = setting(64 * KIB, Whole(KIB, 16 * MIB), "One element of private storage.", live=True)
@@ -335,8 +342,8 @@ TABLES: dict[str, type] = {
 
 
 BLOCKS: dict[str, type] = {
-    "domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource, "webmail": Webmail,
-    "component": Component,
+    "component": Component, "domain": Domain, "domain.auth": AuthSource, "domain.directory": DirectorySource,
+    "domain.group": OrganisationGroup, "webmail": Webmail,
 }
 """Tables of which there may be several, [[NAME]]."""
 

@@ -10,7 +10,7 @@ import attrs
 from attrs import frozen
 
 from chatd.config_types import Choice, FilePath, Flag, Secret, ServerAddress, Template, Text, Whole, setting
-from chatd.config_types_people import Attributes, DatabaseURL, Query
+from chatd.config_types_people import Attributes, DatabaseURL, Members, Query
 
 ADDRESS = ("address", "local", "domain")
 """The parts of an address that templates may name."""
@@ -99,3 +99,13 @@ class DirectorySource:
     query: str = setting(
         "", Query(("domain",), "SELECT address, name FROM people WHERE domain = {domain}"), "SQL: gives everybody."
     )
+
+
+@frozen(kw_only=True)
+class OrganisationGroup:
+    """[[domain.group]]: a group of people who have each other in their contact lists without asking."""
+
+    name: str = setting(attrs.NOTHING, Text("Support"), "What the group is called.")
+    members: tuple[str, ...] = setting((), Members(), "Who is in it, by address.")
+    department: str = setting("", Text("Sales"), "Everybody whose department in the directory is this one.")
+    everybody: bool = setting(False, Flag(), "All people of the directory.")

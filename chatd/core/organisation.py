@@ -18,7 +18,7 @@ import attrs
 
 from chatd.core.roster import RosterItem
 
-__all__ = ["Contacts", "Group", "Organisation", "Wish", "differences"]
+__all__ = ["Contacts", "Group", "Organisation", "Wish", "differences", "version_of"]
 
 _NONE: Final[Mapping[str, str]] = {}
 

@@ -134,7 +134,7 @@ def removed_bytes(jid: str) -> bytes:
     return f"<item jid='{attribute(jid)}' subscription='remove'/>".encode()
 
 
-def query_bytes(items: Iterable[RosterItem | str], version: int | None = None) -> bytes:
+def query_bytes(items: Iterable[RosterItem | str], version: int | str | None = None) -> bytes:
     """<query/> of a roster result or push: items, or bare JIDs of removed ones; unlisted items are left out.
 
     version: the roster's version, None where the client does not use versioning (RFC 6121 2.1.1).
@@ -148,10 +148,17 @@ def query_bytes(items: Iterable[RosterItem | str], version: int | None = None) -
     return f"<query xmlns='{ns.ROSTER}'{ver}>".encode() + inner + b"</query>"
 
 
-def parse_version(query: domish.Element) -> int | None:
-    """The 'ver' a client sends with its roster get: None without one (no versioning wanted), 0 for the empty
-    or an unknown text, which no stored version equals, so the whole roster is sent (RFC 6121 2.6.2)."""
+def parse_version(query: domish.Element) -> tuple[int, str] | None:
+    """The 'ver' a client sends with its roster get: None without one (no versioning wanted); the number of the
+    account's own roster and what the organisation's groups add to it. (0, "") for the empty or an unknown text, which
+    no version equals, so the whole roster is sent (RFC 6121 2.6.2)."""
     ver = query.getAttribute("ver")
     if ver is None:
         return None
-    return int(ver) if ver.isascii() and ver.isdigit() and len(ver) <= 18 else 0
+    own, _, groups = ver.partition("-")
+    return (int(own), groups) if own.isascii() and own.isdigit() and len(own) <= 18 else (0, "")
+
+
+def version_text(own: int, groups: str) -> str:
+    """The 'ver' for both."""
+    return f"{own}-{groups}" if groups else str(own)

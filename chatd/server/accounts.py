@@ -8,7 +8,7 @@ here in this process: modules change an Account and write the store in one breat
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from chatd.core.accounts import LoadedAccount
 from chatd.core.jid import JID
+from chatd.core.organisation import Contacts, Group
 from chatd.core.roster import RosterItem
 from chatd.interfaces import IAccount, IAccounts, ISession
 
@@ -31,14 +32,17 @@ class Account:
     `state` belongs to the modules, each under its own name.
     """
 
-    __slots__ = ("_subscribers", "bare", "blocked", "id", "jid", "roster", "roster_version", "sessions", "state")
+    __slots__ = ("_subscribers", "bare", "blocked", "groups", "id", "jid", "own", "roster", "roster_version",
+                 "sessions", "state")
 
     def __init__(self, row_id: int, jid: JID) -> None:
         self.id = row_id
         self.jid = jid
         self.bare = jid.bare
         self.sessions: dict[str, ISession] = {}
-        self.roster: dict[str, RosterItem] = {}
+        self.own: dict[str, RosterItem] = {}
+        self.groups: tuple[Group, ...] = ()
+        self.roster: Mapping[str, RosterItem] = self.own
         self.roster_version = 0
         self.blocked: frozenset[str] = frozenset()
         self.state: dict[str, Any] = {}
@@ -46,13 +50,23 @@ class Account:
 
     def set_item(self, item: RosterItem) -> None:
         """Puts a roster item into memory; the store is the caller's business."""
-        self.roster[item.jid] = item
+        self.own[item.jid] = item
         self._subscribers = None
 
     def drop_item(self, jid: str) -> None:
         """Takes a roster item out of memory."""
-        self.roster.pop(jid, None)
+        self.own.pop(jid, None)
         self._subscribers = None
+
+    def set_groups(self, groups: tuple[Group, ...]) -> None:
+        """The groups of the organisation it is in now."""
+        self.groups = groups
+        self.roster = Contacts(self.own, self.bare, groups) if groups else self.own
+        self._subscribers = None
+
+    def shares(self, jid: str) -> bool:
+        """Is that person in one of the organisation's groups this account is in?"""
+        return isinstance(self.roster, Contacts) and self.roster.shares(jid)
 
     @property
     def subscribers(self) -> tuple[str, ...]:
@@ -111,7 +125,7 @@ class Accounts:
             return None
         account = Account(found.row.id, JID.parse(bare))
         account.roster_version = found.roster_version
-        account.roster = {item.jid: item for item in found.roster}
+        account.own.update({item.jid: item for item in found.roster})
         account.blocked = found.blocked
         account.state["disabled"] = found.row.disabled
         account.state["archive"] = found.archive_prefs
@@ -125,6 +139,10 @@ class Accounts:
             self._rest(result)
         for waiting in self._loading.pop(bare):
             waiting.callback(result)
+
+    def known(self) -> Iterator[Account]:
+        """All that are in memory."""
+        return iter(self._known.values())
 
     def attach(self, account: Account, session: ISession) -> None:
         """A session begins."""

@@ -251,9 +251,13 @@ class Presence(Module):
         """RFC 6121 3, the sender's side: `from` and `to` become bare."""
         if to.bare == account.bare or (not to.local and to.domain in self._domains):
             raise StanzaError("not-allowed", text="no subscription to oneself or to a server")
-        item = account.roster.get(to.bare)
+        if account.shares(to.bare):
+            # The organisation has settled it; the client, which may have shown its wish already, is told how it is.
+            self._roster.push(account, to.bare)
+            return None
+        item = account.own.get(to.bare)
         adds = item is None and kind in ("subscribe", "subscribed")     # a pre-approval is an item too (RFC 6121 3.4)
-        if adds and len(account.roster) >= self.api.settings.limits.roster_items:
+        if adds and len(account.own) >= self.api.settings.limits.roster_items:
             raise StanzaError("resource-constraint", "wait", text="the roster is full")
         outcome = subscription.outbound(item, to.bare, kind)
         kept = self._keep(account, to.bare, outcome)
@@ -275,9 +279,9 @@ class Presence(Module):
 
     def _subscription_in(self, account: IAccount, stanza: Stanza, from_: JID, kind: str) -> Deferred[Any] | None:
         """RFC 6121 3, the contact's side."""
-        item = account.roster.get(from_.bare)
+        item = account.own.get(from_.bare)
         stanza = stanza.readdressed(from_=from_.bare, to=account.bare)
-        if item is None and kind == "subscribe" and len(account.roster) >= 2 * self.api.settings.limits.roster_items:
+        if item is None and kind == "subscribe" and len(account.own) >= 2 * self.api.settings.limits.roster_items:
             raise StanzaError("resource-constraint", "wait", text="too many requests wait there")
         request = stanza.to_bytes()
         if len(request) > _REQUEST_MOST:
@@ -311,9 +315,13 @@ class Presence(Module):
         if Action.SHOW in actions:
             self._show(account, bare, (session.presence for session in account.available()))
             self._hooks.tell("presence.shown", account, bare)
-        if Action.HIDE in actions:
+        if Action.HIDE in actions and not account.shares(bare):
             self._show(account, bare, (
                 Stanza("presence", {"from": session.full, "type": "unavailable"}) for session in account.available()))
+
+    def tell(self, account: IAccount, bare: str, is_shown: bool) -> None:
+        """Somebody may see this account from now on, or no more: he gets its presence, or sees it go."""
+        self._show_or_hide(account, bare, Action.SHOW if is_shown else Action.HIDE)
 
     def _show(self, account: IAccount, bare: str, stanzas: Iterable[Stanza]) -> None:
         to = JID.parse(bare)
@@ -327,7 +335,7 @@ class Presence(Module):
 
     def _deleted(self, account: IAccount) -> None:
         """The account is no more: its contacts' subscriptions end, as if it had removed each of them."""
-        for item in account.roster.values():
+        for item in account.own.values():
             types, hide = subscription.removal(item)
             self._removed(account, item, types, hide)
 

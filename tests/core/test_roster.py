@@ -88,9 +88,9 @@ def test_who_sees_whom(subscription: str, sees_us: bool, is_seen: bool) -> None:
 
 
 @pytest.mark.parametrize("attributes,version", [
-    ("", None), ("ver=''", 0), ("ver='17'", 17), ("ver='x'", 0), ("ver='-1'", 0), ("ver='\u0661'", 0),
-    (f"ver='{'9' * 30}'", 0)])
-def test_version(attributes: str, version: int | None) -> None:
+    ("", None), ("ver=''", (0, "")), ("ver='17'", (17, "")), ("ver='x'", (0, "")), ("ver='-1'", (0, "")),
+    ("ver='\u0661'", (0, "")), (f"ver='{'9' * 30}'", (0, "")), ("ver='17-0a0b'", (17, "0a0b"))])
+def test_version(attributes: str, version: tuple[int, str] | None) -> None:
     assert parse_version(query("", attributes)) == version
 
 

@@ -1,0 +1,140 @@
+"""The organisation's groups in everybody's roster: by department of the directory, or by [[domain.group]].
+
+Members see each other's presence without having asked. What is kept of a roster is not touched: the groups are laid
+over it in memory (`chatd.core.organisation`), so whoever leaves one is gone from the others' rosters at once, unless he
+is a contact otherwise. A member may be given another name and groups of one's own beside; taking him out is refused.
+Where a change concerns several items, only the last push tells the new version: a client that misses one asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from twisted.logger import Logger
+
+from chatd.core.escaping import jid_of_address
+from chatd.core.jid import InvalidJID
+from chatd.core.organisation import Group, Organisation, Wish, differences, version_of
+from chatd.core.roster import version_text
+from chatd.interfaces import IAccount
+from chatd.settings import Domain
+from chatd.xep.api import Api, Module
+from chatd.xep.presence import Presence
+from chatd.xep.roster import Roster
+
+__all__ = ["OrganisationGroups"]
+
+log = Logger()
+
+
+class OrganisationGroups(Module):
+    """Shared roster groups."""
+
+    name = "organisation"
+    needs = ("directory", "roster", "presence")
+
+    def start(self, api: Api) -> None:
+        """Lays the groups over each roster as it is loaded, and follows the directory."""
+        super().start(api)
+        roster, presence = api.modules["roster"], api.modules["presence"]
+        assert isinstance(roster, Roster) and isinstance(presence, Presence)
+        self._roster, self._presence = roster, presence
+        self._domains = {domain.name: domain for domain in api.settings.domains
+                         if domain.directory and (domain.groups_by_department or domain.group)}
+        self._organisations: dict[str, Organisation] = {}
+        if api.directories is None or not self._domains:
+            return
+        for name in self._domains:
+            self._organisations[name] = self._made(name)
+        api.undo(api.directories.watch(self._changed))
+        api.on("account.loaded", self._loaded)
+        api.on("account.created", self._account_changed, priority=-1)       # the directory hears of it before
+        api.on("account.deleted", lambda account: self._account_changed(account.bare), priority=-1)
+        api.command("directory groups", self._command, "the organisation's groups and how many are in them")
+
+    def _made(self, name: str) -> Organisation:
+        directories = self.api.directories
+        wishes = _wishes(self._domains[name], directories.everybody(name))
+        most = self.api.settings.limits.group_members
+        made = Organisation(wishes, most, directories.has_account, self._organisations.get(name))
+        for group, count, is_too_large in made.status():
+            if is_too_large:
+                log.warn("the group {group} of {domain} has {count} members and is in no roster (limits.group_members)",
+                         group=group, domain=name, count=count)
+        return made
+
+    # -- what changes
+    def _loaded(self, account: IAccount) -> None:
+        organisation = self._organisations.get(account.jid.domain)
+        groups = organisation.of(account.bare) if organisation is not None else ()
+        if groups:
+            account.set_groups(groups)
+
+    def _changed(self, domain: str) -> None:
+        """The people of a directory have changed."""
+        if domain in self._domains:
+            self._organisations[domain] = self._made(domain)
+            self._follow(domain)
+
+    def _account_changed(self, bare: str) -> None:
+        domain = bare.rpartition("@")[2]
+        organisation = self._organisations.get(domain)
+        if organisation is not None and organisation.account_changed(bare):
+            self._follow(domain)
+
+    def _follow(self, domain: str) -> None:
+        """Brings the rosters in memory up to date: first all of them, then clients and presence are told."""
+        organisation = self._organisations[domain]
+        told: list[tuple[IAccount, tuple[Group, ...], set[str], set[str]]] = []
+        for account in list(self.api.router.accounts.known()):
+            if account.jid.domain != domain:
+                continue
+            before, after = account.groups, organisation.of(account.bare)
+            changed = differences(account.bare, before, after)
+            if before != after:
+                saw = {jid for jid in changed if account.shares(jid)}
+                account.set_groups(after)
+                told.append((account, before, changed, saw))
+        for account, before, changed, _ in told:
+            self._push(account, before, sorted(changed))
+        for account, _, changed, saw in told:
+            for jid in sorted(changed):
+                if account.shares(jid) and jid not in saw:
+                    self._presence.tell(account, jid, is_shown=True)
+                elif jid in saw and not account.shares(jid):
+                    item = account.own.get(jid)
+                    if item is None or not item.may_see_us:
+                        self._presence.tell(account, jid, is_shown=False)
+
+    def _push(self, account: IAccount, before: tuple[Group, ...], changed: list[str]) -> None:
+        former = version_text(account.roster_version, version_of(before))
+        for jid in changed:
+            self._roster.push(account, jid, "" if jid == changed[-1] else former)
+
+    def _command(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{"domain": domain, "group": name, "members": count, "problem": "too large" if is_too_large else ""}
+                for domain, organisation in sorted(self._organisations.items())
+                for name, count, is_too_large in organisation.status()]
+
+
+def _wishes(domain: Domain, everybody: Iterable[Any]) -> dict[str, Wish]:
+    """Who is to be in which groups. Somebody whom no directory knows is in none."""
+    named: dict[str, list[str]] = {}
+    for group in domain.group:
+        for address in group.members:
+            try:
+                jid = jid_of_address(address if "@" in address else f"{address}@{domain.name}")
+            except InvalidJID:
+                continue
+            named.setdefault(jid.bare, []).append(group.name)
+    wishes: dict[str, Wish] = {}
+    for person in everybody:
+        groups = list(named.get(person.jid, ()))
+        groups += [group.name for group in domain.group
+                   if group.everybody or (group.department and group.department == person.department)]
+        if domain.groups_by_department and person.department:
+            groups.append(person.department)
+        if groups:
+            wishes[person.jid] = Wish(person.name, tuple(dict.fromkeys(groups)))
+    return wishes
