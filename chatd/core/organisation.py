@@ -74,7 +74,7 @@ class Organisation:
         wish = self.wishes.get(jid)
         if wish is None or not self._has_account(jid):
             return ()
-        found = (self._groups[name] for name in wish.groups)
+        found = (self._groups[name] for name in sorted(wish.groups))
         return tuple(group for group in found if jid in group.members and 1 < len(group.members) <= self._most)
 
     def account_changed(self, jid: str) -> bool:

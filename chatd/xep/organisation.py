@@ -18,7 +18,6 @@ from chatd.core.jid import InvalidJID
 from chatd.core.organisation import Group, Organisation, Wish, differences, version_of
 from chatd.core.roster import version_text
 from chatd.interfaces import IAccount
-from chatd.settings import Domain
 from chatd.xep.api import Api, Module
 from chatd.xep.presence import Presence
 from chatd.xep.roster import Roster
@@ -29,7 +28,7 @@ log = Logger()
 
 
 class OrganisationGroups(Module):
-    """Shared roster groups."""
+    """Shared groups, laid over the roster of RFC 6121 2."""
 
     name = "organisation"
     needs = ("directory", "roster", "presence")
@@ -40,15 +39,16 @@ class OrganisationGroups(Module):
         roster, presence = api.modules["roster"], api.modules["presence"]
         assert isinstance(roster, Roster) and isinstance(presence, Presence)
         self._roster, self._presence = roster, presence
+        self._domains: dict[str, Any] = {}
+        self._organisations: dict[str, Organisation] = {}
+        api.on("account.loaded", self._loaded)
+        if api.directories is None:
+            return
         self._domains = {domain.name: domain for domain in api.settings.domains
                          if domain.directory and (domain.groups_by_department or domain.group)}
-        self._organisations: dict[str, Organisation] = {}
-        if api.directories is None or not self._domains:
-            return
         for name in self._domains:
             self._organisations[name] = self._made(name)
         api.undo(api.directories.watch(self._changed))
-        api.on("account.loaded", self._loaded)
         api.on("account.created", self._account_changed, priority=-1)       # the directory hears of it before
         api.on("account.deleted", lambda account: self._account_changed(account.bare), priority=-1)
         api.command("directory groups", self._command, "the organisation's groups and how many are in them")
@@ -118,7 +118,7 @@ class OrganisationGroups(Module):
                 for name, count, is_too_large in organisation.status()]
 
 
-def _wishes(domain: Domain, everybody: Iterable[Any]) -> dict[str, Wish]:
+def _wishes(domain: Any, everybody: Iterable[Any]) -> dict[str, Wish]:
     """Who is to be in which groups. Somebody whom no directory knows is in none."""
     named: dict[str, list[str]] = {}
     for group in domain.group:

@@ -51,7 +51,7 @@ class Roster(Module):
             raise StanzaError("forbidden")
         session.interested = True
         version = parse_version(request.child)
-        if version and version == (account.roster_version, version_of(account.groups)):
+        if version and version != (0, "") and version == (account.roster_version, version_of(account.groups)):
             return b""                                      # RFC 6121 2.6.3: nothing has changed
         if version and version[0] and version[1] == version_of(account.groups):
             return self.api.store.roster.changes_since(account.id, version[0]).addCallback(
