@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatd.core.organisation import Contacts, Group, Organisation, Wish, differences, version_of
@@ -76,6 +76,7 @@ people = st.dictionaries(st.sampled_from("abcdefgh"), st.builds(
     Wish, st.sampled_from(["", "N", "M"]), st.lists(st.sampled_from("GHI"), max_size=3, unique=True).map(tuple)))
 
 
+@settings(deadline=None)
 @given(people, people, st.sets(st.sampled_from("abcdefgh")), st.sets(st.sampled_from("abcdefgh")))
 def test_differences_are_what_two_rosters_differ_in(old: dict[str, Wish], new: dict[str, Wish], had: set[str],
                                                     has: set[str]) -> None:
