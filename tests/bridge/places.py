@@ -49,6 +49,8 @@ class Place:
                 run("ip", "address", "add", f"{net}.1/24", "dev", self._cable)
             run("ip", "link", "set", self._cable, "up")
             self.run("ip", "link", "set", "lo", "up")
+            # IPv6 addresses would come seconds later, and browsers break off what they do when their network changes.
+            self.run("ip", "link", "set", "eth0", "addrgenmode", "none")
             self._arrive(self._nets[0])
         except BaseException:
             self.close()

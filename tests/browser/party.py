@@ -24,6 +24,8 @@ class Party:
         self.people = people
         # LiveKit says so once where its look, every four seconds, falls into the moment in which a meeting ends.
         people.expect(r"connection state mismatch .*numFailures: 1\}")
+        # And of media that arrive when their sender has just gone.
+        people.expect("participant, that's not present")
         self.daemon = daemon
         self.stack = ExitStack()
         self.owner: RawWebSocket = self.stack.enter_context(host(daemon, "alice"))

@@ -50,7 +50,7 @@ async def test_ten_seconds_without_a_network(away: Place, far: Browser, party: P
     alice, bea = await party.alice(room), await party.guest(room, "Bea")
     for page, name in ((ada, "Bea"), (ada, "Alice"), (alice, "Ada"), (bea, "Ada")):
         await tile(page, name)
-        await moves(page)
+    await moves(ada, alice, bea)
     await chats(ada, alice, bea)
     await write(ada, "before")
     for page in (alice, bea):
@@ -82,7 +82,7 @@ async def test_ten_seconds_without_a_network(away: Place, far: Browser, party: P
     await ada.gone(".toast--bad", 30)
     for page, name in ((ada, "Bea"), (ada, "Alice"), (alice, "Ada"), (bea, "Ada")):
         await tile(page, name)
-        await moves(page)
+    await moves(ada, alice, bea)
     record_property("seconds from the mended line to sound and picture", round(time.monotonic() - mended, 2))
     assert await ada.eval("__isSame")
     assert told < CUT_S, "who is cut off for ten seconds is told so"

@@ -71,9 +71,8 @@ async def test_layouts(party: Party) -> None:
     await alice.see(".stage__large .tile")
     await alice.click("[aria-label='Show Bea large']")
     await alice.see(".tile--large[data-nick=Bea] [aria-pressed=true]")
-    # Not by numbers: a busy computer leaves the largest size out.
-    await alice.until("""document.querySelector('.tile--large video').videoWidth
-        >= 2 * document.querySelector('.tile--strip[data-nick=Ada] video').videoWidth""", 40)
+    await alice.until("document.querySelector('.tile--large[data-nick=Bea] video').videoWidth === 1280", 60)
+    await alice.until("document.querySelector('.tile--strip[data-nick=Ada] video').videoWidth === 320", 60)
     assert await alice.axe() == []
 
     await alice.reload()

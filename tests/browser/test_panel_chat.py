@@ -194,3 +194,18 @@ async def test_log_out_on_a_phone(people: People) -> None:
     await alice.page.click("#converse-modals .modal.show button[type=submit]")
     await alice.page.see("#notice")
     assert await alice.page.text("#notice") == "You are logged out."
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_media_server_nothing_of_meetings_is_offered(people: People) -> None:
+    """[media] engine = "off", as here: no camera button, no menu; a link to a meeting is a link as any other."""
+    hanna = await people.at_panel("hanna")
+    await hanna.log_in()
+    await hanna.add_contact("gerda")
+    link = f"https://localhost:{people.daemon.ports['https']}/meet/weekly-{'a' * 20}"
+    await hanna.say(f"There: {link}")  # the answer about meetings has come before this one
+    assert await hanna.page.count(".chatd-camera, .chatd-meetings, .chatd-card") == 0
+    await hanna.page.click(".chat-msg__text a")
+    tab = await hanna.page.popup()
+    await tab.see("text=This meeting does not exist")
+    assert await hanna.page.count(".meetingwindow") == 0
