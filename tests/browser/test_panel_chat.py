@@ -207,5 +207,5 @@ async def test_without_a_media_server_nothing_of_meetings_is_offered(people: Peo
     assert await hanna.page.count(".chatd-camera, .chatd-meetings, .chatd-card") == 0
     await hanna.page.click(".chat-msg__text a")
     tab = await hanna.page.popup()
-    await tab.see("text=This meeting does not exist")
+    await tab.see("text=There is no such meeting")
     assert await hanna.page.count(".meetingwindow") == 0

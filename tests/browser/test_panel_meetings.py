@@ -389,7 +389,7 @@ async def test_the_window_by_keyboard_and_mouse(hall: Hall) -> None:
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_the_window_by_touch(hall: Hall) -> None:
-    """On a tablet: moved by its bar and resized by its corner with a finger, also small; on a phone it is the screen."""
+    """On a tablet: moved by its bar, resized by its corner with a finger, also small; on a phone it is the screen."""
     bob = await hall.at_panel("bob", width=1024, height=768, touch=True)
     page = bob.page
     id = hall.meeting("Fingers", "bob")
