@@ -126,11 +126,12 @@ class Prober:
     while: a line that fills again soon was too narrow after all, and counts as a failure.
     """
 
-    __slots__ = ("_started", "_next", "_pause", "_goal", "_factor", "_tried")
+    __slots__ = ("_started", "_next", "_pause", "_goal", "_factor", "_tried", "_ended")
 
     FIRST_PAUSE_S = 3.0
     SHORT_PAUSE_S = 0.6
     LONGEST_PAUSE_S = 60.0
+    DARK_PAUSE_S = 8.0
     LENGTH_S = 1.4
     TRIAL_S = 15.0
     FIRST_FACTOR = 1.4
@@ -144,12 +145,14 @@ class Prober:
         self._goal = 0.0
         self._factor = self.FIRST_FACTOR
         self._tried = 0.0
+        self._ended = 0.0
 
-    def rate(self, goal: float, sending: float, line: Estimator, now: float) -> float:
+    def rate(self, goal: float, sending: float, line: Estimator, now: float, *, is_dark: bool = False) -> float:
         """Bits a second of padding to be sent now, 0 if none.
 
         `goal`: total rate that the next better choice of layers needs, 0 if nothing more is wanted; `sending`:
-        without padding. A probe that ends without congestion lifts the line's limit.
+        without padding. `is_dark`: somebody's picture is not sent at all, so failures do not make probes rare. A probe
+        that ends without congestion lifts the line's limit.
         """
         self._judge(line, now)
         available = line.available(now)
@@ -162,7 +165,7 @@ class Prober:
                 return 0.0
             passed = now - self._started
             if passed >= self.LENGTH_S:
-                self._started, self._tried = 0.0, now
+                self._started, self._tried, self._ended = 0.0, now, now
                 self._factor = min(self.LARGEST_FACTOR, self._factor * 1.6)
                 self._next = now + (self.SHORT_PAUSE_S if self._goal < goal else self._pause)
                 line.got_through(self._goal)
@@ -172,7 +175,10 @@ class Prober:
             return max(0.0, missing if passed > 0.4 else missing / 2)
         if self._next < line.congested_at + self._pause:
             self._next = line.congested_at + self._pause
-        if now >= self._next:
+        due = self._next
+        if is_dark:
+            due = min(due, max(self._ended, line.congested_at) + self.DARK_PAUSE_S)
+        if now >= due:
             # What the receiver believes beyond that is tried first: it is a guess from what little it got.
             self._started, self._goal = now, min(goal, max(available, line.proven * self._factor))
         return 0.0
@@ -192,6 +198,7 @@ class Prober:
 
     def _failed(self, now: float) -> None:
         self._started = self._tried = 0.0
+        self._ended = now
         self._factor = self.CAREFUL_FACTOR
         self._pause = min(self.LONGEST_PAUSE_S, self._pause * 1.6)
         self._next = now + self._pause

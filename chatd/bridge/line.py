@@ -79,7 +79,8 @@ class Line:
                 missing = min(missing or step, step)
         sending = self.sent_rate(now)
         goal = (sending + missing) * 1.2 if missing else 0.0
-        self._padding = self._prober.rate(goal, sending, self.estimator, now)
+        is_dark = any(rank == layers.NONE and d.costs for rank, d in zip(given, demands, strict=True))
+        self._padding = self._prober.rate(goal, sending, self.estimator, now, is_dark=is_dark)
         if self._padding:
             self._pad(int(self._padding * SHARE_S / 8), video, now)
 

@@ -225,13 +225,13 @@ def test_the_first_estimate_is_of_the_past() -> None:
     assert line.available(0) == 400_000
 
 
-def probe(takes: float, until: float) -> tuple[list[float], float]:
+def probe(takes: float, until: float, is_dark: bool = False) -> tuple[list[float], float]:
     """When probes began on a line that `takes` so much, and when its limit was lifted."""
     line, prober, found, was = Estimator(), Prober(), [], 0.0
     line.remb(200_000, 500_000, 0)
     now = 0.0
     while now < until:
-        padding = prober.rate(600_000, 150_000, line, now)
+        padding = prober.rate(600_000, 150_000, line, now, is_dark=is_dark)
         if padding and not was:
             found.append(now)
         was = padding
@@ -254,6 +254,12 @@ def test_probes_that_fail_grow_rare() -> None:
     times, lifted = probe(250_000, 150)
     pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
     assert not lifted and pauses[0] > 4 and max(pauses) > 25 and len(times) < 12
+
+
+def test_whoever_sees_nothing_does_not_wait_for_rare_probes() -> None:
+    times, lifted = probe(250_000, 150, is_dark=True)
+    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    assert not lifted and pauses[0] > 4 and max(pauses) < 12
 
 
 def test_a_probe_goes_little_above_the_limit_and_what_got_through_is_on_trial() -> None:
