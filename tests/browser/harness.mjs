@@ -270,6 +270,9 @@ const OPS = {
             await at('touchStart', { x: left, y: top });
             await at('touchMove', { x: left + x / 2, y: top + y / 2 });
             await at('touchMove', { x: left + x, y: top + y });
+            // It rests before it is lifted: else it would be a fling, and the next tap would only stop that.
+            await new Promise((resolve) => setTimeout(resolve, 150));
+            await at('touchMove', { x: left + x, y: top + y });
             await at('touchEnd');
             await finger.detach();
             return;

@@ -17,15 +17,22 @@ DECODED = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats())
     .then((all) => all.reduce((sum, one) => sum + one, 0))"""
 
 
+def expect_livekit(people: People) -> None:
+    """What livekit-client logs of what is in order."""
+    # Its look, every four seconds, falls into the moment in which a meeting ends.
+    people.expect(r"connection state mismatch .*numFailures: 1\}")
+    # Media arrive when their sender has just gone.
+    people.expect("participant, that's not present")
+    # Whoever is put out loses the media before the page has read why.
+    people.expect("DataChannel error on |data channel '[A-Z_]+' closed unexpectedly")
+
+
 class Party:
     """Who takes part in the meetings of one test."""
 
     def __init__(self, people: People, daemon: MediaDaemon) -> None:
         self.people = people
-        # LiveKit says so once where its look, every four seconds, falls into the moment in which a meeting ends.
-        people.expect(r"connection state mismatch .*numFailures: 1\}")
-        # And of media that arrive when their sender has just gone.
-        people.expect("participant, that's not present")
+        expect_livekit(people)
         self.daemon = daemon
         self.stack = ExitStack()
         self.owner: RawWebSocket = self.stack.enter_context(host(daemon, "alice"))

@@ -15,6 +15,7 @@ import pytest_twisted
 
 from tests.browser.flow import SELF, comes, flow, longest_gap_s, watch
 from tests.browser.harness import Browser, Page, node_commands
+from tests.browser.party import expect_livekit
 from tests.browser.people import NAMES, Friend, People, Person
 from tests.daemon import DOMAIN
 from tests.integration.visitors import host, make
@@ -80,6 +81,7 @@ class Hall:
 
     def __init__(self, people: People, daemon: MediaDaemon) -> None:
         self.people = people
+        expect_livekit(people)
         self.daemon = daemon
         self.stack = ExitStack()
 

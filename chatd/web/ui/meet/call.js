@@ -15,6 +15,7 @@ const SCREEN_SENT = {
     screenShareEncoding: { maxBitrate: 3_000_000, maxFramerate: 15, priority: 'medium' }, degradationPreference: 'maintain-resolution',
     screenShareSimulcastLayers: [ScreenSharePresets.h360fps3],
 };
+const PERMITTED_MS = 3_000;
 const SEEN = [
     'ParticipantConnected', 'ParticipantDisconnected', 'TrackSubscribed', 'TrackUnsubscribed', 'TrackMuted', 'TrackUnmuted',
     'TrackPublished', 'TrackUnpublished', 'LocalTrackPublished', 'LocalTrackUnpublished', 'ActiveSpeakersChanged',
@@ -120,11 +121,30 @@ export class Call {
     async set(source, isOn) {
         const local = this.#room.localParticipant;
         if (source === 'camera') await this.#coming?.catch(() => {}); // blurring takes a while to begin
+        if (isOn) await this.#permitted(SOURCES[source]);
         if (source === 'microphone') await orUsual((by) => local.setMicrophoneEnabled(isOn, soundConstraints(by)), this.#choices);
         else if (source === 'screen') await local.setScreenShareEnabled(isOn, SCREEN, SCREEN_SENT);
         else if (!isOn || local.getTrackPublication(SOURCES.camera) || this.#choices.blur === 'off') {
             await orUsual((by) => local.setCameraEnabled(isOn, pictureConstraints(by)), this.#choices);
         } else await this.#publishCamera(await orUsual((by) => createLocalVideoTrack(pictureConstraints(by)), this.#choices));
+    }
+
+    /** The media server hears a moment after the room what somebody may do (again). */
+    #permitted(source) {
+        const isTold = () => {
+            const { canPublish, canPublishSources: all } = this.#room.localParticipant.permissions ?? { canPublish: true, canPublishSources: [] };
+            return canPublish && (!all.length || all.includes(Track.sourceToProto(source)));
+        };
+        if (isTold()) return Promise.resolve();
+        return new Promise((resolve) => {
+            const look = () => {
+                if (!isTold()) return;
+                this.#room.off(RoomEvent.ParticipantPermissionsChanged, look);
+                resolve();
+            };
+            this.#room.on(RoomEvent.ParticipantPermissionsChanged, look);
+            setTimeout(() => { this.#room.off(RoomEvent.ParticipantPermissionsChanged, look); resolve(); }, PERMITTED_MS);
+        });
     }
 
     /** In an encrypted meeting nothing is shown or heard that came unencrypted, whoever says it is somebody's. */
