@@ -9,7 +9,7 @@ Events, with what their hooks get and may return
     presence.initial(session)                   first available presence of a session (RFC 6121 4.2)
     presence.sent(session, stanza)              undirected presence, before it is broadcast; may return another
     presence.directed(session, stanza)          available presence for one address; may return another
-    presence.received(account, from, stanza)    presence of another server's contact who may see this account's
+    presence.received(account, from, stanza)    presence of a contact on another server
     presence.out(account, to)                   presence for one address, of any type; may raise
     iq.out(account, to)                         an iq leaves a session; may raise
     presence.available(session)                 priority is not negative now, and was or there was none

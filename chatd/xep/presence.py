@@ -212,7 +212,7 @@ class Presence(Module):
             return self._subscription_in(account, stanza, from_, kind or "")
         if kind in (None, "unavailable") and from_.resource and from_.domain not in self._domains:
             item = account.roster.get(from_.bare)
-            if item is not None and item.may_see_us:
+            if item is not None and item.subscription != "none":
                 self._hooks.tell("presence.received", account, from_, stanza)
         if kind == "probe":
             self._probed(account, from_)

@@ -107,7 +107,8 @@ async def test_a_list_written_the_old_way(world: World, is_private: bool) -> Non
     attic = next(item.conference for item in found.elements() if item["id"] == ROOM)
     assert (attic["name"], attic["autojoin"], str(attic.nick)) == ("Attic", "false", "al")
     assert attic.extensions.state["minimized"] == "1"
-    assert set(await old_item(alice)) == {ROOM, "hall@conference.example.com"} == set(bookmarks_of(await private(alice)))
+    rooms = {ROOM, "hall@conference.example.com"}
+    assert set(await old_item(alice)) == rooms == set(bookmarks_of(await private(alice)))
     storage = await private(alice) if is_private else (await items(alice, OLD)).element.pubsub.items.item.storage
     assert storage.url["url"] == "https://example.com/"
     await write()

@@ -87,7 +87,7 @@ class ClientCaps:
         self._learn(session.account, session.full, session, claim)
 
     def _received(self, account: IAccount, from_: JID, stanza: Stanza) -> None:
-        """Presence of a contact on another server, who may see this account."""
+        """Presence of a contact on another server, who may see this account, or will when asked to be let in."""
         kept: dict[str, tuple[Claim, frozenset[str]]] = account.state.setdefault("caps", {})
         claim = claim_of(stanza) if stanza.type is None else None
         if claim is None:

@@ -101,8 +101,12 @@ class Notifying:
             work = self._last_to_remote(account, JID.parse(full), wanted)
         else:
             work = self._last_to_session(session, wanted)
+        self._start(work, full)
+
+    @staticmethod
+    def _start(work: Any, to: str) -> None:
         Deferred.fromCoroutine(work).addErrback(
-            lambda failure: log.failure("no last items for {full}", failure=failure, full=full))
+            lambda failure: log.failure("no last items for {to}", failure=failure, to=to))
 
     def _shown(self, account: IAccount, jid: str) -> None:
         """A contact may see the account from now on, so he may read more of it."""
@@ -110,8 +114,10 @@ class Notifying:
         for session in contact.available() if contact is not None else ():
             wanted = self._clients.of_session(session)
             if wanted:
-                Deferred.fromCoroutine(self._last_of_accounts(session, [account.jid], wanted)).addErrback(
-                    lambda failure: log.failure("no last items for {jid}", failure=failure, jid=jid))
+                self._start(self._last_of_accounts(session, [account.jid], wanted), jid)
+        for full, wanted in self._clients.of_remote(account).items():
+            if wanted and JID.parse(full).bare == jid:
+                self._start(self._last_to_remote(account, JID.parse(full), wanted), jid)
 
     async def _last_to_session(self, session: ISession, wanted: frozenset[str]) -> None:
         account = session.account
