@@ -87,7 +87,8 @@ def test_contacts_devices_and_a_restart(daemon: Daemon) -> None:
     daemon.kill()
     daemon.start()
     asyncio.run(read())
-    assert {one["node"] for one in daemon.ctl("do", "pep", "list", f"address={alice_}")} >= {AVATAR, BOOKMARKS, MARKS, TUNE}
+    listed = daemon.ctl("do", "pep", "list", f"address={alice_}")["result"]
+    assert {one["node"] for one in listed} >= {AVATAR, BOOKMARKS, MARKS, TUNE}
 
 
 def test_keys_of_omemo_are_for_everybody(daemon: Daemon) -> None:
