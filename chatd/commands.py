@@ -51,7 +51,7 @@ def token_shown(token: FastRow) -> str:
 
 @attrs.define
 class UserCommands:
-    """`user add|passwd|check-password|disable|enable|sign-out|delete|list|show`.
+    """`user add|passwd|check-password|disable|enable|sign-out|end-session|delete|list|show`.
 
     store: its `accounts` keep what is changed. accounts: who is in memory; a disabled or deleted account
     loses its sessions at once. make_verifiers(password, iterations): what is kept of a password; it takes
@@ -82,6 +82,7 @@ class UserCommands:
         commands.register("user enable", self.enable, "let a disabled account log in again")
         commands.register("user sign-out", self.sign_out, "end an account's sessions, and what lets clients back in "
                           "without the password")
+        commands.register("user end-session", self.end_session, "end one session (full address) or all of an account's")
         commands.register("user delete", self.delete, "delete an account with all that is kept of it")
         commands.register("user list", self.list_all, "list accounts, of one domain or of all")
         commands.register("user show", self.show, "show one account")
@@ -139,6 +140,21 @@ class UserCommands:
         tokens = await self.store.fast.clear(row.id)
         ended = self._end_sessions(row.jid, "You have been signed out.")
         return {"jid": row.jid, "sessions_ended": ended, "tokens_ended": tokens}
+
+    async def end_session(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """End the session of the full address `jid`, or all of an account; they may come back at once."""
+        text = text_argument(arguments, "jid")
+        bare, _, resource = text.partition("/")
+        jid = self._jid({**arguments, "jid": bare})
+        account = self.accounts.find(jid.bare)
+        sessions = {} if account is None else dict(account.sessions)
+        if resource:
+            sessions = {name: session for name, session in sessions.items() if name == resource}
+            if not sessions:
+                raise CommandError("item-not-found", f"{text} is not there.")
+        for session in sessions.values():
+            session.close(StreamError("policy-violation", "An administrator has ended your session."))
+        return {"jid": text, "sessions_ended": len(sessions)}
 
     async def delete(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Delete `jid` and all kept of it. First nobody may log in, then sessions end, then it goes."""

@@ -19,6 +19,8 @@ import attrs
 import idna
 from attrs import field, frozen
 
+from chatd.core.jid import JID, InvalidJID
+
 
 class Wrong(Exception):
     """A value that cannot be used: `problem` says what it is, `right` what it should be."""
@@ -257,6 +259,28 @@ class Names:
         if not isinstance(value, list):
             raise Wrong(f"{shown(value)} is not a list", right)
         return tuple(_in_addresses(Name("example.com").read(item, base)) for item in value)
+
+
+@frozen
+class People:
+    """A list of accounts' addresses."""
+
+    def read(self, value: object, base: Path) -> tuple[str, ...]:
+        """Return the bare addresses in their normal form (RFC 7622)."""
+        right = 'a list such as ["john@example.com"]'
+        if not isinstance(value, list):
+            raise Wrong(f"{shown(value)} is not a list", right)
+        return tuple(self._one(item, right) for item in value)
+
+    @staticmethod
+    def _one(item: object, right: str) -> str:
+        try:
+            jid = JID.parse(text_of(item, right))
+        except InvalidJID:
+            raise Wrong(f"{shown(item)} is not an address", right) from None
+        if not jid.local or jid.resource:
+            raise Wrong(f"{shown(item)} is not the address of an account", right)
+        return jid.bare
 
 
 @frozen

@@ -26,6 +26,7 @@ from chatd.control_client import NotRunning, Refused, ask
 from chatd.ctl_directory import add_directory_commands
 from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_rooms import add_room_commands
+from chatd.ctl_server import add_server_commands
 from chatd.ctl_tokens import add_token_commands
 from chatd.ctl_uploads import add_upload_commands
 from chatd.ctl_verbs import WrongUse, add_noun
@@ -80,6 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_directory_commands(commands, _do)
     add_token_commands(commands, _do)
     add_upload_commands(commands, _do, confirm)
+    add_server_commands(commands, _do)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")
@@ -99,7 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _user_commands(commands: Any) -> None:
-    says = "accounts: add, passwd, check-password, disable, enable, sign-out, delete, list, show"
+    says = "accounts: add, passwd, check-password, disable, enable, sign-out, end-session, delete, list, show"
     verb = add_noun(commands, "user", says, "jid", "such as john@example.com")
     verb("add", "make an account; asks for the password, or reads it from standard input", with_password)
     verb("passwd", "set the password of an account", with_password)
@@ -108,6 +110,8 @@ def _user_commands(commands: Any) -> None:
     verb("disable", "keep an account from logging in, and end its sessions", with_jid)
     verb("enable", "let a disabled account log in again", with_jid)
     verb("sign-out", "end an account's sessions, and what lets clients back in without the password", with_jid)
+    verb("end-session", "end one session, such as john@example.com/phone, or all of an account's; they may come back",
+         with_jid)
     delete = verb("delete", "delete an account with all that is kept of it", delete_user)
     delete.add_argument("--yes", action="store_true", help="do not ask")
     verb("show", "show an account", with_jid)

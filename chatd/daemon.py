@@ -30,8 +30,10 @@ from chatd.auth.portal import Authentication
 from chatd.auth.sources import make_checkers
 from chatd.auth.token import Tokens
 from chatd.commands import UserCommands
+from chatd.commands_server import ServerCommands
 from chatd.config import ConfigError, Mistake, changes, live, load, with_secrets
 from chatd.config_types import Address
+from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.uploads import UPLOADS_PATH
 from chatd.directory.directories import Directories
@@ -224,6 +226,7 @@ class Daemon(MultiService):
             modules=modules,
             media=self.media.engine,
             directories=self.directories,
+            perform=self._perform,
         )
 
     def _components(self) -> Components:
@@ -234,6 +237,15 @@ class Daemon(MultiService):
         except ValueError as error:
             raise ConfigError(self.settings.path, (Mistake("component", str(error), "another domain"),)) from None
         return components
+    def _perform(self, words: str, arguments: Mapping[str, Any]) -> Deferred[Any]:
+        """Have a command carried out for somebody who is not at this machine, but may."""
+        def refused(failure: Failure) -> None:
+            error = failure.value
+            if isinstance(error, CommandError):
+                raise StanzaError(error.condition, text=error.text)
+            failure.raiseException()
+
+        return self.commands.run(words, arguments).addErrback(refused)
 
     def _federation(self, secret: bytes) -> Federation | None:
         """Return what talks to other servers, where they are let in; begun."""
@@ -351,6 +363,7 @@ class Daemon(MultiService):
             created=self._created,
         ).register(self.commands)
         TokenCommands(self.tokens, self.store.webmail, time.time).register(self.commands)
+        ServerCommands(self.router, self.reactor).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")
 

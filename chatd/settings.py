@@ -29,6 +29,7 @@ from chatd.config_types import (
     Networks,
     PageOrigins,
     PeerExceptions,
+    People,
     Secret,
     StoreURL,
     WebAddress,
@@ -50,6 +51,9 @@ class Server:
 
     host: str = setting(attrs.NOTHING, Name(), "The name that clients connect to; it need not be a domain.")
     state_dir: Path = setting(Path("var"), FilePath("/var/lib/chatd"), "Holds all that the daemon writes.")
+    admins: tuple[str, ...] = setting(
+        (), People(), "Accounts that may administer all domains with an XMPP client.", live=True
+    )
 
 
 @frozen(kw_only=True)
@@ -61,6 +65,9 @@ class Domain:
     key: Path = setting(None, FilePath("../var/example.com.key"), "PEM file: its private key.", live=True)
     scram: bool = setting(
         False, Flag(), "SCRAM is offered although another server knows the passwords, see passwords.md."
+    )
+    admins: tuple[str, ...] = setting(
+        (), People(), "Accounts that may administer this domain with an XMPP client.", live=True
     )
     directory_readers: tuple[str, ...] = setting(
         (), Names(), "Other domains of this server whose people may search this one's directory too."

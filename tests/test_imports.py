@@ -38,7 +38,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "settings_people": ("chatd.config_types", "chatd.config_types_people"),
     "settings_webmail": ("chatd.config_types",),
     "config_types_people": ("chatd.config_types",),
-    "config_types": (),
+    "config_types": ("chatd.core",),
     "compat": (),
 }
 """Of chatd, what each room may import. Rooms not named (tap, ctl and what belongs to them) join everything."""

@@ -22,8 +22,10 @@ Events, with what their hooks get and may return
     roster.removed(account, item, types, hide)  a contact is out of the roster; stanzas owed to it
     iq.answered(stanza, from, to)               a result or error for an account or domain of ours
     disco.info(request, node) -> features       strings; a falsy node is the entity itself; None: no such node
+    disco.identity(request, node) -> identity   (category, type, name) of a node, or None
     disco.items(request, node) -> items         (jid, name, node) triples, likewise
     disco.node(request, kind, node) -> answer   see chatd.xep.disco
+    adhoc.commands() -> commands                see chatd.xep.adhoc
     account.loaded(account)                     its state was read from the store
     account.created(jid)                        there is a new one, of this bare address (str)
     account.deleted(account)                    it is no more

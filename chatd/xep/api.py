@@ -105,7 +105,8 @@ class Module:
 @attrs.define
 class Api:
     """One module's view of the daemon.  `options`: its checked settings; `now` gives seconds since 1970; `media`: the
-    engine of meetings, None without one; `directories`: an IDirectories, None where no domain has one."""
+    engine of meetings, None without one; `directories`: an IDirectories, None where no domain has one; `perform(words,
+    arguments)`: has a command of chatctl carried out, and gives a Deferred that may fail with StanzaError."""
 
     module: Module
     hooks: Hooks
@@ -118,6 +119,7 @@ class Api:
     modules: Mapping[str, Module] = attrs.field(factory=dict)
     media: IMediaEngine | None = None
     directories: Any = None
+    perform: Callable[[str, Mapping[str, Any]], Any] | None = None
     commands: list[Command] = attrs.field(factory=list)
     _undo: list[Callable[[], object]] = attrs.field(factory=list)
 

@@ -2,6 +2,7 @@
 
 Features and identities are the attributes of the modules that run; more are added by the events
     disco.info(request, node) -> features or None       None: this node is not mine
+    disco.identity(request, node) -> identity           of a node, or None: not mine
     disco.items(request, node) -> (jid, name, node) triples, of an account also a Deferred of them, or None
     disco.node(request, kind, node) -> the whole answer or a Deferred of it, or None
 The last is asked about nodes of accounts that nobody else knows; kind is "info" or "items".
@@ -70,6 +71,10 @@ class Disco(Module):
             more = hook(request, node)
             if more is not None:
                 found = (found or set()) | set(more)
+        for hook in self.api.hooks.events.get("disco.identity", ()) if node else ():
+            of_node = hook(request, node)
+            if of_node is not None:
+                identities = (of_node,)
         return None if found is None else (identities, tuple(sorted(found)))
 
     def _info(self, request: Request) -> Any:

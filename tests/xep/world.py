@@ -92,7 +92,8 @@ class World:
         self.settings = SimpleNamespace(
             limits=SimpleNamespace(**{
                 "roster_items": 20, "vcard_bytes": 4096, "private_bytes": 4096, "offline_messages": 5, **limits}),
-            archive=SimpleNamespace(default="always", retention_days=0), server=SimpleNamespace(host="example.com"),
+            archive=SimpleNamespace(default="always", retention_days=0),
+            server=SimpleNamespace(host="example.com", admins=()), domain=lambda name: None,
             http=SimpleNamespace(public_url="https://chat.example.com"),
             turn=SimpleNamespace(urls=(), secret="", ttl_s=3600))
         self.media: Any = None

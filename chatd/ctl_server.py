@@ -1,0 +1,28 @@
+"""chatctl announce and shutdown: what concerns everybody who is there."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from chatd.ctl_verbs import Do
+
+__all__ = ["add_server_commands"]
+
+
+def add_server_commands(commands: Any, do: Do) -> None:
+    """Put them into the parser of the command line."""
+    announce = commands.add_parser("announce", help="tell everybody who is online something")
+    announce.add_argument("--domain", help="only the people of this domain")
+    announce.add_argument("text", nargs="+", metavar="WORD")
+    announce.set_defaults(do=lambda arguments: _announce(arguments, do))
+    shutdown = commands.add_parser("shutdown", help="end the daemon in good order")
+    shutdown.add_argument("--delay", type=int, default=0, metavar="SECONDS", help="not at once")
+    shutdown.add_argument("text", nargs="*", metavar="WORD", help="told to everybody who is online")
+    shutdown.set_defaults(do=lambda arguments: do(arguments, "shutdown", {
+        "delay_s": arguments.delay, "text": " ".join(arguments.text)}))
+
+
+def _announce(arguments: argparse.Namespace, do: Do) -> int:
+    values = {"text": " ".join(arguments.text)}
+    return do(arguments, "announce", {**values, "domain": arguments.domain} if arguments.domain else values)
