@@ -9,13 +9,15 @@ import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsS
 import { roomRequests } from './roomasks.js';
 import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
 import { roomPeople } from './roompeople.js';
-import { findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu, takeInvitations } from './rooms.js';
+import {
+    findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu, sharedRooms, takeInvitations,
+} from './rooms.js';
 import { oneParticipant, outsideViews, plainInfo, refusals } from './roomstates.js';
 import { TEXT } from './strings.js';
 
 const FEATURES = [
     emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, emojiWithoutPep, keysOfDialogs,
-    ownRoomsService, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
+    ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
 ];
@@ -28,7 +30,7 @@ export function panelPlugin(converse, started) {
     return {
         dependencies: [
             'converse-modal', 'converse-rosterview', 'converse-chatview', 'converse-controlbox', 'converse-muc-views',
-            'converse-roomslist',
+            'converse-roomslist', 'converse-bookmarks',
         ],
         initialize() {
             const { _converse } = this;

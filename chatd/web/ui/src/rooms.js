@@ -30,7 +30,33 @@ export function ownRoomsService(converse, _converse) {
     api.listen.on('reconnected', choose);
 }
 
-/** The list's menu without bookmarks, which need PEP (XEP-0402), and in plain words. */
+/**
+ * Groupchats one is in are the same in all of one's browsers and clients (XEP-0402): entered in one, they are entered in
+ * the others, there minimised, so that nothing jumps into view; left in one, they are left in all. One that was ended, or
+ * that one was banned from, is not entered again by itself.
+ * COMPAT(Converse 14.0.0): it asks to be told of the former kind of bookmarks only, and opens the window of each.
+ */
+export function sharedRooms(converse, _converse) {
+    const { api } = _converse;
+    api.listen.on('addClientFeatures', () => api.disco.own.features.add('urn:xmpp:bookmarks:1+notify'));
+    _converse.exports.Bookmarks.prototype.openBookmarkedRoom = async function (bookmark) {
+        const { jid, nick, password, autojoin } = bookmark.attributes;
+        if (autojoin && !_converse.state.chatboxes.get(jid)) {
+            await api.rooms.create(jid, { nick, password, hidden: true });
+        }
+        return bookmark;
+    };
+    const isOver = [converse.ROOMSTATUS.DESTROYED, converse.ROOMSTATUS.BANNED];
+    api.listen.on('chatRoomInitialized', (room) => {
+        room.session.on('change:connection_status', () => {
+            if (!isOver.includes(room.session.get('connection_status'))) return;
+            // Silently: what the window says about it stays to be read.
+            api.bookmarks.set({ jid: room.get('jid'), autojoin: false }, false, { silent: true });
+        });
+    });
+}
+
+/** The list's menu without a list of bookmarks, which are the groupchats in it, and in plain words. */
 export function roomsMenu(converse, _converse) {
     const { api } = _converse;
     const { html } = converse.env;

@@ -3,13 +3,12 @@ import { roomsServiceOf } from './rooms.js';
 
 // Not loaded at all: what this server does not offer yet, and what belongs to the log-in page instead.
 const LEFT_OUT = [
-    'converse-omemo', // needs PEP, and its library looks for a file beside the page
+    'converse-omemo', // see docs/decisions.md
     'converse-omemo-views',
     'converse-register', // accounts are made by the site; its form asks another site for a list of servers
     'converse-headlines',
     'converse-headlines-view',
-    'converse-bookmarks', // need PEP with publish-options (XEP-0402)
-    'converse-bookmark-views',
+    'converse-bookmark-views', // the list of groupchats is enough: bookmarks are the ones one is in
     'converse-push',
 ];
 
