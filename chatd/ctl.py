@@ -26,7 +26,7 @@ from chatd.control_client import NotRunning, Refused, ask
 from chatd.ctl_directory import add_directory_commands
 from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_rooms import add_room_commands
-from chatd.ctl_server import add_server_commands
+from chatd.ctl_server import add_invite_command, add_server_commands
 from chatd.ctl_tokens import add_token_commands
 from chatd.ctl_uploads import add_upload_commands
 from chatd.ctl_verbs import WrongUse, add_noun
@@ -82,6 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_token_commands(commands, _do)
     add_upload_commands(commands, _do, confirm)
     add_server_commands(commands, _do)
+    add_invite_command(commands, _do)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")

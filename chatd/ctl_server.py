@@ -1,4 +1,4 @@
-"""chatctl announce and shutdown: what concerns everybody who is there."""
+"""chatctl announce and shutdown, which concern everybody who is there, and invite for who is not yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from chatd.ctl_verbs import Do
 
-__all__ = ["add_server_commands"]
+__all__ = ["add_invite_command", "add_server_commands"]
 
 
 def add_server_commands(commands: Any, do: Do) -> None:
@@ -21,6 +21,20 @@ def add_server_commands(commands: Any, do: Do) -> None:
     shutdown.add_argument("text", nargs="*", metavar="WORD", help="told to everybody who is online")
     shutdown.set_defaults(do=lambda arguments: do(arguments, "shutdown", {
         "delay_s": arguments.delay, "text": " ".join(arguments.text)}))
+
+
+def add_invite_command(commands: Any, do: Do) -> None:
+    """`invite`, and `invite --list`."""
+    invite = commands.add_parser("invite", help="a link by which somebody can make an account, once")
+    invite.add_argument("domain", nargs="?", metavar="DOMAIN", help="where there are several")
+    invite.add_argument("--name", help="the user name; without it, whoever is invited chooses one")
+    invite.add_argument("--list", action="store_true", help="show those that were not used yet")
+    invite.set_defaults(do=lambda arguments: _invite(arguments, do))
+
+
+def _invite(arguments: argparse.Namespace, do: Do) -> int:
+    values = {key: value for key in ("domain", "name") if (value := getattr(arguments, key))}
+    return do(arguments, "invite list" if arguments.list else "invite", values)
 
 
 def _announce(arguments: argparse.Namespace, do: Do) -> int:

@@ -38,7 +38,7 @@ from chatd.core.jid import JID
 from chatd.core.uploads import UPLOADS_PATH
 from chatd.directory.directories import Directories
 from chatd.figures import FederationFigures, Figures, UploadFigures, make_registry
-from chatd.interfaces import IMeetings, IUploads
+from chatd.interfaces import IInvitations, IMeetings, IUploads
 from chatd.log import Observer
 from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
@@ -54,7 +54,7 @@ from chatd.server.s2s.check import DomainCheck
 from chatd.server.s2s.federation import Federation
 from chatd.server.s2s.finding import system_resolver
 from chatd.server.s2s.incoming import S2SFactory
-from chatd.server.streams import ClientStreams
+from chatd.server.streams import ClientStreams, source_of
 from chatd.server.tls import Times
 from chatd.server.turn import turn_of
 from chatd.server.websocket import WebSocketResource
@@ -64,6 +64,7 @@ from chatd.store import StoreError, open_store
 from chatd.token_commands import TokenCommands
 from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
 from chatd.web.headers import SecurityHeaders
+from chatd.web.invitations import INVITE_PATH, InvitationPage
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
 from chatd.web.signed import Signatures
@@ -146,6 +147,7 @@ class Daemon(MultiService):
         self.directories = Directories(settings.domains, self.store, deferToThread, self.reactor)
         self.modules = Modules(self.commands)
         self.modules.start(classes, settings.modules, self._api)
+        self.streams.invitations = IInvitations(self.modules.by_name["invitations"])
         await self.directories.start()
         self._register_commands()
         self.components = self._components()
@@ -277,6 +279,10 @@ class Daemon(MultiService):
             DIRECTORY_PATH: DirectoryResource(self.directories, self.router.visits.taken, self.reactor.seconds),
             **media,
         }
+        mounts[INVITE_PATH] = InvitationPage(
+            IInvitations(self.modules.by_name["invitations"]),
+            lambda address: self.streams.may_try_token(source_of(address)),
+            lambda address: self.streams.token_failed(source_of(address)))
         meet = self.modules.by_name.get("meet")
         if meet is not None:
             meetings = IMeetings(meet)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chatd.core.accounts import AccountRow, FastRow, LoadedAccount, Verifier
     from chatd.core.archive import ArchivePage, ArchivePrefs, ArchiveQuery
     from chatd.core.errors import StanzaError, StreamError
+    from chatd.core.invitations import InvitationRow
     from chatd.core.jid import JID
     from chatd.core.media import Grants, MediaEvent, MediaParticipant, MediaRoom, MediaTrack, Recording
     from chatd.core.meeting import MeetingRow, RecordingRow
@@ -235,6 +236,7 @@ class IStore(Interface):
     roster = Attribute("The IRosterStore.")
     archive = Attribute("The IArchiveStore.")
     fast = Attribute("The IFastTokenStore.")
+    invitations = Attribute("The IInvitationStore.")
     rooms = Attribute("The IRoomStore.")
     meetings = Attribute("The IMeetingStore.")
     offline = Attribute("The IOfflineStore.")
@@ -473,6 +475,22 @@ class IFastTokenStore(Interface):
         """Takes all of them back; how many there were."""
 
 
+class IInvitationStore(Interface):
+    """Invitations that were not used yet (XEP-0401)."""
+
+    def add(row: InvitationRow) -> Deferred[None]:
+        """Keeps one; those that have expired go."""
+
+    def get(digest: bytes) -> Deferred[InvitationRow | None]:
+        """The one with that digest, expired or not."""
+
+    def take(digest: bytes) -> Deferred[InvitationRow | None]:
+        """The same, and deletes it: of several who try only one gets it."""
+
+    def list(domain: str) -> Deferred[list[InvitationRow]]:
+        """All of a domain."""
+
+
 class IOfflineStore(Interface):
     """Messages that wait for their recipient (XEP-0160)."""
 
@@ -698,6 +716,25 @@ class IAccountChecker(Interface):
 
     def find(local: str, domain: str, mechanism: str) -> Deferred[tuple[Verifier | None, bool]]:
         """As IAuthentication.find; (None, False) where has_verifiers is false."""
+
+
+class IInvitations(Interface):
+    """Accounts by invitation (XEP-0401), as streams and the web see them. All refuse with StanzaError."""
+
+    def may_register(domain: str) -> bool:
+        """May accounts of the domain be made by invitation?"""
+
+    def look(token: str, domain: str = "") -> Awaitable[InvitationRow]:
+        """The invitation of this token (of this domain); item-not-found for one that is not valid, or not any more."""
+
+    def register(token: str, name: str, password: str) -> Awaitable[str]:
+        """Makes the account and gives its address: conflict for a name that is taken, jid-malformed and not-acceptable
+        for a name or password that cannot be. The invitation is used up only if it was made. That it has expired is
+        for `look` to say (XEP-0445 4)."""
+
+    def before_log_in(stanza: Stanza, domain: str, known: dict[str, str]) -> Awaitable[bytes]:
+        """The inner XML that answers an iq of XEP-0077 or XEP-0445 on a stream that has not logged in. known: what it
+        told before, kept by the stream."""
 
 
 class IDirectories(Interface):

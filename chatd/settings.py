@@ -69,6 +69,9 @@ class Domain:
     admins: tuple[str, ...] = setting(
         (), People(), "Accounts that may administer this domain with an XMPP client.", live=True
     )
+    password_page: str = setting(
+        "", WebAddress(), "Where its people change passwords that another server knows.", live=True
+    )
     directory_readers: tuple[str, ...] = setting(
         (), Names(), "Other domains of this server whose people may search this one's directory too."
     )
@@ -194,6 +197,21 @@ class Auth:
 
 
 @frozen(kw_only=True)
+class Registration:
+    """[registration]: what people may do with accounts themselves."""
+
+    invitations: str = setting(
+        "off", Choice(("off", "admins", "everybody")),
+        "Who may invite people to make an account: nobody, the domain's admins, everybody with an account.", live=True,
+    )
+    invitation_days: int = setting(7, Whole(1, 365), "How long an invitation is good.", live=True)
+    password_change: bool = setting(
+        True, Flag(), "People may change their passwords, where chatd keeps them.", live=True
+    )
+    may_cancel: bool = setting(False, Flag(), "People may delete their accounts.", live=True)
+
+
+@frozen(kw_only=True)
 class Http:
     """[http]: what browsers and proxies need to know."""
 
@@ -303,6 +321,7 @@ class Settings:
     store: Store = Store()
     limits: Limits = Limits()
     auth: Auth = Auth()
+    registration: Registration = Registration()
     http: Http = Http()
     api: Api = Api()
     log: Log = Log()
@@ -338,6 +357,7 @@ TABLES: dict[str, type] = {
     "store": Store,
     "limits": Limits,
     "auth": Auth,
+    "registration": Registration,
     "http": Http,
     "api": Api,
     "log": Log,

@@ -12,6 +12,7 @@ Events, with what their hooks get and may return
     presence.received(account, from, stanza)    presence of a contact on another server
     presence.out(account, to)                   presence for one address, of any type; may raise
     iq.out(account, to)                         an iq leaves a session; may raise
+    presence.preauth(account, from, stanza)     somebody asks with a token (XEP-0379): Deferred, is it good?
     presence.available(session)                 priority is not negative now, and was or there was none
     presence.shown(account, jid)                a contact may from now on see the account (RFC 6121 3.1)
     message.sent(message)                       a message leaves an account; may raise or change `message`

@@ -30,6 +30,7 @@ Each call returns the actions to carry out, in order:
                           n.bind_refused(StanzaError)
     BindInline(...)       the same while it logs in, with what it asks for: n.bound_inline(xml), n.not_bound(condition)
     IssueToken(...)       make a token, then call n.token_issued(xml), of b"" where there is none
+    Register(iq, domain)  answer it, by n.registered(result or error)
     Resume(previd, h)     find that session of n.jid, then call n.resumed(h) and retransmit, or
                           n.resume_failed(condition, h)
     Enable(resume, max_s) switch stream management on, then call n.sm_enabled(id, max_s)
@@ -76,6 +77,7 @@ from chatd.core.stream_table import (
     Deliver,
     Enable,
     IssueToken,
+    Register,
     Restart,
     Resume,
     Send,
@@ -86,8 +88,8 @@ from chatd.core.stream_xml import Wire
 
 __all__ = [
     "Action", "Admit", "AuthFailed", "Authenticated", "Bind", "BindInline", "CheckPassword", "Close", "Deliver",
-    "Enable", "FindAccount", "FindTokens", "IssueToken", "Negotiation", "Restart", "Resume", "Send", "StartTLS",
-    "Terms", "UseToken", "Wire"]
+    "Enable", "FindAccount", "FindTokens", "IssueToken", "Negotiation", "Register", "Restart", "Resume", "Send",
+    "StartTLS", "Terms", "UseToken", "Wire"]
 
 HELD_MOST = 32
 """Elements a client may send ahead of an answer of ours."""
@@ -100,6 +102,7 @@ _ERRORS = {
     "invalid-namespace": "Stanzas of a client are in the namespace jabber:client.",
 }
 _BIND = f"{ns.BIND} bind"
+_REGISTER = (f"{ns.REGISTER} query", f"{ns.PREAUTH} preauth")
 _SESSION = f"{ns.SESSION} session"
 _EVENT_OF = {
     (ns.TLS, "starttls"): "starttls",
@@ -226,6 +229,13 @@ class Negotiation(ExtensibleLogIn):
         self.state = "unbound"
         return [Send(xml.sm_failed(condition, h)), *self._release()]
 
+    def registered(self, answer: Stanza) -> list[Action]:
+        """Answer to Register; logging in is the next thing."""
+        if not self._awaits("registering"):
+            return []
+        self.state = "unauthenticated"
+        return [self._stanza(answer), *self._release()]
+
     def sm_enabled(self, id_: str | None, max_s: int | None = None) -> list[Action]:
         """Answer to Enable, at once. id_ None: on, but not to be resumed."""
         if not self._awaits("bound"):
@@ -242,7 +252,7 @@ class Negotiation(ExtensibleLogIn):
     @property
     def is_waiting(self) -> bool:
         """An answer of ours is due; reading on may be put off."""
-        return self.state in ("securing", "verifying", "examining", "settling", "binding", "resuming")
+        return self.state in ("securing", "verifying", "examining", "settling", "registering", "binding", "resuming")
 
     # The table at work
 
@@ -253,7 +263,7 @@ class Negotiation(ExtensibleLogIn):
                     return "bind"
                 if stanza.payload == _SESSION:
                     return "session"
-            return "stanza"
+            return "register" if stanza.name == "iq" and stanza.payload in _REGISTER else "stanza"
         if stanza.ns == ns.FRAMING and self.wire is not Wire.WEBSOCKET:
             return "element"
         return _EVENT_OF.get((stanza.ns, stanza.name)) or (
@@ -377,6 +387,8 @@ class Negotiation(ExtensibleLogIn):
             offered = [xml.mechanisms(self._mechanisms())]
             if not self.visit:
                 offered += self._extensible(), xml.channel_bindings(self._bindings)
+                if self._may_register():
+                    offered.append(xml.REGISTER)
             return offered, "unauthenticated"
         return self._features_within(), "unbound"
 
@@ -492,6 +504,17 @@ class Negotiation(ExtensibleLogIn):
         if self._failures >= self.terms.attempts:
             actions += self._close(StreamError("policy-violation", "Too many attempts to log in."))
         return actions
+
+    # Making an account (XEP-0077, XEP-0445)
+
+    def _may_register(self) -> bool:
+        return self._is_encrypted and self.domain in self.terms.domains and self.terms.may_register(self.domain)
+
+    def _register(self, request: Stanza) -> list[Action]:
+        if not self._may_register() or request.attrs.get("type") not in ("get", "set") or not request.attrs.get("id"):
+            raise StreamError("not-authorized", _ERRORS["not-authorized"])
+        self.state = "registering"
+        return [Register(request, self.domain)]
 
     # Resource binding (RFC 6120 7), session, stream management
 

@@ -32,7 +32,8 @@ class Terms:
     iterations: shown for unknown accounts; the count real verifiers are made with.
     visits: the domains at which people come in by ANONYMOUS (chatd.server.visits); looked at anew each time.
     has_tokens: clients may have tokens to log in with (XEP-0484). without_tokens: but not those of these domains, of
-    whose changed passwords nobody tells us. inline: the features a client may ask for while it binds (XEP-0386).
+    whose changed passwords nobody tells us. may_register: accounts of that domain can be made (XEP-0445). inline: the
+    features a client may ask for while it binds (XEP-0386).
     """
 
     host: str
@@ -50,6 +51,7 @@ class Terms:
     has_tokens: bool = False
     without_tokens: frozenset[str] = frozenset()
     inline: Callable[[], Iterable[str]] = tuple
+    may_register: Callable[[str], bool] = lambda domain: False
 
 
 @attrs.frozen
@@ -116,6 +118,14 @@ class IssueToken:
 
 
 @attrs.frozen
+class Register:
+    """Answer this iq of somebody who wants to make an account (XEP-0077, XEP-0445)."""
+
+    stanza: Stanza
+    domain: str
+
+
+@attrs.frozen
 class Resume:
     """Take up the session previd, of which the client has handled h stanzas (modulo 2**32)."""
 
@@ -146,7 +156,7 @@ class Close:
 
 
 Action = (Send | StartTLS | FindAccount | CheckPassword | Admit | FindTokens | UseToken | AuthFailed | Authenticated
-          | Restart | Bind | BindInline | IssueToken | Resume | Enable | Deliver | Close)
+          | Restart | Bind | BindInline | IssueToken | Register | Resume | Enable | Deliver | Close)
 
 STATES = (
     "connected",        # nothing received, no TLS
@@ -156,6 +166,7 @@ STATES = (
     "unauthenticated",  # mechanisms offered
     "authenticating",   # a SASL exchange waits for the client
     "verifying",        # ... or for us
+    "registering",      # a request for an account waits for us
     "exchanging",       # a SASL exchange of XEP-0388 waits for the client
     "examining",        # ... or for us
     "settling",         # it succeeded; what was asked for along with it is being done
@@ -166,7 +177,7 @@ STATES = (
     "bound",            # the session has the stream
     "closed")
 EVENTS = ("header", "end", "starttls", "auth", "response", "abort", "authenticate", "respond", "give_up",
-          "bind", "session", "enable", "resume", "stanza", "element", "foreign")
+          "register", "bind", "session", "enable", "resume", "stanza", "element", "foreign")
 
 # What is done: the name of a method (its leading underscore left out), or a stream error as "!condition".
 _BY_EVENT = {
@@ -179,6 +190,7 @@ _BY_EVENT = {
     "authenticate": "!policy-violation",    # XEP-0388 5.10: once is enough
     "respond": "unexpected_sasl",
     "give_up": "unexpected_sasl",
+    "register": "!not-authorized",
     "bind": "!not-authorized",              # RFC 6120 4.9.3.12
     "session": "!not-authorized",
     "enable": "sm_too_early",               # XEP-0198 3
@@ -193,11 +205,12 @@ _SILENCE = {event: "!policy-violation" for event in EVENTS if event != "end"}   
 _BY_STATE: dict[str, dict[str, str]] = {
     "connected": _NO_HEADER,
     "unsecured": {"starttls": "start_tls", "auth": "refuse_unencrypted", "authenticate": "refuse_unencrypted",
-                  **dict.fromkeys(("bind", "session", "stanza"), "!policy-violation")},     # RFC 7590 3.1
+                  **dict.fromkeys(("register", "bind", "session", "stanza"), "!policy-violation")},     # RFC 7590 3.1
     # Whatever comes between <starttls/> and the handshake was slipped in by somebody.
     "securing": _SILENCE,
     "secured": _NO_HEADER,
-    "unauthenticated": {"auth": "auth", "authenticate": "authenticate"},
+    "unauthenticated": {"auth": "auth", "authenticate": "authenticate", "register": "register"},
+    "registering": _HOLD,
     "authenticating": {"response": "response", "abort": "abort",
                        **dict.fromkeys(("respond", "give_up"), "!policy-violation")},
     "verifying": _HOLD,
@@ -209,7 +222,7 @@ _BY_STATE: dict[str, dict[str, str]] = {
     "binding": _HOLD,
     "resuming": _HOLD,
     "bound": {"bind": "bind_again", "session": "session", "enable": "enable", "resume": "sm_too_late",
-              "stanza": "deliver", "element": "deliver"},
+              "register": "deliver", "stanza": "deliver", "element": "deliver"},
     "closed": dict.fromkeys(EVENTS, "ignore"),
 }
 TABLE: dict[tuple[str, str], str] = {

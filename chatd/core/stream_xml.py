@@ -76,6 +76,8 @@ TLS_FAILURE = f"<failure xmlns='{ns.TLS}'/>".encode()
 BIND = f"<bind xmlns='{ns.BIND}'/>".encode()
 SESSION = f"<session xmlns='{ns.SESSION}'><optional/></session>".encode()
 """RFC 3921 3 is gone from RFC 6121; <optional/> lets those who still know it leave it out."""
+REGISTER = f"<register xmlns='{ns.REGISTER_FEATURE}'/><register xmlns='{ns.IBR_TOKEN}'/>".encode()
+"""Accounts can be made (XEP-0077 8), by those who were invited (XEP-0445 3)."""
 SM = f"<sm xmlns='{ns.SM}'/>".encode()
 
 

@@ -347,4 +347,5 @@ _ACTIONS: Final = {
     steps.AuthFailed: "_failed", steps.Authenticated: "_authenticated", steps.Bind: "_bind",
     steps.Resume: "_resume", steps.BindInline: "_bind_inline", steps.FindTokens: "_find_tokens",
     steps.IssueToken: "_issue_token", steps.UseToken: "_use_token",
+    steps.Register: "_register",
 }

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import inlineCallbacks, maybeDeferred
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
 from chatd.core.errors import StanzaError, StreamError
 from chatd.core.jid import JID
 from chatd.core.sasl_ht import FindTokens, UseToken
-from chatd.core.stream_table import BindInline, IssueToken
+from chatd.core.stream_table import BindInline, IssueToken, Register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ CLIENT: Final = "client"
 class InlineLogIn:
     """What LogIn has for XEP-0388."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_rows", "_told")
 
     if TYPE_CHECKING:
         _stream: ClientStream
@@ -52,6 +52,7 @@ class InlineLogIn:
         _grant: Any
 
     def __init__(self) -> None:
+        self._told: dict[str, str] = {}         # before log-in, by XEP-0445
         self._rows: tuple[int | None, dict[str, FastRow]] = (None, {})
 
     # -- tokens, XEP-0484
@@ -88,6 +89,27 @@ class InlineLogIn:
             log.failure("no token could be given to {jid}", jid=action.jid.bare)
         assert self.negotiation is not None
         self._go_on(self.negotiation.token_issued, given)
+
+    # -- an account, XEP-0445
+    @inlineCallbacks
+    def _register(self, action: Register) -> Any:
+        n, streams, source, stanza = self.negotiation, self._streams, self._stream.source, action.stanza
+        assert n is not None
+        try:
+            if not streams.may_try_token(source):
+                raise StanzaError("resource-constraint", "wait", text="That was tried too often. Wait a moment.")
+            inner = yield Deferred.fromCoroutine(
+                streams.invitations.before_log_in(stanza, action.domain, self._told))
+            answer = stanza.result(inner)
+        except StanzaError as error:
+            if error.condition == "item-not-found":
+                streams.token_failed(source)
+            answer = stanza.error(error)
+        except Exception:
+            log.failure("no account could be made")
+            answer = stanza.error(StanzaError("internal-server-error"))
+        answer.attrs["from"] = action.domain
+        self._go_on(n.registered, answer)
 
     # -- binding, XEP-0386
     @inlineCallbacks

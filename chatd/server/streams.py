@@ -120,6 +120,7 @@ class ClientStreams:
         self._slice = 0
         self._sweeping.clock = clock
         self._token_days = 0
+        self.invitations: Any = None            # an IInvitations, where people may make accounts
         self.fast = FastTokens(router.store.fast, secret, router.now, lambda: self._token_days)
         self.reload(settings)
         self.resumable = ResumableSessions(self)
@@ -143,7 +144,8 @@ class ClientStreams:
             has_plain=getattr(auth, "has_plain", True), iterations=settings.auth.scram_iterations,
             without_scram=getattr(auth, "without_scram", frozenset()), visits=self.router.visits.domains,
             has_tokens=self._token_days > 0, without_tokens=getattr(auth, "elsewhere", frozenset()),
-            inline=lambda: hooks.bind_vars)
+            inline=lambda: hooks.bind_vars,
+            may_register=lambda domain: self.invitations is not None and self.invitations.may_register(domain))
         # BOSH repeats what was lost by itself.
         self.terms_bosh = attrs.evolve(
             self.terms, has_sm=False, inline=lambda: [var for var in hooks.bind_vars if var != ns.SM])
@@ -234,6 +236,14 @@ class ClientStreams:
         now = self.seconds()
         return max(self._pair_backoff.wait(f"{source} {account}", now),
                    self._address_backoff.wait(source, now), self._account_backoff.wait(account, now))
+
+    def may_try_token(self, source: str) -> bool:
+        """Is this source not known for guesses?"""
+        return self._address_backoff.wait(source, self.seconds()) <= 0
+
+    def token_failed(self, source: str) -> None:
+        """A token of an invitation that is none counts as a wrong password does."""
+        self._address_backoff.failed(source, self.seconds())
 
     def log_in_failed(self, stream: ClientStream, jid: JID | None, condition: str, reason: str,
                       mechanism: str) -> None:

@@ -19,6 +19,7 @@ from chatd.store.engine import engine_for
 from chatd.store.errors import StoreError
 from chatd.store.fast import FastTokens
 from chatd.store.ids import Ids
+from chatd.store.invitations import Invitations
 from chatd.store.last import Last
 from chatd.store.late_index import LateIndex, enter_rows
 from chatd.store.lazy import LazyWrites
@@ -134,6 +135,7 @@ class Store:
         self.offline = Offline(database, self._batches, gone)
         self.accounts = Accounts(database, self._lazily, self.archive, gone)
         self.fast = FastTokens(database)
+        self.invitations = Invitations(database)
         self.rooms = Rooms(database, self.archive, gone)
         self.meetings = Meetings(database)
         self.roster = Roster(database)

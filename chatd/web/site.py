@@ -170,7 +170,7 @@ class PanelSite(server.Site):
 
     def shown_path(self, path: bytes) -> str:
         """A path as the log may have it: below one whose bodies are streamed, addresses are for those who have them."""
-        for prefix in self.bodies:
+        for prefix in (*self.bodies, b"/invite/"):
             if path.startswith(prefix):
                 path = prefix + b"..."
         return path.decode("ascii", "backslashreplace")

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 
-from chatd.core import subscription
+from chatd.core import ns, subscription
 from chatd.core.blocking import blocks
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID, InvalidJID
@@ -28,6 +28,7 @@ __all__ = ["Presence"]
 
 log = Logger()
 
+_PREAUTH: Final = f"{ns.PREAUTH} preauth"
 _SUBSCRIPTION: Final = frozenset(subscription.TYPES)
 _REQUEST_MOST: Final = 4096     # bytes of a request kept until it is answered; of a longer one the bare request
 _DIRECTED_MOST: Final = 1000    # addresses remembered per session, to tell them that it is gone
@@ -279,6 +280,23 @@ class Presence(Module):
 
     def _subscription_in(self, account: IAccount, stanza: Stanza, from_: JID, kind: str) -> Deferred[Any] | None:
         """RFC 6121 3, the contact's side."""
+        if kind == "subscribe" and _PREAUTH in stanza.children:
+            for hook in self._hooks.events.get("presence.preauth", ()):
+                asked: Deferred[Any] = hook(account, from_, stanza)
+                return asked.addCallback(self._preauthorised, account, stanza, from_)
+        return self._subscription_inward(account, stanza, from_, kind)
+
+    def _preauthorised(self, is_good: bool, account: IAccount, stanza: Stanza, from_: JID) -> Any:
+        """XEP-0379 3.4: approved beforehand, and asked in return; a token that is none is no token."""
+        def ask(kind: str) -> Any:
+            said = Stanza("presence", {"from": account.bare, "to": from_.bare, "type": kind})
+            return self._subscription_out(account, said, JID.parse(from_.bare), kind)
+
+        done = maybeDeferred(ask, "subscribed") if is_good else succeed(None)
+        done.addCallback(lambda _: self._subscription_inward(account, stanza, from_, "subscribe"))
+        return done.addCallback(lambda _: ask("subscribe")) if is_good else done
+
+    def _subscription_inward(self, account: IAccount, stanza: Stanza, from_: JID, kind: str) -> Deferred[Any] | None:
         item = account.own.get(from_.bare)
         stanza = stanza.readdressed(from_=from_.bare, to=account.bare)
         if item is None and kind == "subscribe" and len(account.own) >= 2 * self.api.settings.limits.roster_items:

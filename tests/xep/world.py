@@ -18,6 +18,7 @@ from chatd.core.smacks import StreamManagement
 from chatd.core.stanza import Stanza
 from chatd.server.router import Router
 from chatd.server.session import Session
+from chatd.settings import Registration
 from chatd.store.store import open_store
 from chatd.xep.api import Api, Module
 
@@ -94,6 +95,7 @@ class World:
                 "roster_items": 20, "vcard_bytes": 4096, "private_bytes": 4096, "offline_messages": 5, **limits}),
             archive=SimpleNamespace(default="always", retention_days=0),
             server=SimpleNamespace(host="example.com", admins=()), domain=lambda name: None,
+            registration=Registration(),
             http=SimpleNamespace(public_url="https://chat.example.com"),
             turn=SimpleNamespace(urls=(), secret="", ttl_s=3600))
         self.media: Any = None

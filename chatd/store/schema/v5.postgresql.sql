@@ -286,3 +286,13 @@ CREATE TABLE fast_token (
     PRIMARY KEY (account, client, slot)
 );
 CREATE INDEX fast_token_expires ON fast_token (expires_ms);
+
+-- Invitations that were not used yet (XEP-0401).
+CREATE TABLE invitation (
+    digest BYTEA NOT NULL PRIMARY KEY,   -- SHA-256 of the token; the token itself has who was invited
+    domain TEXT NOT NULL,
+    local TEXT NOT NULL,                -- the name that an account made by it gets, '' for any
+    inviter TEXT NOT NULL,              -- bare address of who becomes a contact, '' for nobody
+    created_ms BIGINT NOT NULL,
+    expires_ms BIGINT NOT NULL
+);
