@@ -69,6 +69,7 @@ from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsRe
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
 from chatd.web.signed import Signatures
 from chatd.web.site import BOSH_PATH, STATIC_DIR, WEBSOCKET_PATH, make_metrics_site, make_site
+from chatd.web.sitestyle import STYLE_PATH, SiteStyle
 from chatd.web.sso import SSO_PATH, SignOnResource
 from chatd.web.static import StaticFiles
 from chatd.web.uploads import UploadsResource
@@ -276,6 +277,7 @@ class Daemon(MultiService):
             WEBSOCKET_PATH: WebSocketResource(self.streams, self.origins),
             BOSH_PATH: BoshResource(self.streams, self.origins),
             SSO_PATH: self._sign_on(),
+            STYLE_PATH: SiteStyle(self.settings.http.style),
             DIRECTORY_PATH: DirectoryResource(self.directories, self.router.visits.taken, self.reactor.seconds),
             **media,
         }

@@ -224,6 +224,9 @@ class Http:
     origins: tuple[str, ...] = setting(
         (), PageOrigins(), "Pages of other hosts that may connect, such as the Webmail's."
     )
+    style: Path | None = setting(
+        None, FilePath("/etc/chatd/site.css"), "A style sheet with the site's own colours, see webmail.md."
+    )
     metrics_readers: tuple[str, ...] = setting(
         (), Networks(), "Who besides this machine may read /metrics on listen.metrics."
     )
