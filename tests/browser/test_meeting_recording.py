@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import urllib.parse
 from collections.abc import Iterator
 
@@ -96,3 +97,34 @@ async def test_where_it_cannot_be(party: Party) -> None:
     await page.click("button[aria-label='Start recording']")
     await page.see("dialog:has-text('encrypted from end to end')")
     assert await page.count("dialog .primary") == 0 and await page.axe() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_cannot_begin(party: Party) -> None:
+    """A recording that cannot begin: told in words where one asked for it, and the next one works."""
+    party.people.expect("503|service-unavailable")
+    folder = party.daemon.folder / "state" / "recordings"
+    room = party.meeting()
+    alice, ada = await party.alice(room), await party.guest(room, "Ada")
+    bea = await party.guest(room, "Bea", width=390, height=844)
+    await tile(alice, "Ada")
+    await tile(alice, "Bea")
+
+    async def press(label: str) -> None:
+        await alice.click(f"button[aria-label='{label} recording']")
+        await alice.key("Enter")
+
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
+    await press("Start")
+    await alice.see("dialog [role=alert]:has-text('The recording could not be started.')")
+    assert await alice.axe() == []
+    await alice.key("Escape")
+    await alice.gone("dialog")
+    await bea.gone(".recording")
+    folder.unlink()
+    folder.mkdir()
+
+    await press("Start")
+    for page in (alice, ada, bea):
+        await page.see(".recording--on")

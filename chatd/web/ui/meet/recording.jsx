@@ -45,7 +45,8 @@ export function RecordingControl({ meeting, state }) {
     const [isBusy, setBusy] = useState(false);
     const first = useRef(null);
     // The dialog gives the focus to its first button, which closes it; this comes behind that.
-    useEffect(() => { if (isOpen) first.current?.focus(); }, [isOpen]);
+    // And a button that was at work, and so could not have it, takes it back.
+    useEffect(() => { if (isOpen) first.current?.focus(); }, [isOpen, problem]);
     const now = state.meeting;
     if (!now || !meeting.self?.isModerator) return null;
     const isRunning = now.recording === 'on' || now.recording === 'starting';
