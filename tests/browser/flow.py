@@ -12,13 +12,18 @@ WATCH = """(async (holder) => {
     const flow = globalThis.__flow = { videos: {}, first: 0, last: 0, decoded: 0, isOver: false };
     const look = async () => {
         const now = Date.now();
-        let seen = 0;
+        const seen = new Set();
         for (const peer of holder().__peers ?? []) {
             if (peer.connectionState === 'closed') continue;
-            for (const [id, one] of await peer.getStats()) {
+            const stats = await peer.getStats();
+            const comes = peer.getTransceivers().filter((one) => one.currentDirection?.includes('recv'));
+            const mids = comes.map((one) => one.mid);
+            for (const [id, one] of stats) {
                 if (one.type !== 'inbound-rtp' || one.kind !== 'video' || !one.framesDecoded) continue;
+                if (!mids.includes(one.mid)) continue;
                 const video = flow.videos[id] ??= { frames: 0, at: now, longest: 0 };
-                seen += 1;
+                seen.add(id);
+                Object.assign(video, { width: one.frameWidth, packets: one.packetsReceived, asked: one.pliCount });
                 if (one.framesDecoded === video.frames) continue;
                 flow.decoded += one.framesDecoded - video.frames;
                 flow.first ||= now;
@@ -27,7 +32,8 @@ WATCH = """(async (holder) => {
                 Object.assign(video, { frames: one.framesDecoded, at: now });
             }
         }
-        flow.coming = seen;
+        flow.coming = seen.size;
+        for (const id of Object.keys(flow.videos)) if (!seen.has(id)) delete flow.videos[id];
     };
     (async () => {
         while (!flow.isOver) {

@@ -131,9 +131,13 @@ async def test_the_bridge_dies(party: Party, record_property: Any) -> None:
     for page, name in ((alice, "Ada"), (ada, "Bea"), (bea, "Alice")):
         await tile(page, name)
     [bridge] = await deferToThread(party.daemon.bridges)
+    # The notice may stand for less than a second.
+    await alice.eval("""globalThis.__told = false; new MutationObserver(() => {
+        __told ||= Boolean(document.querySelector('.toast--bad'));
+    }).observe(document.body, { childList: true, subtree: true })""")
     os.kill(bridge["pid"], signal.SIGKILL)
     killed = time.monotonic()
-    await alice.see(".toast--bad", 30)
+    await alice.until("__told", 60)
     await alice.gone(".toast--bad", 60)
     for page, name in ((alice, "Ada"), (ada, "Bea"), (bea, "Alice")):
         await tile(page, name)

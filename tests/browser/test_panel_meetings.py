@@ -180,7 +180,8 @@ async def test_from_a_groupchat_to_three_in_a_meeting(hall: Hall, record_propert
     await watch(ada, SELF)
     await comes(ada, 2)
 
-    gaps = {}
+    gaps, looked = {}, {}
+
     async def begin() -> None:
         """What a check has just cost the page, which counts the pictures itself, is left out."""
         await comes(page, 2, 5)
@@ -189,6 +190,7 @@ async def test_from_a_groupchat_to_three_in_a_meeting(hall: Hall, record_propert
     async def without_gap(what: str) -> None:
         await comes(page, 2)
         gaps[what] = await longest_gap_s(page)
+        looked[what] = (await flow(page))["videos"]
 
     await begin()
     await without_gap("nothing")
@@ -236,7 +238,7 @@ async def test_from_a_groupchat_to_three_in_a_meeting(hall: Hall, record_propert
     record_property("gaps_s", gaps)
     print(gaps)
     quiet = gaps.pop("nothing")
-    assert max(gaps.values()) < GAP_S + quiet, (gaps, quiet)
+    assert max(gaps.values()) < GAP_S + quiet, (gaps, quiet, looked)
 
     await bob.page.click(bob.button("close"))
     await bob.page.see("dialog.question")
