@@ -27,6 +27,9 @@ STANZAS = [
     "<presence type='unavailable'/>", "<presence to='bob@example.test' type='subscribe'/>",
     "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>", "<iq/>", "<iq type='set' id='x'><a/><b/></iq>",
     "<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>", "<message to='@/'/>",
+    "<iq type='set' id='p'><preauth xmlns='urn:xmpp:pars:0' token='x'/></iq>",
+    "<iq type='set' id='n'><query xmlns='jabber:iq:register'><username>a</username><password>b</password></query></iq>",
+    "<iq type='get'><query xmlns='jabber:iq:register'/></iq>",
     bind("here"), bind("", ""), bind("&#x0;"), bind("x" * 1200),
 ]
 ELEMENTS = [
