@@ -63,6 +63,7 @@ from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
 from chatd.token_commands import TokenCommands
 from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
+from chatd.web.embed import EMBED_PATH, EmbedPage
 from chatd.web.headers import SecurityHeaders
 from chatd.web.invitations import INVITE_PATH, InvitationPage
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
@@ -278,6 +279,7 @@ class Daemon(MultiService):
             BOSH_PATH: BoshResource(self.streams, self.origins),
             SSO_PATH: self._sign_on(),
             STYLE_PATH: SiteStyle(self.settings.http.style),
+            EMBED_PATH: EmbedPage(StaticFiles(STATIC_DIR)),
             DIRECTORY_PATH: DirectoryResource(self.directories, self.router.visits.taken, self.reactor.seconds),
             **media,
         }
@@ -296,8 +298,8 @@ class Daemon(MultiService):
                 files, self.reactor, self._on_disk, lambda request: not self.origins.refused(request))
         engine = self.media.engine
         elsewhere = (engine.url,) if engine is not None and engine.name == "livekit" else ()
-        headers = SecurityHeaders(connect=elsewhere)
-        site = make_site(
+        headers = SecurityHeaders(connect=elsewhere, panel_origins=_panel_origins(self.settings))
+        self.site = site = make_site(
             self.settings, STATIC_DIR, {**mounts, **bodies}, reactor=self.reactor, checks=checks, headers=headers,
             long_lines=tuple(media), bodies=bodies,
         )
@@ -409,6 +411,7 @@ class Daemon(MultiService):
             self.federation.reload(settings)
         self.components.reload(settings.limits)
         self.media.reload(settings)
+        self.site.headers = attrs.evolve(self.site.headers, panel_origins=_panel_origins(settings))
         for api in self.modules.apis:
             api.settings = settings
         for port in self.ports:
@@ -441,6 +444,11 @@ class Daemon(MultiService):
         """Return the addresses that are open, as HOST:PORT."""
         hosts = [port.getHost() for port in self.ports if isinstance(port, TLSPort)]
         return [str(Address(host.host, host.port)) for host in hosts]
+
+
+def _panel_origins(settings: Settings) -> tuple[str, ...]:
+    """Return the pages that may show the panel in a frame."""
+    return tuple(dict.fromkeys(origin for webmail in settings.webmails for origin in webmail.origins))
 
 
 def settle_memory() -> None:

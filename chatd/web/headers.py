@@ -30,18 +30,23 @@ class SecurityHeaders:
 
     `frame_ancestors`: sites that may show the panel in a frame ("https://mail.example.com"); none by default.
     `connect`: addresses that scripts may connect to besides this server's own ("wss://livekit.example.com").
+    `panel_origins`: the Webmails' pages, which show the panel of /embed in a frame, with meeting pages in it.
     `hsts_s`: seconds a browser remembers to come back by HTTPS only; 0 sends no such header.
     """
 
     frame_ancestors: tuple[str, ...] = attrs.field(default=())
     hsts_s: int = attrs.field(default=31_536_000)
     connect: tuple[str, ...] = attrs.field(default=())
+    panel_origins: tuple[str, ...] = attrs.field(default=())
     policy: bytes = attrs.field(init=False)
     """The Content-Security-Policy value."""
     framed_policy: bytes = attrs.field(init=False)
     """That of the meeting page, which compiles WebAssembly, and which this server's own pages put in a frame."""
+    panel_policy: bytes = attrs.field(init=False)
+    """That of the panel in Webmail."""
 
     @frame_ancestors.validator
+    @panel_origins.validator
     def _check_ancestors(self, _attribute: object, value: tuple[str, ...]) -> None:
         for source in value:
             if not _SOURCE.fullmatch(source):
@@ -53,8 +58,13 @@ class SecurityHeaders:
 
     @framed_policy.default
     def _framed_policy(self) -> bytes:
-        ancestors = ("'self'", *(one for one in self.frame_ancestors if one != "'self'"))
-        return self._policy_for(ancestors, "'self' 'wasm-unsafe-eval'")
+        # All pages above it count, and above the panel is Webmail's.
+        above = dict.fromkeys(("'self'", *self.frame_ancestors, *self.panel_origins))
+        return self._policy_for(tuple(above), "'self' 'wasm-unsafe-eval'")
+
+    @panel_policy.default
+    def _panel_policy(self) -> bytes:
+        return self._policy_for(tuple(dict.fromkeys((*self.frame_ancestors, *self.panel_origins))))
 
     def _policy_for(self, ancestors: tuple[str, ...], scripts: str = "'self'") -> bytes:
         return "; ".join(
@@ -78,8 +88,15 @@ class SecurityHeaders:
     def allow_frame(self, request: Request) -> None:
         """The answer is the meeting page: the panel may show it in a frame, and it may compile WebAssembly."""
         request.setHeader(b"Content-Security-Policy", self.framed_policy)
-        if not self.frame_ancestors:
+        if self.panel_origins:
+            request.responseHeaders.removeHeader(b"X-Frame-Options")
+        elif not self.frame_ancestors:
             request.setHeader(b"X-Frame-Options", b"SAMEORIGIN")
+
+    def allow_panel(self, request: Request) -> None:
+        """The answer is the panel for pages of Webmail, which may show it in a frame; X-Frame-Options knows no list."""
+        request.setHeader(b"Content-Security-Policy", self.panel_policy)
+        request.responseHeaders.removeHeader(b"X-Frame-Options")
 
     def apply(self, request: Request) -> None:
         """Put the headers on `request`'s answer. Resources may replace any of them afterwards."""
@@ -90,6 +107,8 @@ class SecurityHeaders:
         set_header(b"Referrer-Policy", b"no-referrer")
         set_header(b"Permissions-Policy", PERMISSIONS)
         set_header(b"Cross-Origin-Opener-Policy", b"same-origin")
+        # A process apart from Webmail's pages of the same site, so that their start does not stall sound and pictures.
+        set_header(b"Origin-Agent-Cluster", b"?1")
         if not self.frame_ancestors:
             set_header(b"X-Frame-Options", b"DENY")
         if self.hsts_s and request.isSecure() and _may_be_remembered(request.getRequestHostname()):

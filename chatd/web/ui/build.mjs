@@ -119,12 +119,14 @@ function fill(from, to) {
 rmSync(BUILDING, { recursive: true, force: true });
 mkdirSync(join(BUILDING, 'assets', 'panel'), { recursive: true });
 copy(CONVERSE, join(BUILDING, 'assets', 'converse'), (name) => !LEFT_OUT.some((pattern) => pattern.test(name)));
-copy(SRC, join(BUILDING, 'assets', 'panel'), (name) => name !== 'index.html');
+copy(SRC, join(BUILDING, 'assets', 'panel'), (name) => !['index.html', 'embed.html', 'embed.js'].includes(name));
 await buildMeet();
 copyBlur();
 const places = { converse: seal('converse'), panel: seal('panel'), meet: seal('meet'), blur: seal('blur') };
 fill(join(SRC, 'index.html'), join(BUILDING, 'index.html'));
-mkdirSync(join(BUILDING, 'meet'));
+for (const folder of ['meet', 'embed']) mkdirSync(join(BUILDING, folder));
+fill(join(SRC, 'embed.html'), join(BUILDING, 'embed', 'index.html'));
+cpSync(join(SRC, 'embed.js'), join(BUILDING, 'embed.js'));
 fill(join(MEET, 'index.html'), join(BUILDING, 'meet', 'index.html'));
 cpSync(join(SRC, 'favicon.svg'), join(BUILDING, 'favicon.svg'));
 compress();

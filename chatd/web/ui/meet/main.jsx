@@ -1,4 +1,5 @@
 // The meeting page: which meeting, as whom, in which language; then the view of where one is.
+import './storage.js';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { flushSync } from 'react-dom';
 import { createRoot } from 'react-dom/client';

@@ -2,6 +2,7 @@
 import { shownAddress } from './address.js';
 import * as login from './login.js';
 import { meetingWindow } from './meetingwindow.js';
+import { loadStyle, stateLine } from './page.js';
 import { Session } from './session.js';
 import { TEXT } from './strings.js';
 
@@ -9,12 +10,10 @@ import { TEXT } from './strings.js';
 // uses it: a duplicated tab finds it set and makes a session of its own, instead of taking over its twin's.
 const KEPT = 'chatd.session';
 const NOTICE = 'chatd.notice';
-const STATE_SHOWN_MS = 4000;
 
 const assets = document.documentElement.dataset.converse;
-const stateLine = document.getElementById('state');
+const line = stateLine(document.getElementById('state'));
 let session;
-let stateTimer;
 
 /** Shows the log-in page or the panel. */
 function show(view) {
@@ -24,22 +23,10 @@ function show(view) {
     document.getElementById('resuming').hidden = view !== 'resuming';
 }
 
-/** Says how the connection is; a good message goes away by itself. */
-function say(message, kind, isPassing = false) {
-    clearTimeout(stateTimer);
-    stateLine.textContent = message;
-    stateLine.dataset.kind = kind;
-    if (isPassing) stateTimer = setTimeout(() => say('', ''), STATE_SHOWN_MS);
-}
-
-function lost() {
-    say(navigator.onLine ? TEXT.state.reconnecting : TEXT.state.offline, 'lost');
-}
-
 /** What a session reports after the log-in. */
 function onReport(state, reason) {
-    if (state === 'reconnecting') lost();
-    else if (state === 'reconnected') say(TEXT.state.reconnected, 'good', true);
+    if (state === 'reconnecting') line.lost();
+    else if (state === 'reconnected') line.say(TEXT.state.reconnected, 'good', true);
     else leave(state === 'left' ? '' : reason);
 }
 
@@ -50,24 +37,12 @@ function onReport(state, reason) {
 async function leave(reason) {
     if (meetingWindow.isIn) {
         const text = TEXT.failed[reason] ?? TEXT.failed.expired;
-        say(typeof text === 'function' ? TEXT.failed.expired : text, 'lost');
+        line.say(typeof text === 'function' ? TEXT.failed.expired : text, 'lost');
         await meetingWindow.whenFree();
     }
     sessionStorage.clear();
     sessionStorage.setItem(NOTICE, reason || 'left');
     location.reload();
-}
-
-/** Loads Converse's style sheet and waits for it, so that the panel never shows unstyled. */
-function loadStyle() {
-    const link = document.getElementById('converse-style') ?? document.createElement('link');
-    if (link.isConnected) return Promise.resolve();
-    return new Promise((resolve) => {
-        Object.assign(link, { id: 'converse-style', rel: 'stylesheet', href: `${assets}/converse.min.css` });
-        link.onload = link.onerror = resolve;
-        // Before our theme, which overrides it.
-        document.head.insertBefore(link, document.getElementById('theme-style'));
-    });
 }
 
 function explain(reason, jid) {
@@ -85,7 +60,7 @@ function keep(session) {
 
 /** Logs in and opens the panel. */
 async function open(jid, secret) {
-    await loadStyle();
+    await loadStyle(assets);
     await session.logIn(jid, secret);
     if (session.keys) keep({ jid: session.fullAddress, keys: session.keys, isOpen: true });
     document.getElementById('who').textContent = shownAddress(session.address);
@@ -139,10 +114,10 @@ async function start() {
         if (kept) keep({ ...kept, isOpen: false });
     });
     addEventListener('online', () => {
-        if (stateLine.dataset.kind === 'lost') session.hurry();
+        if (line.isLost) session.hurry();
     });
     addEventListener('offline', () => {
-        if (stateLine.dataset.kind === 'lost') lost();
+        if (line.isLost) line.lost();
     });
     const reason = sessionStorage.getItem(NOTICE);
     sessionStorage.removeItem(NOTICE);

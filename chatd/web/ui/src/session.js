@@ -38,6 +38,7 @@ export class Session {
     #config;
     #assets;
     #report;
+    #more;
     #loading;
     #converse;
     #api;
@@ -52,11 +53,14 @@ export class Session {
      * @param {{domains: string[], websocket: string, bosh: string}} config what the server says of itself
      * @param {string} assets address of the folder that holds Converse.js
      * @param {(state: 'reconnecting'|'reconnected'|'ended'|'left', reason?: string) => void} report
+     * @param {{settings?: (converse: object) => object, extend?: (converse: object, _converse: object) => void}} more what
+     *     differs: settings of Converse, and what is done with its inner parts when the panel's plugin starts
      */
-    constructor(config, assets, report) {
+    constructor(config, assets, report, more = {}) {
         this.#config = config;
         this.#assets = assets;
         this.#report = report;
+        this.#more = more;
     }
 
     /** Loads and sets up Converse.js, once. */
@@ -72,7 +76,7 @@ export class Session {
         const { default: converse } = await import(`${this.#assets}/converse.min.js`);
         if (!this.#api) {
             converse.plugins.add('chatd', panelPlugin(converse, (_converse) => this.#listen(converse, _converse)));
-            await converse.initialize(settingsFor(this.#config, this.#assets));
+            await converse.initialize({ ...settingsFor(this.#config, this.#assets), ...this.#more.settings?.(converse) });
         }
     }
 
@@ -81,6 +85,7 @@ export class Session {
         const { api } = _converse;
         this.#converse = _converse;
         this.#api = api;
+        this.#more.extend?.(converse, _converse);
         _converse.state.config.set('trusted', false);
         api.listen.on('connectionInitialized', () => {
             const connection = api.connection.get();
@@ -235,6 +240,11 @@ export class Session {
      */
     get keys() {
         return this.#api.connection.get()?.scram_keys ?? null;
+    }
+
+    /** Is somebody logged in, if perhaps without a connection at the moment? */
+    get isOpen() {
+        return this.#isOpen;
     }
 
     /** Tries again at once, instead of after the usual pause. */

@@ -43,6 +43,15 @@ export const TEXT = {
         reconnecting: 'Connection lost. Trying to connect again…',
         offline: 'This device is offline. The chat goes on as soon as it has a network.',
         reconnected: 'Connected again.',
+        webmail: 'The chat waits for Webmail, which does not answer. Trying again…',
+    },
+    launcher: {
+        open: 'Open chat',
+        unread: (count) => (count === 1 ? 'Open chat, 1 unread message' : `Open chat, ${count} unread messages`),
+    },
+    embed: {
+        alone: 'This page is a part of Webmail and shows nothing by itself.',
+        toChat: 'Open the chat',
     },
     roster: {
         emptyTitle: 'No contacts yet',

@@ -1,0 +1,175 @@
+"""The panel in a page of Webmail: another site, a strict policy, styles that would spoil it; tabs and log-outs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet.threads import deferToThread
+
+from tests.browser.harness import Browser, Page
+from tests.browser.people import Friend
+from tests.browser.webmail_page import LittleWebmail
+from tests.daemon import DOMAIN, Daemon, running
+
+FRAME = "iframe >> internal:control=enter-frame >> "
+BUTTON = f"{FRAME}#launcher"
+
+
+@pytest.fixture(scope="module")
+def webmail() -> Iterator[LittleWebmail]:
+    made = LittleWebmail()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, webmail: LittleWebmail) -> Iterator[Daemon]:
+    with running(tmp_path_factory.mktemp("chatd"), f"bob@{DOMAIN}", extra=webmail.settings()) as made:
+        webmail.daemon = made
+        yield made
+
+
+class Mailbox:
+    """One tab of somebody's Webmail."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def another(self) -> Mailbox:
+        """One more tab."""
+        await self.page.eval("void window.open('/')")
+        return Mailbox(await self.page.popup())
+
+    async def connected(self) -> None:
+        await self.page.until("window.chatd?.state === 'connected'", 60)
+        await self.page.see(BUTTON, 30)
+
+    async def open(self) -> None:
+        """Show the contacts by the button."""
+        await self.page.click(BUTTON)
+        await self.page.see(f"{FRAME}#controlbox .userinfo", 30)
+
+    async def frame(self, code: str) -> Any:
+        """An expression in the frame."""
+        return await self.page.call("evaluate", code, selector=f"{FRAME}body")
+
+    async def reads(self, body: str) -> None:
+        await self.page.see(f'{FRAME}.chat-msg__text:has-text("{body}")', 30)
+
+    async def met(self, *places: list[Any]) -> None:
+        """Wait until a click at each [x, y] meets an element of that name in Webmail's page."""
+        await self.page.until(f"{json.dumps(places)}.every(([x, y, name]) => "
+                              "document.elementFromPoint(x, y).tagName === name)", 30)
+
+
+@pytest_twisted.async_yield_fixture
+async def hall(browser: Browser, webmail: LittleWebmail, daemon: Daemon) -> AsyncIterator[Any]:
+    """Makes people who are logged in to Webmail, and clients elsewhere; closes all of them."""
+    pages: list[Page] = []
+    friends: list[Friend] = []
+
+    class Hall:
+        async def at_webmail(self, who: str, **options: Any) -> Mailbox:
+            """who: name and, behind a hyphen, number of the session."""
+            page = await browser.page(f"{webmail.origin}/log-in?{who}", https=True, **options)
+            pages.append(page)
+            return Mailbox(page)
+
+        async def elsewhere(self, name: str) -> Friend:
+            friend = Friend(name, daemon)
+            friends.append(friend)
+            await friend.connect()
+            return friend
+
+    webmail.answers.clear()
+    yield Hall()
+    for friend in friends:
+        friend.process.stop()
+    for page in pages:
+        await page.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_day_in_two_tabs(hall: Any, webmail: LittleWebmail) -> None:
+    """Nothing of either page's styles reaches the other, clicks beside the panel are Webmail's, and both tabs agree."""
+    anna = await hall.at_webmail("anna-day", width=1280, height=800)
+    bob = await hall.elsewhere("bob")
+    await anna.connected()
+    # -- nothing of chatd but the script is asked for before Webmail's page has loaded
+    assert await anna.page.eval(
+        "performance.getEntriesByType('navigation')[0].loadEventEnd <= performance.getEntriesByType('resource')"
+        ".find((one) => one.name.includes('/embed?')).startTime")
+    # -- styles and clicks
+    assert await anna.frame("[getComputedStyle(document.querySelector('#launcher')).letterSpacing, "
+                            "getComputedStyle(document.body).fontSize]") == ["normal", "16px"]
+    assert await anna.page.eval("getComputedStyle(document.querySelector('h1')).color") == "rgb(200, 0, 0)"
+    assert await anna.page.eval("(s => [s.opacity, s.transform, s.position])(getComputedStyle("
+                                "document.querySelector('iframe')))") == ["1", "none", "fixed"]
+    assert await anna.page.eval("document.styleSheets.length + document.querySelectorAll('style').length") == 1
+    await anna.met([640, 300, "HTML"], [1240, 700, "HTML"], [1230, 760, "IFRAME"])
+    await anna.open()
+    await anna.met([1200, 500, "IFRAME"], [600, 500, "HTML"])
+    await anna.page.click("#mail")
+    assert await anna.page.text("#said") == "read"
+    # -- a second tab
+    other = await anna.another()
+    await other.connected()
+    await bob.send("anna", "Hello")
+    for tab in (anna, other):
+        await tab.reads("Hello")
+        await tab.page.eval("chatd.close()")
+        await tab.page.gone(f"{FRAME}.chat-textarea", 30)
+    for tab in (anna, other):
+        assert (await tab.page.log())["violations"] == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_log_out_and_a_webmail_that_fails(hall: Any, webmail: LittleWebmail, daemon: Daemon) -> None:
+    """A callback that fails is asked again; log-out at Webmail's server ends the panel, and nothing asks any more."""
+    webmail.answers[:] = [500, 503]
+    carl = await hall.at_webmail("carl-out", width=390, height=780)
+    await carl.connected()
+    assert webmail.answers == []
+    await carl.page.eval("chatd.theme('dark')")      # in a browser that is light
+    await carl.page.call("waitFor", {"state": "attached"}, selector=f"{FRAME}html[style*=dark]")
+    assert await carl.frame("[String(matchMedia('(prefers-color-scheme: dark)').matches), "
+                            "getComputedStyle(document.body).getPropertyValue('--surface')]") == ["true", "#1b232c"]
+    asked = webmail.asked
+    # The daemon goes and comes back: a new connection with a new token.
+    await deferToThread(daemon.kill)
+    await carl.page.until("chatd.state === 'reconnecting'", 60)
+    await deferToThread(daemon.start)
+    await carl.page.until("chatd.state === 'connected'", 90)
+    assert webmail.asked > asked
+    ended = await deferToThread(webmail.log_out, "carl-out")
+    assert ended["sessions"] == 1
+    await carl.page.until("['ended', 'signed-out'].includes(chatd.state) && !document.querySelector('iframe')", 60)
+    assert await carl.page.eval("heard.filter((one) => typeof one === 'string').at(-1)") in ("ended", "signed-out")
+    # Whoever is logged out gets no panel at all.
+    await carl.page.reload()
+    await carl.page.until("window.chatd?.state === 'ended'", 60)
+    assert not await carl.page.count("iframe")
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_the_webmails_pages_may_show_it(browser: Browser, webmail: LittleWebmail, daemon: Daemon) -> None:
+    """The browser itself refuses the frame to any other origin, and the page says so where it stands alone."""
+    chatd = f"https://localhost:{daemon.ports['https']}"
+    stranger = LittleWebmail()
+    stranger.daemon = daemon
+    try:
+        page = await browser.page(f"{stranger.origin}/log-in?eve-x", https=True)
+        await page.until("document.querySelector('iframe')", 30)
+        await page.until("performance.getEntriesByType('resource').some((one) => one.name.includes('/embed?'))", 30)
+        assert await page.eval("chatd.state") == "starting"
+        assert any("frame-ancestors" in line for line in (await page.log())["complaints"])
+        await page.close()
+        page = await browser.page(f"{chatd}/embed", https=True)
+        await page.see("#alone")
+        await page.close()
+    finally:
+        stranger.stop()
