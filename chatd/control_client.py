@@ -30,7 +30,7 @@ def ask(path: Path, command: str, arguments: Mapping[str, Any], timeout_s: float
 
     Raises NotRunning when nobody listens or the answer breaks off, Refused when the daemon says no.
     """
-    request = json.dumps({"command": command, "arguments": dict(arguments)}).encode() + b"\n"
+    request = json.dumps({"command": command, "arguments": dict(arguments)}, ensure_ascii=False).encode() + b"\n"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout_s)

@@ -42,6 +42,7 @@ from chatd.interfaces import IInvitations, IMeetings, IUploads
 from chatd.log import Observer
 from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
+from chatd.portable_commands import PortableCommands
 from chatd.server.bosh import BoshResource
 from chatd.server.c2s import C2SFactory
 from chatd.server.certificates import C2S, HTTPS, S2S, CertificateError, Certificates
@@ -374,6 +375,17 @@ class Daemon(MultiService):
         ).register(self.commands)
         TokenCommands(self.tokens, self.store.webmail, time.time).register(self.commands)
         ServerCommands(self.router, self.reactor).register(self.commands)
+        PortableCommands(
+            store=self.store,
+            accounts=self.router.accounts,
+            make_verifiers=lambda password, iterations: deferToThread(make_verifiers, password, iterations),
+            domains=lambda: self.router.domains,
+            iterations=lambda: self.settings.auth.scram_iterations,
+            limits=lambda: self.settings.limits,
+            now=time.time,
+            hooks=self.router.hooks,
+            created=self._created,
+        ).register(self.commands)
         self.commands.register("reload", lambda arguments: self.reload(), "read configuration and certificates again")
         self.commands.register("status", lambda arguments: self.status(), "what the daemon is doing")
 

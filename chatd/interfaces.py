@@ -575,6 +575,9 @@ class IPrivateStore(Interface):
     def get(account_id: int, name: str) -> Deferred[bytes | None]:
         """The element; name: "NAMESPACE NAME"."""
 
+    def all(account_id: int) -> Deferred[list[bytes]]:
+        """All elements, in the order of their names."""
+
     def set(account_id: int, values: Mapping[str, bytes], most: int) -> Deferred[bool]:
         """Stores elements by name, all or none; False where the account would then use more than `most` names.
 

@@ -22,6 +22,7 @@ ELSEWHERE = (
     ("0198", "1.6.3", "chatd/core/smacks.py"),
     ("0206", "1.4", "chatd/server/bosh.py"),
     ("0220", "1.1.1", "chatd/core/dialback.py"),
+    ("0227", "1.1", "chatd/core/portable.py"),
     ("0288", "1.0.1", "chatd/server/s2s/incoming.py"),
     ("0368", "1.1.0", "chatd/server/certificates.py"),
     ("0386", "1.1.0", "chatd/server/login_inline.py"),

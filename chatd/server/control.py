@@ -27,7 +27,8 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StanzaError
 
-REQUEST_BYTES = 64 * 1024
+REQUEST_BYTES = 4 << 20
+"""A vCard with its picture, or what somebody has published, comes in one piece (chatd.portable_commands)."""
 IDLE_S = 60.0
 CONNECTIONS = 32
 

@@ -22,6 +22,10 @@ class Private:
         """See IPrivateStore."""
         return self._database.read(_get, account_id, name)
 
+    def all(self, account_id: int) -> Deferred[list[bytes]]:
+        """See IPrivateStore."""
+        return self._database.read(_all, account_id)
+
     def set(self, account_id: int, values: Mapping[str, bytes], most: int) -> Deferred[bool]:
         """See IPrivateStore."""
         return self._database.write(_set, account_id, dict(values), most)
@@ -30,6 +34,10 @@ class Private:
 def _get(session: Session, account: int, name: str) -> bytes | None:
     row = session.one("SELECT value FROM private WHERE account = ? AND name = ?", (account, name))
     return row[0] if row else None
+
+
+def _all(session: Session, account: int) -> list[bytes]:
+    return [value for (value,) in session.all("SELECT value FROM private WHERE account = ? ORDER BY name", (account,))]
 
 
 def _set(session: Session, account: int, values: dict[str, bytes], most: int) -> bool:
