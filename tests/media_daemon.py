@@ -23,11 +23,14 @@ PATIENCE_S = 60.0
 
 
 class MediaDaemon(Daemon):
-    """A daemon with `processes` bridge processes. media: more lines for [media], extra: more tables."""
+    """A daemon with `processes` bridge processes. media: more lines for [media], extra: more tables,
+    domain_extra: as Daemon's."""
 
-    def __init__(self, folder: Path, *, processes: int = 1, media: str = "", extra: str = "") -> None:
+    def __init__(self, folder: Path, *, processes: int = 1, media: str = "", extra: str = "",
+                 domain_extra: str = "") -> None:
         super().__init__(
-            folder, f'[media]\naddress = "{own_address()}"\nport = 0\nprocesses = {processes}\n{media}\n{extra}\n')
+            folder, f'[media]\naddress = "{own_address()}"\nport = 0\nprocesses = {processes}\n{media}\n{extra}\n',
+            domain_extra=domain_extra)
 
     @property
     def url(self) -> str:

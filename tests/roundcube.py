@@ -1,8 +1,8 @@
 """A real Webmail for tests: Roundcube from Debian's package behind nginx and PHP-FPM, with Dovecot for its mail.
 
 Nothing of the system's configuration is read but PHP's list of extensions; everything lives in a folder of its own, on
-free ports, and as `nobody` where the tests run as root. `Webmail.https` is what people open; `Webmail.http` is the
-same without TLS.
+free ports, and as `nobody` where the tests run as root. `Webmail.https` is what people open; `Webmail.old` is the
+same for browsers that do not send Sec-Fetch-Dest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
 
-from tests.daemon import ROOT, free_ports
+from tests.daemon import ROOT, Daemon, free_ports
 from tests.dovecot import Dovecot
 
 PLUGIN = ROOT / "contrib" / "roundcube" / "chatd"
@@ -31,6 +31,7 @@ HOST = "webmail.home.localhost"
 """The name in people's address bars: the browser takes any name below localhost for this machine, and for safe."""
 CHAT = "chat.home.localhost"
 """The name of chatd: another origin of the same site, as webmail.example.org and chat.example.org are."""
+KEY = "a key of the tests and of nothing else: 6f1e"
 _PREFIX = Path("/usr/share/roundcube")
 
 _NGINX = """
@@ -50,9 +51,11 @@ http {{
     client_max_body_size 20m;
     gzip on;
     gzip_types text/css application/javascript application/json;
+    # Browsers from before 2023, and proxies that take headers away, do not say it.
+    map $server_port $fetch_dest {{ default $http_sec_fetch_dest; {old} ""; }}
     server {{
         listen 127.0.0.1:{https} ssl http2;
-        listen {http};
+        listen 127.0.0.1:{old} ssl http2;
         ssl_certificate {folder}/certificate.pem;
         ssl_certificate_key {folder}/key.pem;
         root {roundcube}/public_html;
@@ -64,6 +67,7 @@ http {{
         location = /index.php {{
             include /etc/nginx/fastcgi_params;
             fastcgi_param SCRIPT_FILENAME {roundcube}/public_html/index.php;
+            fastcgi_param HTTP_SEC_FETCH_DEST $fetch_dest;
             fastcgi_pass unix:{folder}/php.sock;
             {site_headers}
         }}
@@ -118,8 +122,8 @@ class Webmail:
     config.inc.php, `config` for Roundcube's own, `site_headers` lines for nginx."""
 
     def __init__(self, folder: Path, users: dict[str, str], *, plugins: tuple[Path, ...] = (PLUGIN,), smtp: int = 9,
-                 config: str = "", plugin_config: str = "", session_minutes: int = 30, site_headers: str = "",
-                 plain_host: str = "127.0.0.1") -> None:
+                 config: str = "", plugin_config: str = "", session_minutes: int = 30,
+                 site_headers: str = "") -> None:
         self.folder = folder
         self.users = users
         mail = folder / "dovecot"
@@ -127,7 +131,7 @@ class Webmail:
         self.mail = Dovecot(mail, users, names=("localhost", HOST, CHAT), is_open=True)
         self.ports = free_ports(2)
         self.https = f"https://{HOST}:{self.ports[0]}"
-        self.http = f"http://{plain_host}:{self.ports[1]}"
+        self.old = f"https://{HOST}:{self.ports[1]}"
         self.roundcube = folder / "roundcube"
         self._as = [] if os.getuid() else ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -140,7 +144,7 @@ class Webmail:
         words = {
             "folder": folder, "roundcube": self.roundcube, "imap": self.mail.imap, "smtp": smtp, "more": config,
             "des_key": secrets.token_hex(12), "session_minutes": session_minutes, "https": self.ports[0],
-            "http": f"{plain_host}:{self.ports[1]}", "site_headers": site_headers, "files": _FILES,
+            "old": self.ports[1], "site_headers": site_headers, "files": _FILES,
             "plugins": "[" + ", ".join(f"'{plugin.name}'" for plugin in plugins) + "]",
         }
         (folder / "nginx.conf").write_text(_NGINX.format(**words))
@@ -179,6 +183,21 @@ class Webmail:
         # PHP knows a changed file by its time, in whole seconds.
         self._changes += 1
         os.utime(file, (time.time() - 10_000 + self._changes,) * 2)
+
+    def table(self, *domains: str) -> str:
+        """What chatd's configuration says of this Webmail."""
+        names = ", ".join(f'"{domain}"' for domain in domains)
+        return (f'[[webmail]]\nname = "roundcube"\ndomains = [{names}]\nkey = "{KEY}"\n'
+                f'origins = ["{self.https}", "{self.old}"]\n')
+
+    def know(self, daemon: Daemon, **changes: str) -> None:
+        """The plugin uses this daemon. changes: more of its settings, or other ones, as PHP."""
+        key = self.folder / "key"
+        key.write_text(f"{KEY}\n")
+        key.chmod(0o644)
+        values = {"url": f"'https://{CHAT}:{daemon.ports['https']}'", "key_file": f"'{key}'",
+                  "api_url": f"'http://127.0.0.1:{daemon.ports['http']}'", **changes}
+        self.configure("".join(f"$config['chatd_{name}'] = {value};\n" for name, value in values.items()))
 
     # -- life
     def start(self) -> None:

@@ -6,10 +6,24 @@ import re
 from typing import Any
 
 from tests.browser.harness import Browser, Page
+from tests.browser.test_panel_meetings import FRAME, Caller
 from tests.daemon import DOMAIN, PASSWORD
 from tests.roundcube import Webmail
 
 SHELL = "iframe#webmail"
+# Chromium on Converse.js's own autofocus, which has no say in a frame; the end of a session at a log-out, and what
+# Converse.js 14.0.0 then still asks of the connection that is gone.
+KNOWN = ("Blocked autofocusing", "You have logged out of Webmail", r"reading 'isType'")
+CHAT = 'iframe[src*="/embed?"]'
+
+
+class Chatter(Caller):
+    """Somebody's chat beside Webmail."""
+
+    def frame(self, selector: str) -> str:
+        """Something in the meeting."""
+        return f"{FRAME}{selector}"
+
 
 
 class Reader:
@@ -21,17 +35,18 @@ class Reader:
         self.address = f"{name}@{DOMAIN}"
         self.webmail = webmail
         self.mail = tab.inside(SHELL)
+        self.chat = Chatter(tab.inside(CHAT), name)
 
     async def log_in(self, password: str = PASSWORD) -> None:
         """Fill in Webmail's form and wait for the list of mails."""
         await self.tab.fill("#rcmloginuser", self.address)
         await self.tab.fill("#rcmloginpwd", password)
         await self.tab.click("#rcmloginsubmit")
-        await self.mail.see("#messagelist")
+        await self.mail.see("#mailboxlist")
 
     async def go(self, task: str, sight: str = "") -> None:
         """Go to another task of Webmail, which loads a new page; wait for `sight` in it."""
-        sights = {"mail": "#messagelist", "contacts": "#directorylist", "settings": "#settings-menu",
+        sights = {"mail": "#mailboxlist", "contacts": "#directorylist", "settings": "#settings-menu",
                   "compose": "#composebody"}
         await self.mail.click(f"#taskmenu a.{task}")
         await self.mail.see(sight or sights[task])
@@ -45,7 +60,7 @@ class Reader:
         """Show a mail beside the list: its frame."""
         await self.mail.click(f'#messagelist tr:has-text("{subject}") td.subject')
         preview = self.mail.inside("#messagecontframe")
-        await preview.see("#message-header")
+        await preview.see(f'#message-header .subject:has-text("{subject}")')
         return preview
 
     async def log_out(self) -> None:
@@ -60,7 +75,7 @@ class Readers:
         self.browser = browser
         self.webmail = webmail
         self.readers: list[Reader] = []
-        self.expected: list[str] = []
+        self.expected: list[str] = list(KNOWN)
 
     def expect(self, complaint: str) -> None:
         """Name a complaint, as a regular expression, that this test brings about on purpose."""

@@ -1,4 +1,4 @@
-"""Roundcube inside the plugin's shell behaves as Roundcube alone: address, title, history, focus, log-out, pop-ups."""
+"""Chat in Roundcube, and Roundcube in the plugin's shell: it behaves as Roundcube alone does."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_twisted
 
-from tests.bridge.peer import own_address
 from tests.browser.harness import Browser
-from tests.browser.mail import SHELL, Readers
-from tests.daemon import DOMAIN, PASSWORD
+from tests.browser.mail import CHAT, SHELL, Reader, Readers
+from tests.daemon import DOMAIN, PASSWORD, running
 from tests.roundcube import Webmail
 from tests.roundcube import webmail as running_webmail
 
 USERS = {f"{name}@{DOMAIN}": PASSWORD for name in ("alice", "bob")}
-# The chat itself is not asked here: nothing answers under its address.
-NO_CHAT = "embed.js|net::ERR"
-CONFIG = "$config['chatd_url'] = 'https://chat.home.localhost:1'; $config['chatd_key_file'] = '{key}';"
 
 
 @pytest.fixture(scope="module")
 def webmail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webmail]:
-    with running_webmail(USERS, plugin_config=CONFIG.format(key="/nowhere"), plain_host=own_address()) as server:
+    """Webmail with a chatd of its own."""
+    with running_webmail(USERS) as server, \
+            running(tmp_path_factory.mktemp("chatd"), extra=server.table(DOMAIN)) as daemon:
+        server.know(daemon)
         for number in range(3):
             server.put(f"alice@{DOMAIN}", f"Bob Smith <bob@{DOMAIN}>", f"Offer {number}", "Hello Alice!")
         yield server
@@ -31,40 +30,88 @@ def webmail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webmail]:
 @pytest_twisted.async_yield_fixture
 async def readers(browser: Browser, webmail: Webmail) -> AsyncIterator[Readers]:
     everybody = Readers(browser, webmail)
-    everybody.expect(NO_CHAT)
-    everybody.expect("chatd was not told of a log-out: the key file /nowhere cannot be read")
     yield everybody
     await everybody.leave()
 
 
-async def same(reader: object) -> None:
+async def same(reader: Reader) -> None:
     """Wait until address bar and title are those of the page in the frame."""
-    tab = reader.tab      # type: ignore[attr-defined]
-    await tab.until(f"(inner => inner.rcmail?.task && inner.location.href === location.href && "
+    await reader.tab.until(f"(inner => inner.rcmail?.task && inner.location.href === location.href && "
                     f"inner.document.title === document.title)(document.querySelector('{SHELL}').contentWindow)")
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_shell_stands_under_the_addresses_of_webmail(readers: Readers) -> None:
+async def test_the_chat_stays_while_webmail_changes_its_pages(readers: Readers) -> None:
     alice = await readers.at_webmail("alice")
     assert await alice.tab.count(SHELL) == 0        # the log-in page is the whole tab
     await alice.log_in()
-    await alice.tab.eval("window.kept = 'the same page'")
     await same(alice)
-    for task in ("contacts", "settings", "compose", "mail"):
+    await alice.chat.page.click("#launcher")
+    await alice.chat.page.see(".chatd-empty")
+    await alice.chat.page.eval("window.kept = 'the same page'")
+    for task, part in (("contacts", "_task=addressbook"), ("settings", "_task=settings"),
+                       ("compose", "_action=compose"), ("mail", "_task=mail")):
         await alice.go(task)
         await same(alice)
-        assert f"_task={'addressbook' if task == 'contacts' else 'mail' if task == 'compose' else task}" in \
-            await alice.tab.eval("location.search")
-    await alice.mail.click("#mailboxlist a:text('Sent')")
-    await alice.tab.until("location.search.includes('_mbox=Sent')")
-    await same(alice)
-    assert await alice.tab.eval("window.kept") == "the same page"
+        assert part in await alice.tab.eval("location.search")
+        await alice.chat.page.see(".chatd-empty")
+    assert await alice.chat.page.eval("window.kept") == "the same page"
     await alice.log_out()
-    assert await alice.tab.count(SHELL) == 0
+    assert await alice.tab.count("iframe") == 0
     await alice.tab.see("text=You have successfully terminated the session")
     await alice.tab.call("goBack")
     await alice.tab.see("#login-form")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_what_is_typed_in_the_chat_stays_there(readers: Readers) -> None:
+    """Roundcube puts the focus into each new page, but not while somebody writes."""
+    alice = await readers.logged_in("alice")
+    page = alice.chat.page
+    await page.click("#launcher")
+    await alice.chat.open_add_contact()
+    typed = "one two three four five six seven eight nine ten"
+    await alice.mail.eval("void rcmail.command('switch-task', 'settings')")
+    for number, letter in enumerate(typed):
+        await page.keyboard("press", letter if letter != " " else "Space")
+        if number == len(typed) // 2:
+            await alice.mail.see("#settings-menu")
+            await alice.mail.eval("void rcmail.command('switch-task', 'mail')")
+    await alice.mail.see("#mailboxlist")
+    assert await page.call("inputValue", selector="#chatd-add-jid") == typed
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_chat_with_who_wrote(readers: Readers, webmail: Webmail) -> None:
+    """From the preview, from a mail alone, and from a contact; not with oneself."""
+    webmail.put(f"alice@{DOMAIN}", f"Alice <alice@{DOMAIN}>", "Note to myself")
+    bob = await readers.logged_in("bob")
+    await bob.chat.page.see("#launcher")
+    alice = await readers.logged_in("alice")
+    preview = await alice.open("Offer 1")
+    await preview.see("a.chatd-chat:text('Chat with sender')")
+    await preview.click("a.chatd-chat")
+    await alice.chat.page.see(f'converse-chat[jid="bob@{DOMAIN}"] textarea, #chatd-add-jid')
+    await alice.chat.page.keyboard("press", "Escape")
+    preview = await alice.open("Note to myself")
+    assert await preview.count("a.chatd-chat:visible") == 0
+    await alice.tab.goto(f"{webmail.https}/?_task=mail&_mbox=INBOX&_uid=1&_action=show")
+    await alice.mail.click("a.chatd-chat")
+    await alice.chat.page.see(f'converse-chat[jid="bob@{DOMAIN}"] textarea, #chatd-add-jid')
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_a_log_out_ends_the_chat_in_all_tabs(readers: Readers, webmail: Webmail) -> None:
+    alice = await readers.logged_in("alice")
+    other = await alice.tab.tab(f"{webmail.https}/?_task=addressbook")
+    for tab in (alice.tab, other):
+        await tab.inside(CHAT).see("#launcher")
+    await alice.log_out()
+    await other.gone(CHAT)
+    await other.close()
 
 
 @pytest.mark.long
@@ -181,7 +228,7 @@ async def test_the_keyboard_is_in_webmail(readers: Readers) -> None:
     await alice.tab.keyboard("press", "ArrowDown")
     await alice.mail.see("#messagelist tbody tr.selected:nth-child(2)")
     await alice.tab.keyboard("press", "Control+a")
-    await alice.mail.until("document.querySelectorAll('#messagelist tbody tr.selected').length === 3")
+    await alice.mail.until("document.querySelectorAll('#messagelist tbody tr:not(.selected)').length === 0")
 
 
 @pytest.mark.long
@@ -219,11 +266,14 @@ async def test_dark_mode_is_followed(readers: Readers) -> None:
 @pytest_twisted.ensureDeferred
 async def test_without_a_word_what_it_asks_for_a_browser_has_the_chat_in_the_page(
         readers: Readers, webmail: Webmail) -> None:
-    alice = await readers.at_webmail("alice", origin=webmail.http)
+    alice = await readers.at_webmail("alice", origin=webmail.old)
     alice.mail = alice.tab
     await alice.log_in()
     assert await alice.tab.count(SHELL) == 0
-    assert await alice.tab.count("script[src$='/embed.js']") == 1
+    await alice.chat.page.see("#launcher")
+    await alice.chat.page.click("#launcher")
+    await alice.chat.page.see(".chatd-empty")
     await alice.go("contacts")
     assert await alice.tab.count(SHELL) == 0
-    assert await alice.tab.count("script[src$='/embed.js']") == 1
+    # Opened before, it is open on the next page, too.
+    await alice.chat.page.see(".chatd-empty")

@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from tests.daemon import DOMAIN, Daemon, running
-from tests.roundcube import PLUGIN, Webmail, webmail
+from tests.roundcube import KEY, PLUGIN, Webmail, webmail
 
-KEY = "a key of this test and of nothing else: 6f1e"
 USERS = {f"alice@{DOMAIN}": "pw-alice", f"bob@{DOMAIN}": "pw-bob", "carol": "pw-carol",
          "dora@elsewhere.example": "pw-dora"}
 TOKEN = "/?_task=mail&_action=plugin.chatd.token"
@@ -83,14 +82,10 @@ def server(daemon: Daemon) -> Iterator[Webmail]:
 @pytest.fixture
 def configure(server: Webmail, daemon: Daemon) -> Callable[..., None]:
     """Writes the plugin's configuration: what works, and the given changes."""
-    key = server.folder / "key"
 
-    def write(key_text: str = KEY + "\n", **changes: str) -> None:
-        key.write_text(key_text)
-        key.chmod(0o644)
-        values = {"url": "'https://chat.home.localhost'", "api_url": f"'http://127.0.0.1:{daemon.ports['http']}'",
-                  "key_file": f"'{key}'", **changes}
-        server.configure("".join(f"$config['chatd_{name}'] = {value};\n" for name, value in values.items()))
+    def write(key: str = KEY, **changes: str) -> None:
+        server.know(daemon, **{"url": "'https://chat.home.localhost'"} | changes)
+        (server.folder / "key").write_text(f"{key}\n")
 
     return write
 
@@ -183,7 +178,7 @@ def test_an_identity_that_people_may_change_is_nobody(visitor: Visitor, configur
 ])
 def test_a_wrong_key_gives_nothing_and_is_in_the_log(visitor: Visitor, configure: Callable[..., None], key: str,
                                                      why: str) -> None:
-    configure(key_text=key)
+    configure(key=key)
     visitor.log_in(f"alice@{DOMAIN}")
     assert visitor.ask()[:2] == (503, {"error": "unavailable"})
     assert why in visitor.server.errors()

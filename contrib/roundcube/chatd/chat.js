@@ -3,9 +3,10 @@
 
 /**
  * @param {object} options url: of chatd; tokenUrl: of the plugin's action; page(): gives the window of Roundcube's page, or a
- *     promise of it where it is still loading; more: for chatd.start
+ *     promise of it where it is still loading; on: listeners for chatd.on, by event; more: for
+ *     chatd.start
  */
-window.chatdConnect = ({ url, tokenUrl, page, ...more }) => {
+window.chatdConnect = ({ url, tokenUrl, page, on = {}, ...more }) => {
     class Ended extends Error {
         name = 'Ended'; // tells embed.js that there is nobody to chat as
     }
@@ -24,6 +25,12 @@ window.chatdConnect = ({ url, tokenUrl, page, ...more }) => {
     };
 
     const script = document.createElement('script');
-    Object.assign(script, { src: `${url}/embed.js`, async: true, onload: () => window.chatd.start({ token, title: true, ...more }) });
+    Object.assign(script, {
+        src: `${url}/embed.js`, async: true,
+        onload: () => {
+            for (const [name, listener] of Object.entries(on)) window.chatd.on(name, listener);
+            window.chatd.start({ token, ...more });
+        },
+    });
     document.head.append(script);
 };

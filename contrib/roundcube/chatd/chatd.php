@@ -107,7 +107,8 @@ class chatd extends rcube_plugin
 
         $is_framed = (bool) $this->rc->output->get_env('framed');
 
-        if (!$is_framed && $this->wants_shell()) {
+        // A request with a token does something, and the frame would have it done once more
+        if (!$is_framed && empty($_GET['_token']) && $this->wants_shell()) {
             $args['content'] = $this->shell();
             return $args;
         }

@@ -2,6 +2,8 @@
 'use strict';
 
 (() => {
+    const ACTIVE_EVERY_MS = 10_000;
+
     /** The windows around and behind this one, as far as they are ours. */
     const around = (start) => {
         const found = [];
@@ -26,6 +28,17 @@
         const [, name = '', address] = /^(.*?)<([^<>]+)>\s*$/.exec(text) || ['', '', String(text)];
         return { name: name.trim().replace(/^"(.*)"$/, '$1').replace(/\\(.)/g, '$1'), address: address.trim() };
     };
+
+    // Who reads mail is not away, and of what is done in a frame the page around it hears nothing.
+    let last = 0;
+    for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel']) {
+        addEventListener(name, (event) => {
+            if (!event.isTrusted || Date.now() - last < ACTIVE_EVERY_MS) return;
+            last = Date.now();
+            const found = chat();
+            if (found && found.active) found.active();
+        }, { capture: true, passive: true });
+    }
 
     const { rcmail } = window;
     const shell = around(window).map((one) => one.chatdShell).find(Boolean);

@@ -5,13 +5,15 @@
 (() => {
     const frame = document.getElementById('webmail');
     const { chat, tokenUrl } = document.currentScript.dataset;
-    const FAILED = 'chatd.failed'; // when the frame last showed what is not ours
-    const AGAIN_MS = 10_000;
+    const AGAIN = 'chatd.again'; // when the tab was last asked for once more
+    const AGAIN_MS = 10_000; // not sooner than this, or it might go on for ever
     const FOCUS_MS = 1_000; // so long after its load a page of Roundcube may still take the focus
     let isLeaving = false;
     let person = null; // the address of who is logged in
     let isShown = false; // a page of Webmail, for somebody who is logged in
     let waiting = []; // for that
+    let unread = 0; // messages in the chat
+    let theme = ''; // of the chat, as it was told
 
     /** Is somebody in a meeting? A log-in page must not end it. */
     const isInMeeting = () => Boolean(window.chatd && window.chatd.inMeeting);
@@ -33,6 +35,8 @@
 
     /** The whole tab asks for what it shows once more. */
     const again = () => {
+        if (Date.now() - Number(sessionStorage.getItem(AGAIN)) < AGAIN_MS) return;
+        sessionStorage.setItem(AGAIN, String(Date.now()));
         isLeaving = true;
         location.reload();
     };
@@ -43,7 +47,13 @@
         const url = page.location.href;
         if (!url.startsWith(`${location.origin}/`)) return;
         if (url !== location.href) history.replaceState(null, '', url);
-        if (page.document.title && page.document.title !== document.title) document.title = page.document.title;
+        entitle(page.document.title);
+    };
+
+    // Roundcube has the number of unread mails before its title; that of messages stands before both.
+    const entitle = (title) => {
+        const wanted = (unread ? `\u{1F4AC} ${unread} ` : '') + title;
+        if (title && document.title !== wanted) document.title = wanted;
     };
 
     /** Roundcube puts the focus into each new page: not while somebody writes in the chat. */
@@ -76,7 +86,7 @@
     };
 
     const look = (page) => {
-        if (!isCurrent(page)) return;
+        if (!isCurrent(page) || !page.rcmail) return;
         follow(page);
         const icon = page.document.querySelector('link[rel~=icon]');
         const own = document.querySelector('link[rel~=icon]') ||
@@ -84,9 +94,9 @@
         if (icon && own.href !== icon.href) own.href = icon.href;
         const isDark = page.document.documentElement.classList.contains('dark-mode');
         document.documentElement.classList.add('is-drawn');
-        if (window.chatd && isDark !== document.documentElement.classList.contains('dark-mode')) {
-            window.chatd.theme(isDark ? 'dark' : 'light');
-        }
+        const wanted = isDark ? 'dark' : 'light';
+        if (window.chatd && wanted !== theme) window.chatd.theme(wanted);
+        if (window.chatd) theme = wanted;
         document.documentElement.classList.toggle('dark-mode', isDark);
         if (document.documentElement.lang !== page.document.documentElement.lang) {
             document.documentElement.lang = page.document.documentElement.lang;
@@ -149,10 +159,7 @@
         try {
             isOurs = Boolean(frame.contentWindow.location.href);
         } catch { /* another origin */ }
-        if (isOurs || isLeaving || isInMeeting()) return;
-        if (Date.now() - Number(sessionStorage.getItem(FAILED)) < AGAIN_MS) return;
-        sessionStorage.setItem(FAILED, String(Date.now()));
-        again();
+        if (!isOurs && !isLeaving && !isInMeeting()) again();
     });
 
     /** The page in the frame, when somebody is logged in there: in a meeting that may be somewhat later. */
@@ -160,7 +167,20 @@
         ? frame.contentWindow
         : new Promise((resolve) => { waiting.push(resolve); }));
 
-    window.chatdConnect({ url: chat, tokenUrl, page, label: 'Chat' });
+    window.chatdConnect({
+        url: chat, tokenUrl, page, label: 'Chat',
+        on: {
+            unread: ({ count }) => {
+                unread = count;
+                follow(frame.contentWindow);
+            },
+            state: () => look(frame.contentWindow),
+            // The log-in page in the frame, which waited for the end of the meeting, becomes the whole tab.
+            meeting: ({ inMeeting }) => {
+                if (!inMeeting && isSignedOut(frame.contentWindow)) leave(frame.contentWindow.location.href, true);
+            },
+        },
+    });
 
     // replace() makes no entry in the history, and is not refused as "a frame with the address of its parent".
     frame.contentWindow.location.replace(location.href);

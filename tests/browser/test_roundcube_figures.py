@@ -1,0 +1,74 @@
+"""How long people wait for Webmail with the chat and without it, and for the chat: printed, and judged generously."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from statistics import median
+from typing import Any
+
+import pytest
+import pytest_twisted
+
+from tests.browser.harness import Browser, Page
+from tests.browser.mail import SHELL, Readers
+from tests.daemon import DOMAIN, PASSWORD, Daemon, running
+from tests.roundcube import Webmail
+from tests.roundcube import webmail as running_webmail
+
+USERS = {f"{name}@{DOMAIN}": PASSWORD for name in ("alice", "bob")}
+TIMES = 5
+PAINT = "performance.timeOrigin + (performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN)"
+WAIT_S = 1.5
+CONNECTED_S = 10.0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Webmail, Daemon]]:
+    with running_webmail(USERS) as webmail, \
+            running(tmp_path_factory.mktemp("chatd"), extra=webmail.table(DOMAIN)) as daemon:
+        webmail.put(f"alice@{DOMAIN}", f"Bob <bob@{DOMAIN}>", "Offer")
+        yield webmail, daemon
+
+
+@pytest_twisted.async_yield_fixture
+async def readers(browser: Browser, place: tuple[Webmail, Daemon]) -> AsyncIterator[Readers]:
+    everybody = Readers(browser, place[0])
+    yield everybody
+    await everybody.leave()
+
+
+async def painted_s(tab: Page, page: Page) -> float:
+    """Seconds from the tab's request to the first text or picture of Roundcube."""
+    await page.until(f"!Number.isNaN({PAINT})", 30)
+    return float(await page.eval(PAINT) - await tab.eval("performance.timeOrigin")) / 1000
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_how_long_people_wait(readers: Readers, place: tuple[Webmail, Daemon], record_property: Any) -> None:
+    webmail, daemon = place
+    found: dict[str, list[float]] = {}
+    for number in range(2 * TIMES):
+        is_on = number % 2 == 1
+        webmail.know(daemon, enabled="true" if is_on else "false")
+        reader = await readers.at_webmail("alice")      # a new profile: nothing is in its cache
+        if not is_on:
+            reader.mail = reader.tab
+        await reader.log_in()
+        name = "with" if is_on else "without"
+        assert await reader.tab.count(SHELL) == is_on
+        found.setdefault(f"{name} the chat, cold", []).append(await painted_s(reader.tab, reader.mail))
+        if is_on:
+            await reader.tab.until("globalThis.chatd?.state === 'connected'", 60)
+            found.setdefault("chat connected, cold", []).append(await reader.tab.eval("performance.now()") / 1000)
+        await reader.tab.reload()
+        await reader.mail.see("#mailboxlist")
+        found.setdefault(f"{name} the chat, warm", []).append(await painted_s(reader.tab, reader.mail))
+        await reader.ready()
+        await reader.log_out()
+    figures = {name: round(median(times), 2) for name, times in sorted(found.items())}
+    print(figures)
+    record_property("seconds", figures)
+    for state in ("cold", "warm"):
+        assert figures[f"with the chat, {state}"] < figures[f"without the chat, {state}"] + WAIT_S
+    assert figures["chat connected, cold"] < CONNECTED_S
