@@ -181,12 +181,15 @@ class MeetingWindow extends EventTarget {
 
     #rect() {
         const { innerWidth, innerHeight } = globalThis;
-        if (this.#size === 'small') {
-            return { left: 16, top: innerHeight - SMALL.height - 16, ...this.#rects.small, ...SMALL };
-        }
         // Beside the contacts and the chats, where there is room.
-        const boxes = [...document.querySelectorAll('.conversejs .box-flyout')].map((one) => one.getBoundingClientRect());
+        const boxes = [...document.querySelectorAll('.conversejs .box-flyout, #launcher')].map((one) => one.getBoundingClientRect());
         const free = Math.min(innerWidth, ...boxes.filter((one) => one.width).map((one) => one.left));
+        if (this.#size === 'small') {
+            // In a page of Webmail the corner on the left is where it has its menus and its "Send".
+            const isFramed = document.documentElement.classList.contains('framed');
+            const left = isFramed ? free - SMALL.width - 16 : 16;
+            return { left, top: innerHeight - SMALL.height - 16, ...this.#rects.small, ...SMALL };
+        }
         const width = Math.min(1000, Math.max(480, free - 48));
         return this.#rects.normal ?? { left: 24, top: 72, width, height: Math.min(680, innerHeight - 96) };
     }
