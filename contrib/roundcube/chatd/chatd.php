@@ -240,7 +240,7 @@ class chatd extends rcube_plugin
         // In the shell the chat is there already; a pop-up uses that of the page which opened it
         $is_alone = !$is_framed && self::fetched('Dest') != 'iframe' && empty($_GET['_extwin']);
 
-        $this->add_texts('localization/', ['chatwith', 'nochat']);
+        $this->add_texts('localization/', ['nochat']);
         $output->set_env('chatd', [
             'address'   => $this->person()['address'],
             'chat'      => $is_alone ? $this->chat_url() : null,

@@ -59,23 +59,6 @@
         return address.includes('@') && address.toLowerCase() !== (rcmail.env.chatd.address || '').toLowerCase();
     };
 
-    /** A button beside each address of a contact. */
-    const contactButtons = () => {
-        const label = rcmail.gettext('chatwith', 'chatd');
-        const name = (document.querySelector('#contacthead .names, #contacthead .displayname') || {}).textContent || '';
-        for (const link of document.querySelectorAll('#contact-details a.email, .contactfieldgroup a[href^="mailto:"]')) {
-            const address = link.textContent.trim();
-            if (!isPerson(address)) continue;
-            const button = Object.assign(document.createElement('a'), {
-                href: '#', className: 'chatd-chat chatd-chat--contact', title: label.replace('$name', address),
-                onclick: () => chatWith(`${name.trim()} <${address}>`),
-            });
-            button.setAttribute('role', 'button');
-            button.append(Object.assign(document.createElement('span'), { textContent: button.title }));
-            link.after(button);
-        }
-    };
-
     rcmail.addEventListener('init', () => {
         if (!rcmail.env.chatd) return;
         const { chat: url, token_url: tokenUrl } = rcmail.env.chatd;
@@ -86,6 +69,5 @@
                 .observe(document.documentElement, { attributes: true, attributeFilter: ['class'] });
         }
         rcmail.register_command('plugin.chatd.chat', () => chatWith(rcmail.env.sender), isPerson(rcmail.env.sender));
-        if (rcmail.env.task === 'addressbook' && rcmail.env.action === 'show') contactButtons();
     });
 })();

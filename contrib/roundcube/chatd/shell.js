@@ -19,7 +19,12 @@
     const isInMeeting = () => Boolean(window.chatd && window.chatd.inMeeting);
 
     /** Does the keyboard write into the chat? */
-    const isInChat = () => ![null, document.body, frame].includes(document.activeElement);
+    const isInChat = () => {
+        if (document.activeElement !== frame) return ![null, document.body].includes(document.activeElement);
+        // Chromium goes on naming our frame where the focus went from it to a frame in another process.
+        const { contentDocument: page } = frame;
+        return document.hasFocus() && Boolean(page) && !page.hasFocus();
+    };
 
     const isCurrent = (page) => page === frame.contentWindow && !isLeaving;
 
