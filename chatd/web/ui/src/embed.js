@@ -8,7 +8,8 @@
     const FIRST_PAUSE_MS = 1_000;
     const LONGEST_PAUSE_MS = 60_000;
     const ACTIVE_EVERY_MS = 10_000;
-    const ALLOWED = ['camera', 'microphone', 'display-capture', 'fullscreen', 'picture-in-picture', 'autoplay', 'clipboard-write']
+    const ALLOWED = ['camera', 'microphone', 'display-capture', 'fullscreen', 'picture-in-picture', 'autoplay', 'clipboard-write',
+        'screen-wake-lock']
         .map((name) => `${name} ${ORIGIN}`).join('; ');
     const STYLE = {
         all: 'initial', position: 'fixed', left: '0', top: '0', width: '100%', border: '0', 'z-index': '2147483000',
@@ -193,9 +194,9 @@
 
     let lastActive = 0;
     /** Who reads mail is not away. */
-    function active(event) {
+    function active() {
         const now = Date.now();
-        if (!event.isTrusted || now - lastActive < ACTIVE_EVERY_MS || !isReady) return;
+        if (now - lastActive < ACTIVE_EVERY_MS || !isReady) return;
         lastActive = now;
         tell({ chatd: 'active' });
     }
@@ -251,6 +252,8 @@
             if (isReady) tell({ chatd: 'sign-out' });
             else end('signed-out');
         },
+        /** Somebody is at the page: for what happens in its own frames, of which the page itself hears nothing. */
+        active,
         /** "light", "dark", or "light dark" for what the system says. */
         theme(value) {
             if (options) options = { ...options, theme: value };
@@ -272,7 +275,7 @@
     addEventListener('message', heard);
     addEventListener('online', () => retry());
     for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel']) {
-        addEventListener(name, active, { capture: true, passive: true });
+        addEventListener(name, (event) => { if (event.isTrusted) active(); }, { capture: true, passive: true });
     }
     const { tokenUrl, open, bottom, theme, title: titled, label, check: every } = script.dataset;
     if (tokenUrl) {
