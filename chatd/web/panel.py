@@ -14,10 +14,14 @@ class PanelConfig(Resource):
 
     isLeaf = True
 
-    def __init__(self, domains: Sequence[str], websocket: str, bosh: str) -> None:
-        """`domains` served here, the first one completes an address typed without; paths as in make_site."""
+    def __init__(self, domains: Sequence[str], websocket: str, bosh: str, files: str = "") -> None:
+        """`domains` served here, the first one completes an address typed without; paths as in make_site; `files`: how
+        the addresses of files that people send begin.
+        """
         super().__init__()
-        self.body = json.dumps({"domains": list(domains), "websocket": websocket, "bosh": bosh}).encode()
+        self.body = json.dumps(
+            {"domains": list(domains), "websocket": websocket, "bosh": bosh, "files": files}
+        ).encode()
 
     def render_GET(self, request: Request) -> bytes:
         """Answer with the facts."""

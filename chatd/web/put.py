@@ -59,7 +59,7 @@ class Put:
         self.pause()
         taken: Deferred[UploadRow] = self._uploads.take(
             self._token, self._name, secret.strip() if scheme.lower() == "bearer" else "", length,
-            self._request.getHeader("content-type"))
+            self._request.getHeader("content-type") or None)
         taken.addCallbacks(self._taken, self._not_taken)
         taken.addErrback(lambda failure: log.failure("a file could not be taken", failure=failure))
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.web import server
 from twisted.web.resource import IResource, Resource
 
+from chatd.core.uploads import UPLOADS_PATH
 from chatd.web.errors import ErrorPage
 from chatd.web.headers import SecurityHeaders
 from chatd.web.health import Check, Health
@@ -210,7 +211,8 @@ def make_site(
     bosh = BOSH_PATH if BOSH_PATH in mounts else ""
     for path, as_json in (("/.well-known/host-meta", False), ("/.well-known/host-meta.json", True)):
         root.put(path, HostMeta(public_url, websocket, bosh, as_json=as_json))
-    root.put("/config.json", PanelConfig([domain.name for domain in settings.domains], websocket, bosh))
+    files = f"{public_url}{UPLOADS_PATH}/" if UPLOADS_PATH in mounts else ""
+    root.put("/config.json", PanelConfig([domain.name for domain in settings.domains], websocket, bosh, files))
     root.put("/healthz", Health(checks or {}, reactor))
     if registry is not None:
         root.put("/metrics", Metrics(registry))

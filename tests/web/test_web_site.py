@@ -255,6 +255,7 @@ def test_config_names_domains_and_ways(folder: Path) -> None:
         "domains": ["example.org", "example.com"],
         "websocket": "",
         "bosh": "/http-bind",
+        "files": "",
     }
 
 

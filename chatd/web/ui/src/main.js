@@ -1,5 +1,6 @@
 // Starts the page: log-in form first, the panel after it. Keeps what a reload needs in this tab's sessionStorage.
 import { shownAddress } from './address.js';
+import { fileLinks } from './filelinks.js';
 import * as login from './login.js';
 import { meetingWindow } from './meetingwindow.js';
 import { loadStyle, stateLine } from './page.js';
@@ -106,6 +107,7 @@ function loadEarly() {
 
 async function start() {
     const config = await fetch('/config.json').then((answer) => (answer.ok ? answer.json() : Promise.reject(answer)));
+    fileLinks.begin = config.files ?? '';
     session = new Session(config, assets, onReport);
     login.startForm(config.domains[0] ?? '', onSubmit);
     document.getElementById('log-out').addEventListener('click', () => session.logOut());

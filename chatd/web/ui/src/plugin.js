@@ -2,6 +2,8 @@
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
 import * as access from './access.js';
 import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
+import { fileCards } from './filecards.js';
+import { dropFiles, fileProgress, ownUpload, sendFiles } from './files.js';
 import { meetingCards } from './meetingcards.js';
 import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
@@ -20,6 +22,7 @@ const FEATURES = [
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
+    sendFiles, ownUpload, fileProgress, dropFiles, fileCards,
 ];
 
 /**
