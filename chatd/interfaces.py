@@ -68,6 +68,7 @@ class ISession(Interface):
     account = Attribute("Its IAccount.")
     smacks = Attribute("Its chatd.core.smacks.StreamManagement, or None.")
     hold = Attribute("A callable (session, stanza) -> bool that may keep a stanza back (XEP-0352), or None.")
+    unseen = Attribute("A callable (session, stanza) told of what comes while the client sleeps (XEP-0357), or None.")
     stream = Attribute("Its IClientStream, or None while the stream is cut (XEP-0198).")
     presence = Attribute("The last available presence as Stanza, or None.")
     priority = Attribute("Priority of that presence, -128..127.")

@@ -4,6 +4,7 @@ Events, with what their hooks get and may return
     session.bound(session)                      a resource is bound, nothing received yet
     session.bound.inline(session)               ... while it logged in (XEP-0386); the client knows
     session.resumed(session)                    a stream took a session up again (XEP-0198)
+    session.active(session)                     its client is being looked at again (XEP-0352)
     session.closed(session)                     gone for good; its presence has been withdrawn
     visit.ended(session)                        a visit (chatd.server.visits) is over; it has left its rooms
     presence.initial(session)                   first available presence of a session (RFC 6121 4.2)

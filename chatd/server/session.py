@@ -41,11 +41,13 @@ class Session:
     carbons, inactive, interested: XEP-0280, XEP-0352, roster requested (RFC 6121 2.1.6).
     directed: full or bare addresses that got directed presence (RFC 6121 4.6).
     hold: a callable that may keep a stanza back from an inactive client (0352); True means kept.
+    unseen: a callable that is told what is delivered while the stream is gone or the client inactive (0357).
     smacks: XEP-0198 state or None.  state belongs to the modules, each under its own name.
     """
 
     __slots__ = ("_waiting", "account", "carbons", "directed", "expiry", "full", "hold", "inactive", "interested",
-                 "is_closed", "jid", "presence", "priority", "router", "smacks", "state", "stream")
+                 "is_closed", "jid", "presence", "priority", "router", "smacks", "state", "stream",
+                 "unseen")
 
     def __init__(self, jid: JID, account: Account, router: Router, stream: IClientStream) -> None:
         self.jid = jid
@@ -63,6 +65,7 @@ class Session:
         self.smacks: StreamManagement | None = None
         self.expiry: IDelayedCall | None = None
         self.state: dict[str, Any] | None = None
+        self.unseen: Callable[[Session, Stanza], None] | None = None
         self.is_closed = False
         self._waiting: deque[Stanza] | None = None
 
@@ -124,6 +127,8 @@ class Session:
         if self.is_closed:
             self.router.undelivered(self, stanza)
             return
+        if self.unseen is not None and (self.stream is None or self.inactive):
+            self.unseen(self, stanza)
         if self.hold is not None and self.hold(self, stanza):
             return
         stream, smacks = self.stream, self.smacks
@@ -153,6 +158,9 @@ class Session:
             self.end()
         else:
             self.expiry = self.router.clock.callLater(smacks.resume_s, self.end)
+            if self.unseen is not None:
+                for stanza in smacks.unacknowledged():      # which may never have arrived
+                    self.unseen(self, stanza)
 
     def take_stream(self, stream: IClientStream) -> None:
         """Another stream goes on with this session (0198 5); the former one, if still there, is closed."""

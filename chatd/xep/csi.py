@@ -59,7 +59,9 @@ class ClientState(Module):
             session.hold = self._hold
 
     def _active(self, session: Any) -> None:
-        session.inactive = False
+        if session.inactive:
+            session.inactive = False
+            self.api.hooks.tell("session.active", session)
         if session.hold is not None:
             session.hold = None
             for stanza in session.state.pop("csi").values():
