@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
 from browser_like import Answer, Connection, ask, site_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -469,3 +472,39 @@ def test_forbidden_kinds(tmp_path: Path, folder: Path) -> None:
 def test_addresses_are_not_logged(place: Place) -> None:
     shown = place.site.shown_path(place.slot().encode())
     assert shown == "/upload/..." and place.site.shown_path(b"/healthz") == "/healthz"
+
+
+LINES = st.sampled_from([
+    b"PUT /upload/" + b"a" * 32 + b"/a.png HTTP/1.1\r\n", b"GET /upload/" + b"a" * 32 + b"/a.png HTTP/1.1\r\n",
+    b"HEAD /upload/" + b"a" * 32 + b"/a.png HTTP/1.0\r\n", b"OPTIONS /upload/x/y HTTP/1.1\r\n",
+    b"PUT /upload/ HTTP/1.1\r\n",
+    b"Host: a\r\n", b"Authorization: Bearer s3cret\r\n", b"Authorization: \xff\r\n", b"Content-Length: 64\r\n",
+    b"Content-Length: 0\r\n", b"Content-Length: -1\r\n", b"Content-Length: 63\r\n", b"Transfer-Encoding: chunked\r\n",
+    b"Content-Type: image/png\r\n", b"Content-Type:\r\n", b"Expect: 100-continue\r\n", b"Range: bytes=3-5\r\n",
+    b"Range: bytes=-\xb2\r\n", b"Origin: https://chat.example.org\r\n", b"Connection: close\r\n", b"\r\n", PICTURE[:64],
+    PICTURE[:32], b"40\r\n", b"0\r\n\r\n", b"\0" * 20])
+GOOD = [b"PUT /upload/" + b"a" * 32 + b"/a.png HTTP/1.1\r\n", b"Host: a\r\n", b"Authorization: Bearer s3cret\r\n",
+        b"Content-Length: 64\r\n", b"\r\n", PICTURE[:64]]
+
+
+@given(st.lists(st.one_of(LINES, st.binary(max_size=30)), max_size=10), st.integers(0, 10_000), st.integers(1, 200))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_sent_it_is_there_whole_or_not_at_all(folder: Path, odd: list[bytes], at: int, step: int) -> None:
+    """Any bytes, in any pieces, amid a good request: each answer is one, none fails by a mistake of ours, and what lies
+    in the folder at the end is the whole file of the slot, or nothing."""
+    with TemporaryDirectory() as root:
+        place = Place(Path(root), folder)
+        place.slot(size=64)
+        at %= len(GOOD) + 1
+        data = b"".join([*GOOD[:at], *odd, *GOOD[at:]])
+        connection = Connection(place.site)
+        for start in range(0, len(data), step):
+            if not connection.transport.disconnecting:
+                connection.send(data[start:start + step])
+        said = connection.transport.value()
+        assert said == b"" or said.startswith(b"HTTP/1.")
+        assert b"HTTP/1.1 500" not in said
+        connection.channel.connectionLost()
+        assert place.there() in ([], ["a" * 32])
+        if place.there():
+            assert (place.folder / ("a" * 32)).stat().st_size == 64 and b"HTTP/1.1 201" in said

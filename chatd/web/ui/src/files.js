@@ -151,7 +151,7 @@ export function dropFiles(converse, _converse) {
     function show(chat) {
         if (chat === over) return;
         over = chat;
-        if (chat) chat.append(veil);
+        if (chat) (chat.querySelector('.box-flyout') ?? chat).append(veil);
         else veil.remove();
     }
 
