@@ -46,6 +46,8 @@ def is_worth_it(kind: str | None, children: Iterable[str]) -> bool:
         return False
     if kind == "groupchat":
         return bool(marks & BODY)
+    if marks & STORE and not _QUIET.isdisjoint(children):
+        marks &= ~STORE                     # what asks to be kept is a receipt
     return bool(marks & (BODY | CONTENT | INVITE | STORE)) or bool(marks & MUC_USER and not marks & STATE)
 
 
