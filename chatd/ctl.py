@@ -26,6 +26,7 @@ from chatd.control_client import NotRunning, Refused, ask
 from chatd.ctl_directory import add_directory_commands
 from chatd.ctl_meetings import add_meeting_commands
 from chatd.ctl_portable import add_portable_commands
+from chatd.ctl_reports import add_report_commands
 from chatd.ctl_rooms import add_room_commands
 from chatd.ctl_server import add_invite_command, add_server_commands
 from chatd.ctl_tokens import add_token_commands
@@ -82,6 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_directory_commands(commands, _do)
     add_portable_commands(commands, settings_of)
     add_token_commands(commands, _do)
+    add_report_commands(commands, _do)
     add_upload_commands(commands, _do, confirm)
     add_server_commands(commands, _do)
     add_invite_command(commands, _do)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import new
 from typing import Final
 
@@ -93,11 +93,18 @@ def hash_of(query: domish.Element, algorithm: str) -> str | None:
     return _hash(parts, algorithm)
 
 
-def verification_string(identities: Iterable[tuple[str, str, str]], features: Iterable[str]) -> str:
-    """XEP-0115 5.1, of our own: identities (category, type, name) without xml:lang, no forms, SHA-1."""
+def verification_string(identities: Iterable[tuple[str, str, str]], features: Iterable[str],
+                        forms: Mapping[str, Mapping[str, Iterable[str]]] | None = None) -> str:
+    """XEP-0115 5.1, of our own: identities (category, type, name) without xml:lang, SHA-1; forms: values by field by
+    FORM_TYPE."""
     parts = [f"{category}/{kind}//{name}" for category, kind, name in
              sorted(identities, key=lambda one: [part.encode() for part in one])]
-    return _hash([*parts, *sorted(features, key=str.encode)], "sha-1")
+    parts += sorted(features, key=str.encode)
+    for kind, fields in sorted((forms or {}).items(), key=lambda form: form[0].encode()):
+        parts.append(kind)
+        for var in sorted(fields, key=str.encode):
+            parts += [var, *sorted(fields[var], key=str.encode)]
+    return _hash(parts, "sha-1")
 
 
 def _hash(parts: Iterable[str], algorithm: str) -> str:

@@ -20,11 +20,13 @@ Events, with what their hooks get and may return
     message.received(message)                   a message reaches an account; may raise or change it
     message.routed(message, sessions)           delivered to these; who else wants a copy? (0280)
     message.offline(message)                    nobody is there; a hook that keeps it returns True
+    blocking.reported(account, jid, report)     somebody was blocked, with a report (0377), an element
     roster.adding(account, jid)                 a contact is about to be added by its owner; may raise
     roster.removed(account, item, types, hide)  a contact is out of the roster; stanzas owed to it
     iq.answered(stanza, from, to)               a result or error for an account or domain of ours
     disco.info(request, node) -> features       strings; a falsy node is the entity itself; None: no such node
     disco.identity(request, node) -> identity   (category, type, name) of a node, or None
+    disco.forms(request, node) -> forms         what is said besides (0128): values by field by FORM_TYPE, or None
     disco.items(request, node) -> items         (jid, name, node) triples, likewise
     disco.node(request, kind, node) -> answer   see chatd.xep.disco
     adhoc.commands() -> commands                see chatd.xep.adhoc

@@ -13,6 +13,7 @@ The events are listed in `chatd.core.hooks`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,7 +37,7 @@ class Option:
     """A setting of a module: `[modules.NAME] key = value`.
 
     `type` is bool, int, float, str or list; numbers are bounded by `least` and `most` (inclusive),
-    words by `choices`.  `says` is one sentence for the manual.
+    words by `choices`; a text, and each one of a list, looks like `pattern`.  `says` is one sentence for the manual.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    pattern: str = ""
 
     def check(self, value: Any) -> str:
         """Nothing, or what would be right."""
@@ -60,6 +62,11 @@ class Option:
             return f"must be at least {self.least}"
         if self.most is not None and number > self.most:
             return f"must be at most {self.most}"
+        if self.type is list and not all(isinstance(one, str) for one in value):
+            return "must be a list of texts"
+        for one in value if self.type is list else [value]:
+            if self.pattern and re.fullmatch(self.pattern, one) is None:
+                return f"must not have {one!r} in it"
         return ""
 
 

@@ -95,6 +95,8 @@ class Blocking(Module):
             account.blocked = former | new
             yield self.api.store.blocking.add(account.id, new)
         self._push(account, _command("block", entries))
+        for jid, report in _reports(request.child):
+            self.api.hooks.tell("blocking.reported", account, jid, report)
         return b""
 
     @inlineCallbacks
@@ -194,6 +196,12 @@ def _items(command: domish.Element) -> list[JID]:
             raise StanzaError("jid-malformed") from None
         jids[jid.full] = jid
     return list(jids.values())
+
+
+def _reports(command: domish.Element) -> list[tuple[JID, domish.Element]]:
+    """What comes with the items of a block (XEP-0377 5)."""
+    return [(JID.parse(item["jid"]), report) for item in command.elements(ns.BLOCKING, "item")
+            for report in item.elements(ns.REPORTING, "report")]
 
 
 def _command(name: str, entries: Iterable[str]) -> bytes:

@@ -3,6 +3,7 @@
 Features and identities are the attributes of the modules that run; more are added by the events
     disco.info(request, node) -> features or None       None: this node is not mine
     disco.identity(request, node) -> identity           of a node, or None: not mine
+    disco.forms(request, node) -> {FORM_TYPE: {field: values}} or None      XEP-0128
     disco.items(request, node) -> (jid, name, node) triples, of an account also a Deferred of them, or None
     disco.node(request, kind, node) -> the whole answer or a Deferred of it, or None
 The last is asked about nodes of accounts that nobody else knows; kind is "info" or "items".
@@ -20,13 +21,15 @@ from twisted.internet.defer import Deferred
 from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
-from chatd.core.stanza import Stanza, attribute
+from chatd.core.stanza import Stanza, attribute, text
 from chatd.xep.api import Api, Module, Request, features_of
 
-__all__ = ["Disco", "Identity"]
+__all__ = ["Disco", "Forms", "Identity"]
 
 #: category, type, name
 Identity = tuple[str, str, str]
+#: By FORM_TYPE and field: values
+Forms = dict[str, dict[str, list[str]]]
 
 _ACCOUNT: Final[tuple[Identity, ...]] = (("account", "registered", ""),)
 _BASIC: Final = (ns.DISCO_INFO, ns.DISCO_ITEMS)
@@ -54,6 +57,18 @@ class Disco(Module):
         jid = JID.of("", domain)
         query = Stanza("iq", {"type": "get"}, children=(f"{ns.DISCO_INFO} query",))
         return self._entity(Request(query, jid, jid, None, None), None) or ((), ())
+
+    def forms(self, domain: str) -> Forms:
+        """The forms of a domain of ours, as everybody is told them (for XEP-0115)."""
+        jid = JID.of("", domain)
+        query = Stanza("iq", {"type": "get"}, children=(f"{ns.DISCO_INFO} query",))
+        return self._forms(Request(query, jid, jid, None, None), None)
+
+    def _forms(self, request: Request, node: str | None) -> Forms:
+        found: Forms = {}
+        for hook in self.api.hooks.events.get("disco.forms", ()):
+            found |= hook(request, node) or {}
+        return found
 
     def _entity(self, request: Request, node: str | None) -> tuple[tuple[Identity, ...], tuple[str, ...]] | None:
         """Identities and features of what is asked about, None if there is no such node."""
@@ -88,6 +103,7 @@ class Disco(Module):
             named = f' name="{attribute(name)}"' if name else ""
             parts.append(f'<identity category="{category}" type="{kind}"{named}/>')
         parts.extend(f'<feature var="{attribute(feature)}"/>' for feature in features)
+        parts.extend(_form_xml(kind, fields) for kind, fields in sorted(self._forms(request, node).items()))
         parts.append("</query>")
         return "".join(parts).encode()
 
@@ -142,6 +158,16 @@ def _node(node: str | None) -> str:
 
 def _items_xml(items: Iterable[tuple[str, str, str]] | None, node: str | None) -> bytes:
     return f'<query xmlns="{ns.DISCO_ITEMS}"{_node(node)}>{_item_elements(items or ())}</query>'.encode()
+
+
+def _form_xml(kind: str, fields: dict[str, list[str]]) -> str:
+    def values(of: list[str]) -> str:
+        return "".join(f"<value>{text(value)}</value>" for value in of)
+
+    given = "".join(f'<field var="{attribute(var)}" type="list-multi">{values(of)}</field>'
+                    for var, of in sorted(fields.items()))
+    return (f'<x xmlns="{ns.DATA}" type="result"><field var="FORM_TYPE" type="hidden">{values([kind])}</field>'
+            f"{given}</x>")
 
 
 def _item_elements(items: Iterable[tuple[str, str, str]]) -> str:

@@ -13,7 +13,7 @@ from chatd.core.entity_caps import verification_string
 from chatd.core.stanza import attribute
 from chatd.xep.api import Api, Module, Request
 from chatd.xep.caps.clients import ClientCaps
-from chatd.xep.disco import Disco, Identity
+from chatd.xep.disco import Disco, Forms, Identity
 
 __all__ = ["Caps"]
 
@@ -35,13 +35,14 @@ class Caps(Module):
         self._disco = disco
         self._node_name = f"https://{api.settings.server.host}/"
         self.clients = ClientCaps(api)
-        self._known: dict[str, tuple[tuple[tuple[Identity, ...], tuple[str, ...]], str]] = {}
+        self._known: dict[str, tuple[tuple[tuple[Identity, ...], tuple[str, ...], Forms], str]] = {}
         api.stream_feature(self._feature)
         api.on("disco.info", self._node)
+        api.on("disco.forms", self._node_forms)
 
     def verification(self, domain: str) -> str:
         """The hash of a domain, made anew only when what it can do has changed."""
-        described = self._disco.describe(domain)
+        described = (*self._disco.describe(domain), self._disco.forms(domain))
         known = self._known.get(domain)
         if known is None or known[0] != described:
             known = self._known[domain] = (described, verification_string(*described))
@@ -56,3 +57,7 @@ class Caps(Module):
         if not node or request.to.local or node != f"{self._node_name}#{self.verification(request.to.domain)}":
             return None
         return self._disco.describe(request.to.domain)[1]
+
+    def _node_forms(self, request: Request, node: str | None) -> Forms | None:
+        """And so are its forms."""
+        return self._disco.forms(request.to.domain) if self._node(request, node) is not None else None
