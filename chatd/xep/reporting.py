@@ -49,7 +49,8 @@ class Reporting(Module):
     needs = ("blocking", "contact")
     options = (
         Option("kept", int, 10_000, "How many reports are kept; of more the oldest go.", 1, 10_000_000),
-        Option("tell", bool, True, "Whether contact.abuse, or contact.admin, is told of each by a message."),
+        Option("tell", bool, True,
+               "Whether contact.abuse, or contact.admin, or the admins are told of each by a message."),
     )
 
     def start(self, api: Api) -> None:
@@ -112,10 +113,15 @@ class Reporting(Module):
         said = f": {row.says}" if row.says else "."
         body = (f"{row.reporter} has blocked and reported {row.reported} for {word_of(row.reason)}{said}\n"
                 f"Messages kept with it: {len(row.messages)}. chatctl report show {number}")
-        for to in contact.jids("abuse", "admin"):
-            attributes = {"type": "normal", "id": f"report-{number}", "from": row.reporter.rpartition("@")[2],
-                          "to": to.full}
+        domain = row.reporter.rpartition("@")[2]
+        for to in [one.full for one in contact.jids("abuse", "admin")] or self._admins(domain):
+            attributes = {"type": "normal", "id": f"report-{number}", "from": domain, "to": to}
             self.api.send(Stanza("message", attributes, f"<body>{text(body)}</body>".encode(), (f"{ns.CLIENT} body",)))
+
+    def _admins(self, domain: str) -> list[str]:
+        settings = self.api.settings
+        own = [name for one in settings.domains if one.name == domain for name in one.admins]
+        return sorted({*settings.server.admins, *own})
 
     # -- chatctl
     async def _list(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
