@@ -43,7 +43,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 def _uploads(settings: Settings) -> Iterator[Finding]:
     """Look at the folder of files that people send, which may be on a disk of its own."""
     options = settings.modules.get("upload", {})
-    folder = settings.server.state_dir / str(options.get("folder", "") or "uploads")
+    folder = settings.server.state_dir / str(options.get("folder", "uploads"))
     if not folder.is_dir():
         if options.get("folder"):
             text = f"{folder} (modules.upload.folder) is not there yet; the daemon makes it at its first start."

@@ -62,9 +62,10 @@ class Option:
             return f"must be at least {self.least}"
         if self.most is not None and number > self.most:
             return f"must be at most {self.most}"
-        if self.type is list and not all(isinstance(one, str) for one in value):
+        texts: list[Any] = value if isinstance(value, list) else []
+        if not all(isinstance(one, str) for one in texts):
             return "must be a list of texts"
-        for one in value if self.type is list else [value]:
+        for one in texts or [value] * isinstance(value, str):
             if self.pattern and re.fullmatch(self.pattern, one) is None:
                 return f"must not have {one!r} in it"
         return ""

@@ -36,6 +36,7 @@ _REASON_MOST: Final = 200
 _PER_HOUR: Final = 60
 _REPORTERS_MOST: Final = 1000
 _LISTED: Final = 200
+_STORED_MOST: Final = 1 << 30    # what is in the store has passed the limits on its way in
 _DEPTH: Final = 2000
 
 
@@ -100,7 +101,7 @@ class Reporting(Module):
             except ItemNotFound:
                 continue
             for row in page.rows:
-                stanza = next(iter(Framer(len(row.stanza) + 1, _DEPTH, headless=True).feed(row.stanza)), None)
+                stanza = next(iter(Framer(_STORED_MOST, _DEPTH, headless=True).feed(row.stanza)), None)
                 if isinstance(stanza, Stanza) and _is_by(stanza, jid):
                     body = next((str(one) for one in stanza.element.elements() if one.name == "body"), "")
                     found.append({"id": id, "stamp_ms": row.stamp_ms, "body": body[:TEXT_MOST]})

@@ -115,5 +115,5 @@ def test_addresses_that_are_none_are_refused() -> None:
 
     written = {"contact": {"abuse": ["abuse@example.org"], "support": "mailto:a@b", "admin": [7],
                            "sales": ["mailto:sales@example.org"]}}
-    mistakes = {mistake.where: mistake.text for mistake in option_mistakes(written, module_classes())}
-    assert set(mistakes) == {"modules.contact.abuse", "modules.contact.support", "modules.contact.admin"}
+    mistakes = {mistake.key for mistake in option_mistakes(written, module_classes())}
+    assert mistakes == {"modules.contact.abuse", "modules.contact.support", "modules.contact.admin"}

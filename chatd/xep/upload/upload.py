@@ -36,7 +36,7 @@ class Upload(Module):
         Option("days", int, 365, "A file is deleted that many days after it was sent; 0: never.", 0, 36500),
         Option("file_mb", int, 50, "The largest file, in MB.", 1, 100_000),
         Option("files", int, 5000, "How many files of one account are kept at most.", 1, 10_000_000),
-        Option("folder", str, "", "Where the files are; by default STATE_DIR/uploads."),
+        Option("folder", str, "uploads", "Where the files are; a relative path starts at server.state_dir."),
         Option("forbidden", list, [],
                'What cannot be sent: types ("text/html"), families ("video/*") and endings (".exe").'),
         Option("keep_free_mb", int, 500, "So much of the disk is left for everything else.", 0, 1_000_000_000),
@@ -51,8 +51,7 @@ class Upload(Module):
         rules = Rules(option["file_mb"] * _MIB, option["quota_mb"] * _MIB, option["files"], option["days"],
                       option["keep_free_mb"] * _MIB, tuple(option["types"]), tuple(option["forbidden"]))
         state_dir = Path(getattr(api.settings.server, "state_dir", "."))
-        folder = Path(option["folder"]) if option["folder"] else state_dir / "uploads"
-        self.files = Files(state_dir / folder, api.store.uploads, rules, api.now)
+        self.files = Files(state_dir / option["folder"], api.store.uploads, rules, api.now)
         self._services = {f"upload.{domain}": Uploads(f"upload.{domain}", domain, api, self.files)
                           for domain in sorted(api.router.domains)}
         for domain, service in self._services.items():
