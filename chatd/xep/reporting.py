@@ -94,7 +94,7 @@ class Reporting(Module):
         """Those of these archive ids that are from the reported address, as far as they can still be read."""
         found = []
         for id in ids:
-            if not (id.isascii() and id.isdigit() and len(id) < 19):
+            if not (id.isascii() and id.isdigit() and len(id) < 20):
                 continue
             try:
                 page = await self.api.store.archive.query(account.id, ArchiveQuery(ids=(int(id),), max=1))
