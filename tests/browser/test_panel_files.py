@@ -135,7 +135,8 @@ async def test_dropped_on_the_chat(people: People) -> None:
 async def test_what_does_not_go_says_why(people: People, tmp_path: Path) -> None:
     people.expect("converse|error|status of")
     alice, _ = await both(people)
-    for name, size in (("large.bin", (1 << 20) + 1), ("empty.txt", 0), ("setup.exe", 10), ("a.bin", 1 << 20)):
+    for name, size in (("large.bin", (1 << 20) + 1), ("empty.txt", 0), ("setup.exe", 10), ("a.bin", (1 << 20) - 10),
+                       ("b.bin", (1 << 20) - 10), ("c.bin", 100)):
         (tmp_path / name).write_bytes(bytes(size))
     for name, told in (
         ("large.bin", "large.bin is too large: at most 1 MB."),
@@ -145,12 +146,13 @@ async def test_what_does_not_go_says_why(people: People, tmp_path: Path) -> None
         await choose(alice, tmp_path / name)
         await alice.page.see(f'.chat-error:has-text("{told}")')
         assert await alice.page.count(".chatd-sending") == 0
-    for _ in range(2):
-        await choose(alice, tmp_path / "a.bin")
-        await alice.page.see('chatd-file a[download="a.bin"]')
-    # Two of them are all there is room for; by now the second one is there, or counts as a slot.
+    # Two large ones fill the space: what was sent before, or else the small one, is too much.
+    await choose(alice, tmp_path / "c.bin")
+    await alice.page.see('chatd-file a[download="c.bin"]')
     await choose(alice, tmp_path / "a.bin")
-    await alice.page.see('.chat-error:has-text("a.bin was not sent. Your files take")')
+    await alice.page.see('chatd-file a[download="a.bin"]')
+    await choose(alice, tmp_path / "b.bin")
+    await alice.page.see('.chat-error:has-text("b.bin was not sent. Your files take")')
     assert "of the 2 MB you have here" in await alice.page.text('.chat-error:has-text("Your files take")')
     assert await alice.page.axe("converse-chat") == []
 
