@@ -158,7 +158,7 @@ class Session:
             self.end()
         else:
             self.expiry = self.router.clock.callLater(smacks.resume_s, self.end)
-            if self.unseen is not None:
+            if self.unseen is not None and not self.inactive:
                 for stanza in smacks.unacknowledged():      # which may never have arrived
                     self.unseen(self, stanza)
 
