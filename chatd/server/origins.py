@@ -32,8 +32,9 @@ class Origins:
 
     def refused(self, request: Request) -> bool:
         """Does the request come from a page that may not?"""
-        origin = request.getHeader("origin")
-        return origin is not None and not self.may(origin, request.getRequestHostname().decode("latin-1"))
+        origin = request.getHeader(b"origin")
+        host = request.getRequestHostname().decode("latin-1")
+        return origin is not None and not self.may(origin.decode("latin-1"), host)
 
     def may(self, origin: str, asked_host: str) -> bool:
         """May a page of `origin` connect, when it asks for `asked_host` (the Host header without the port)?"""

@@ -40,7 +40,7 @@ h1{{font-size:1.375rem;margin:0 0 .5rem}} p{{margin:0 0 1.25rem;max-width:32rem}
 
 def wants_html(request: Request) -> bool:
     """Tell whether the asker is a browser showing a page: its Accept header names text/html."""
-    return "text/html" in (request.getHeader("accept") or "")
+    return b"text/html" in (request.getHeader(b"accept") or b"")
 
 
 def error_body(request: Request, code: int, text: str = "") -> bytes:

@@ -55,13 +55,17 @@ class Put:
     # -- of the request
     def begin(self, length: int | None) -> None:
         """The head has come: nothing more is read until it is known whether this file may come."""
-        scheme, _, secret = (self._request.getHeader("authorization") or "").partition(" ")
+        scheme, _, secret = self._header(b"authorization").partition(" ")
         self.pause()
         taken: Deferred[UploadRow] = self._uploads.take(
             self._token, self._name, secret.strip() if scheme.lower() == "bearer" else "", length,
-            self._request.getHeader("content-type") or None)
+            self._header(b"content-type") or None)
         taken.addCallbacks(self._taken, self._not_taken)
         taken.addErrback(lambda failure: log.failure("a file could not be taken", failure=failure))
+
+    def _header(self, name: bytes) -> str:
+        """A header of whatever bytes it is made."""
+        return (self._request.getHeader(name) or b"").decode("latin-1")
 
     def chunk(self, data: bytes) -> None:
         """Bytes of the file."""

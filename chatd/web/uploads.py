@@ -172,9 +172,10 @@ def _send(request: Request, path: Path, row: UploadRow) -> None:
     if request.setETag(tag.encode()) is CACHED:
         request.finish()
         return
-    asked = request.requestHeaders.getRawHeaders("range") or []
-    condition = request.getHeader("if-range")
-    first, behind = part_of(asked[0], size) if len(asked) == 1 and condition in (None, tag) else (0, size)
+    asked = request.requestHeaders.getRawHeaders(b"range") or []
+    condition = request.getHeader(b"if-range")
+    is_one = len(asked) == 1 and condition in (None, tag.encode())
+    first, behind = part_of(asked[0].decode("latin-1"), size) if is_one else (0, size)
     if first >= behind and size:
         request.setHeader(b"Content-Range", b"bytes */%d" % size)
         _end(request, error_body(request, 416, "The file has no such part."))

@@ -479,6 +479,7 @@ LINES = st.sampled_from([
     b"HEAD /upload/" + b"a" * 32 + b"/a.png HTTP/1.0\r\n", b"OPTIONS /upload/x/y HTTP/1.1\r\n",
     b"PUT /upload/ HTTP/1.1\r\n",
     b"Host: a\r\n", b"Authorization: Bearer s3cret\r\n", b"Authorization: \xff\r\n", b"Content-Length: 64\r\n",
+    b"Accept: \xff\r\n", b"Origin: \xff\r\n", b"If-Range: \xff\r\n", b"Content-Type: \xff\r\n",
     b"Content-Length: 0\r\n", b"Content-Length: -1\r\n", b"Content-Length: 63\r\n", b"Transfer-Encoding: chunked\r\n",
     b"Content-Type: image/png\r\n", b"Content-Type:\r\n", b"Expect: 100-continue\r\n", b"Range: bytes=3-5\r\n",
     b"Range: bytes=-\xb2\r\n", b"Origin: https://chat.example.org\r\n", b"Connection: close\r\n", b"\r\n", PICTURE[:64],
