@@ -123,6 +123,9 @@ async def test_a_day_in_two_tabs(hall: Any, webmail: LittleWebmail) -> None:
         await tab.reads("Hello")
         await tab.page.eval("chatd.close()")
         await tab.page.gone(f"{FRAME}.chat-textarea", 30)
+    await bob.send("anna", "Lunch?")
+    await other.page.until("chatd.unread === 1 && document.title === '(1) Inbox'", 30)
+    await anna.page.until("chatd.unread === 1", 30)
     for tab in (anna, other):
         assert (await tab.page.log())["violations"] == []
 
