@@ -100,7 +100,7 @@ class Person:
     async def add_contact(self, name: str, shown: str = "", group: str = "") -> None:
         """Add somebody; the chat with them opens."""
         await self.open_add_contact()
-        await self.page.fill("#chatd-add-jid", name)
+        await self.page.fill("#chatd-add-jid", f"{name}@{DOMAIN}")
         await self.page.fill("#chatd-add-name", shown)
         await self.page.fill("#chatd-add-groups", group)
         await self.page.press("#chatd-add-groups", "Enter")

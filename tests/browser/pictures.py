@@ -30,6 +30,13 @@ SCREENS: dict[str, dict[str, Any]] = {
     "390-dark": {"width": 390, "height": 844, "dark": True},
 }
 CONTACTS = (("bob", "Bob Smith", "Work"), ("carol", "Carol Jones", "Work, Friends"), ("dora", "Dora Brandt", "Friends"))
+DIRECTORY = '[[domain.directory]]\nkind = "file"\npath = "people.csv"\n'
+EVERYBODY = f"""name,address,title,department
+Bob Smith,bob@{DOMAIN},Head of Sales,Sales
+Erin Bobolink,erin@{DOMAIN},Engineer,Development
+Carol Bobson,carol@{DOMAIN},,Board
+Frank Bobby,frank@{DOMAIN},,Sales
+"""
 TALK = (
     ("me", "Hello Bob! Shall we look at the offer before the meeting?"),
     ("bob", "Yes, please. I have put my notes here: https://chat.example/notes"),
@@ -88,8 +95,6 @@ class Studio:
         await person.log_in()
         await person.page.see(".chatd-empty")
         await self.take(person, "empty", screen)
-        await person.open_add_contact()
-        await self.take(person, "add-contact", screen)
         await person.page.close()
         self.people.persons.remove(person)
 
@@ -100,6 +105,21 @@ class Studio:
         await person.log_in()
         await page.see("converse-roster-contact")
         await self.take(person, "contacts", screen)
+        await person.open_add_contact()
+        await page.fill("#chatd-add-jid", "bo")
+        await page.see(".chatd-people__row[aria-disabled=true]")
+        await self.take(person, "add-contact", screen)
+        await page.fill("#chatd-add-jid", "bob@elsewhere.example")
+        await page.press("#chatd-add-jid", "Enter")
+        await page.see("converse-add-contact-modal [role=alert]")
+        await page.click('.chatd-chip[data-group="Work"]')
+        await self.take(person, "add-contact-wrong", screen)
+        await page.key("Escape")
+        await page.gone("converse-add-contact-modal")
+        await person.open_chat("dora")
+        await page.see(".chatd-waiting")
+        await self.take(person, "chat-waiting", screen)
+        await page.click(f'converse-chat[jid="dora@{DOMAIN}"] .close-chatbox-button >> nth=0')
         await person.open_chat("bob")
         await person.reads("Noon is fine.")
         if screen.startswith("1440"):
@@ -200,27 +220,33 @@ class Studio:
                 await self.room(screen, options)
 
 
+async def shoot(reactor: Any, browser: Browser, folder: Path, place: Path, taken: list[Path]) -> None:
+    """Start a daemon and take the pictures of it."""
+    with running(place, *(f"{name}@{DOMAIN}" for name in NAMES), domain_extra=DIRECTORY) as daemon:
+        people = People(browser, daemon)
+        people.expect(".")
+        studio = Studio(reactor, folder, people)
+        try:
+            await studio.run(sys.argv[2:] or ["panel", "room"])
+        finally:
+            taken += studio.taken
+            await people.leave()
+
+
 async def main(reactor: Any) -> None:
     """Take all pictures into the folder named on the command line."""
     folder = Path(sys.argv[1]).resolve()
     (folder / "screenshots").mkdir(parents=True, exist_ok=True)
+    taken: list[Path] = []
     browser = Browser()
     try:
-        with (
-            tempfile.TemporaryDirectory() as place,
-            running(Path(place), *(f"{name}@{DOMAIN}" for name in NAMES)) as daemon,
-        ):
-            people = People(browser, daemon)
-            people.expect(".")
-            studio = Studio(reactor, folder, people)
-            try:
-                await studio.run(sys.argv[2:] or ["panel", "room"])
-            finally:
-                await people.leave()
+        with tempfile.TemporaryDirectory() as place:
+            (Path(place) / "people.csv").write_text(EVERYBODY)
+            await shoot(reactor, browser, folder, Path(place), taken)
     finally:
         browser.stop()
     if pngquant := shutil.which("pngquant"):
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *studio.taken], check=True)
+        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *taken], check=True)
 
 
 if __name__ == "__main__":

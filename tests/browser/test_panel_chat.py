@@ -9,6 +9,8 @@ from tests.daemon import DOMAIN
 
 LOST = "Connection lost. Trying to connect again…"
 
+INVALID = "Invalid value for the name and XMPP address. Please use the format 'Name <username@example.org>'"
+
 
 @pytest_twisted.ensureDeferred
 async def test_empty_list_says_what_to_do(people: People) -> None:
@@ -74,13 +76,16 @@ async def test_add_contact_explains_what_is_wrong(people: People) -> None:
     await alice.log_in()
     await alice.open_add_contact()
     for typed, told in (
-        ("", "Enter the address of the person."),
-        ("no body@x@y", "An address has a name and a domain: name@example.org."),
+        ("", INVALID),
+        ("no body@x@y", INVALID),
+        ("someone@elsewhere.example", INVALID),
+        ("Bob <bob>", INVALID),
+        ("Bob <bob@elsewhere.example> and more", INVALID),
         (f"alice@{DOMAIN}", "This is your own address."),
     ):
         await alice.page.fill("#chatd-add-jid", typed)
         await alice.page.press("#chatd-add-jid", "Enter")
-        await alice.page.see(f'converse-add-contact-modal [role=alert]:text("{told}")')
+        await alice.page.see(f'converse-add-contact-modal [role=alert]:text-is("{told}")')
         assert await alice.page.focused() == "chatd-add-jid"
     await alice.page.key("Escape")
     await alice.page.gone("converse-add-contact-modal")
@@ -160,6 +165,7 @@ async def test_a_cut_line_loses_and_doubles_nothing(people: People) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_all_by_keyboard(people: People) -> None:
+    await people.elsewhere("bob")
     gerda = await people.at_panel("gerda")
     await gerda.page.see("#login-form")
     await gerda.page.call("type", f"gerda@{DOMAIN}", selector=":focus")

@@ -49,7 +49,11 @@ async def test_people_are_suggested_and_picked_by_keyboard(people: People) -> No
     await page.see('label[for=chatd-add-jid]:text("Search name or email address")')
     await page.fill("#chatd-add-jid", "bjorn sal")
     await page.see('.chatd-people__note:text("Nobody in the directory has this.")')
+    await page.fill("#chatd-add-jid", "bjorn bob")
+    await page.see('.chatd-people__note:text("One person found.")')
+    assert await page.count(".chatd-people__row") == 1
     await page.fill("#chatd-add-jid", "bob")
+    await page.see('.chatd-people__note:text("2 people found.")')
     await page.see(f'.chatd-people__row[data-jid="bob@{DOMAIN}"]:has-text("Head of Sales, Sales")')
     assert await page.count(".chatd-people__row") == 2
     assert await page.axe() == []
@@ -59,7 +63,7 @@ async def test_people_are_suggested_and_picked_by_keyboard(people: People) -> No
     await page.see('#chatd-add-jid[aria-activedescendant="chatd-add-jid-people-1"]')
     await page.press("#chatd-add-jid", "ArrowDown")
     await page.press("#chatd-add-jid", "Enter")
-    assert await page.eval("document.querySelector('#chatd-add-jid').value") == f"bob@{DOMAIN}"
+    assert await page.eval("document.querySelector('#chatd-add-jid').value") == f"Bob Björnsson <bob@{DOMAIN}>"
     assert await page.eval("document.querySelector('#chatd-add-name').value") == "Bob Björnsson"
     assert await page.focused() == "chatd-add-name"
     await page.press("#chatd-add-name", "Enter")

@@ -1,5 +1,5 @@
 // Contacts in the panel: what an empty list says, and the dialog that adds somebody.
-import { completeAddress, isAddress } from './address.js';
+import { completeAddress, isAddress, namedAddress, shownAddress } from './address.js';
 import { Directory, Suggestions } from './directory.js';
 import { TEXT } from './strings.js';
 
@@ -49,10 +49,31 @@ export function presenceAfterReconnect(converse, _converse) {
     });
 }
 
+/** Has this contact been asked and not answered yet? */
+function isWaiting(contact) {
+    return contact?.get('ask') === 'subscribe' && !['to', 'both'].includes(contact.get('subscription'));
+}
+
+/** Until somebody has accepted, the chat says from when on it is possible. */
+export function notYetAccepted(converse, _converse) {
+    const { api } = _converse;
+    const { html } = converse.env;
+    class Alert extends api.elements.registry['converse-contact-approval-alert'] {
+        render() {
+            if (!isWaiting(this.contact)) return super.render();
+            return html`<div class="chatd-waiting" role="status">${TEXT.contact.waiting(this.contact.getDisplayName())}</div>`;
+        }
+    }
+    api.elements.define('converse-contact-approval-alert', Alert);
+}
+
+const GROUPS_SHOWN = 12;
+
 /** The fields that adding and accepting have in common. */
 function nameAndGroups(html, roster, prefix, name) {
     const words = TEXT.contact;
-    const groups = new Set((roster ?? []).map((contact) => contact.get('groups') ?? []).flat());
+    const groups = [...new Set((roster ?? []).map((contact) => contact.get('groups') ?? []).flat())].sort();
+    const field = (event) => event.target.closest('.chatd-form__field').querySelector('input');
     return html`<div class="chatd-form__field">
             <label class="form-label" for="${prefix}-name">${words.name}</label>
             <input id="${prefix}-name" name="name" type="text" class="form-control" autocomplete="off" .value=${name} />
@@ -60,19 +81,41 @@ function nameAndGroups(html, roster, prefix, name) {
         <div class="chatd-form__field">
             <label class="form-label" for="${prefix}-groups">${words.groups}</label>
             <input id="${prefix}-groups" name="groups" type="text" class="form-control" autocomplete="off"
-                   list="${prefix}-known" aria-describedby="${prefix}-hint" />
-            <datalist id="${prefix}-known">
-                ${[...groups].sort().map((group) => html`<option value=${group}></option>`)}
-            </datalist>
+                   aria-describedby="${prefix}-hint" @input=${(event) => markChosen(field(event))} />
             <p id="${prefix}-hint" class="chatd-form__hint">${words.groupsHint}</p>
+            ${groups.length
+                ? html`<div class="chatd-chips" role="group" aria-label=${words.groupsKnown}>
+                      ${groups.slice(0, GROUPS_SHOWN).map(
+                          (group) => html`<button type="button" class="chatd-chip" aria-pressed="false" data-group=${group}
+                              @click=${(event) => toggleGroup(field(event), group)}>${group}</button>`,
+                      )}
+                  </div>`
+                : ''}
         </div>`;
+}
+
+function listed(text) {
+    return [...new Set(text.split(',').map((group) => group.trim()))].filter(Boolean);
+}
+
+/** Puts a known group into the list in the field, or takes it out. */
+function toggleGroup(field, group) {
+    const chosen = listed(field.value);
+    field.value = (chosen.includes(group) ? chosen.filter((one) => one !== group) : [...chosen, group]).join(', ');
+    markChosen(field);
+}
+
+function markChosen(field) {
+    const chosen = listed(field.value);
+    for (const chip of field.closest('.chatd-form__field').querySelectorAll('.chatd-chip')) {
+        chip.setAttribute('aria-pressed', String(chosen.includes(chip.dataset.group)));
+    }
 }
 
 /** What stands in those fields. */
 function readNameAndGroups(form) {
     const data = new FormData(form);
-    const groups = String(data.get('groups') ?? '').split(',').map((group) => group.trim());
-    return { name: String(data.get('name') ?? '').trim(), groups: groups.filter(Boolean) };
+    return { name: String(data.get('name') ?? '').trim(), groups: listed(String(data.get('groups') ?? '')) };
 }
 
 /** Both buttons at the foot of a dialog. */
@@ -119,7 +162,7 @@ export function addContact(converse, _converse) {
                           </label>
                           <input id="chatd-add-jid" name="jid" type="text" inputmode="email" class="form-control"
                                  autocomplete="off" autocapitalize="none" spellcheck="false"
-                                 placeholder=${TEXT.login.example} .value=${this.state.get('jid') ?? ''} />
+                                 placeholder=${words.example} .value=${this.state.get('jid') ?? ''} />
                       </div>`}
                 ${nameAndGroups(html, _converse.state.roster, 'chatd-add', this.state.get('nickname') ?? '')}
                 ${buttons(html, this, words.submit)}
@@ -150,8 +193,7 @@ export function addContact(converse, _converse) {
         }
         validateSubmission(jid) {
             let wrong = '';
-            if (!jid) wrong = words.missing;
-            else if (!isAddress(jid)) wrong = words.invalid;
+            if (!isAddress(jid)) wrong = words.invalid;
             else if (jid === _converse.session.get('bare_jid')) wrong = words.yourself;
             else if (!this.contact && _converse.state.roster.get(jid)) wrong = words.known;
             this.alert(wrong || null, 'danger', false);
@@ -174,18 +216,30 @@ export function addContact(converse, _converse) {
             this.addEventListener('hidden.bs.modal', () => setTimeout(() => openChat(api, jid)), { once: true });
             this.modal.hide();
         }
+        /**
+         * Whom the text in the field means: who was picked or stands first, `Name <name@elsewhere.example>`, or an
+         * address of one's own domain. Anything else is nobody: `jid` is empty then.
+         */
+        meant(typed) {
+            if (this.contact) return { jid: typed, name: '' };
+            const picked = this.suggestions?.chosen(typed) ?? (typed.includes('@') ? undefined : this.suggestions?.first);
+            if (picked) {
+                this.querySelector('#chatd-add-jid').value = picked.jid;
+                this.picked(picked);
+                return { jid: picked.jid, name: picked.name };
+            }
+            const named = namedAddress(typed);
+            if (named) return named;
+            const own = _converse.session.get('bare_jid').split('@').pop();
+            // With a directory a bare name is a search that found nobody.
+            const jid = typed.includes('@') || !this.suggestions ? completeAddress(typed, own) : '';
+            return { jid: jid.endsWith(`@${own}`) ? jid : '', name: '' };
+        }
         async addContactFromForm(event) {
             event.preventDefault();
-            let typed = new FormData(event.target).get('jid');
-            const first = String(typed).includes('@') ? undefined : this.suggestions?.first;
-            if (first) {
-                typed = first.jid;
-                this.querySelector('#chatd-add-jid').value = typed;
-                this.picked(first);
-            }
-            const jid = completeAddress(String(typed ?? ''), api.settings.get('default_domain'));
+            const { jid, name: known } = this.meant(String(new FormData(event.target).get('jid') ?? '').trim());
             const { name, groups } = readNameAndGroups(event.target);
-            if (this.validateSubmission(jid)) await this.afterSubmission(jid, name, groups);
+            if (this.validateSubmission(jid)) await this.afterSubmission(jid, name || known, groups);
         }
     }
     api.elements.define('converse-add-contact-modal', AddContact);
@@ -203,7 +257,7 @@ export function acceptContact(converse, _converse) {
         renderModal() {
             const name = this.contact.vcard?.get('fullname') ?? this.contact.get('nickname') ?? '';
             return html`<form class="chatd-form" @submit=${(event) => this.acceptContactRequest(event)}>
-                <p>${words.text(this.contact.get('jid'))}</p>
+                <p>${words.text(shownAddress(this.contact.get('jid')))}</p>
                 ${nameAndGroups(html, _converse.state.roster, 'chatd-accept', name)}
                 ${buttons(html, this, words.submit)}
             </form>`;

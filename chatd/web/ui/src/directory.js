@@ -69,6 +69,7 @@ export class Suggestions {
     #directory;
     #picked;
     #people = [];
+    #chosen = null;
     #at = -1;
     #timer = 0;
     #asking = null;
@@ -108,6 +109,11 @@ export class Suggestions {
     /** The first person that can be picked, if people are suggested. */
     get first() {
         return this.#list.hidden ? undefined : this.#people.find((person) => person.has_account);
+    }
+
+    /** Who was picked, as long as the field still says so. */
+    chosen(typed) {
+        return this.#chosen && typed === shownAs(this.#chosen) ? this.#chosen : undefined;
     }
 
     #typed() {
@@ -197,7 +203,8 @@ export class Suggestions {
             this.#note.textContent = words.cannot(person.name);
             return;
         }
-        this.#input.value = person.jid;
+        this.#input.value = shownAs(person);
+        this.#chosen = person;
         this.#note.textContent = '';
         this.#close();
         this.#picked(person);
@@ -211,6 +218,10 @@ export class Suggestions {
         this.#input.removeAttribute('aria-activedescendant');
         this.#at = -1;
     }
+}
+
+function shownAs(person) {
+    return person.name === person.address ? person.address : `${person.name} <${person.address}>`;
 }
 
 /** Text is set as text: names are written by others. */

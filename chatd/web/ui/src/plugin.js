@@ -1,13 +1,14 @@
 // The chatd plugin of Converse.js: what the panel adds to it. One function per feature, called in `initialize`.
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
 import * as access from './access.js';
-import { acceptContact, addContact, emptyRoster, presenceAfterReconnect } from './contacts.js';
+import { acceptContact, addContact, emptyRoster, notYetAccepted, presenceAfterReconnect } from './contacts.js';
 import { fileCards } from './filecards.js';
 import { dropFiles, fileProgress, ownUpload, sendFiles } from './files.js';
 import { meetingCards } from './meetingcards.js';
 import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
 import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
+import { noticesButton, unreadInTitle } from './notices.js';
 import { roomRequests } from './roomasks.js';
 import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
 import { roomPeople } from './roompeople.js';
@@ -18,7 +19,8 @@ import { oneParticipant, outsideViews, plainInfo, refusals } from './roomstates.
 import { TEXT } from './strings.js';
 
 const FEATURES = [
-    emptyRoster, addContact, acceptContact, presenceAfterReconnect, noOwnLogIn, nothingForeign, emojiWithoutPep, keysOfDialogs,
+    emptyRoster, addContact, acceptContact, notYetAccepted, presenceAfterReconnect, unreadInTitle, noticesButton, noOwnLogIn,
+    nothingForeign, emojiWithoutPep, keysOfDialogs,
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,

@@ -1,0 +1,71 @@
+// What draws attention: the number of unread messages in the page's title; sounds and the desktop's notifications, which
+// are off until the person switches them on here.
+import { TEXT } from './strings.js';
+
+const canNotify = 'Notification' in globalThis;
+const askPermission = canNotify ? Notification.requestPermission.bind(Notification) : null;
+const KEPT = 'chatd.notices'; // a choice of this browser, nothing of the person's
+const words = TEXT.notices;
+
+/** Unread messages of all chats stand in the page's title. */
+export function unreadInTitle(converse, _converse) {
+    const title = document.title;
+    _converse.api.listen.on('chatBoxesInitialized', () => {
+        const { chatboxes } = _converse.state;
+        const show = () => {
+            const count = chatboxes.models.reduce((sum, box) => sum + (box.get('num_unread') ?? 0), 0);
+            document.title = count ? `(${count}) ${title}` : title;
+        };
+        chatboxes.on('change:num_unread', show);
+        chatboxes.on('remove', show);
+        chatboxes.on('reset', show);
+    });
+}
+
+let isOn = false;
+
+/** Are sounds and notifications on in this browser? */
+export function areNoticesOn() {
+    return isOn;
+}
+
+/** Keeps the choice, where the browser lets a page keep anything. */
+function choose(isChosen) {
+    isOn = isChosen;
+    try {
+        localStorage.setItem(KEPT, isOn ? 'on' : 'off');
+    } catch {
+        // For this page only, then.
+    }
+}
+
+function recall() {
+    try {
+        isOn = localStorage.getItem(KEPT) === 'on';
+    } catch {
+        isOn = false;
+    }
+}
+
+/** The button in the page's bar that switches both; where the browser forbids notifications there are sounds alone. */
+export function noticesButton(converse, { api }) {
+    const button = document.getElementById('notices');
+    if (!button) return;
+    // COMPAT(Converse 14.0.0): asks at each log-in, before anybody has wished for notifications.
+    if (canNotify) Notification.requestPermission = async () => Notification.permission;
+    const show = () => {
+        button.setAttribute('aria-pressed', String(areNoticesOn()));
+        button.title = areNoticesOn() ? words.on : words.off;
+        api.settings.set('play_sounds', areNoticesOn());
+        api.settings.set('show_desktop_notifications', areNoticesOn());
+    };
+    button.addEventListener('click', async () => {
+        choose(!isOn);
+        show();
+        if (!areNoticesOn() || !canNotify) return;
+        const answer = Notification.permission === 'default' ? await askPermission() : Notification.permission;
+        if (answer === 'denied') api.toast.show('notices', { type: 'info', body: words.denied });
+    });
+    recall();
+    show();
+}
