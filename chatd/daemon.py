@@ -30,9 +30,10 @@ from chatd.auth.portal import Authentication
 from chatd.auth.sources import make_checkers
 from chatd.auth.token import Tokens
 from chatd.commands import UserCommands
-from chatd.commands_server import ServerCommands
+from chatd.commands.portable import PortableCommands
+from chatd.commands.server import ServerCommands
+from chatd.commands.tokens import TokenCommands
 from chatd.config import ConfigError, Mistake, changes, live, load, with_secrets
-from chatd.config_types import Address
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.uploads import UPLOADS_PATH
@@ -42,7 +43,6 @@ from chatd.interfaces import IInvitations, IMeetings, IUploads
 from chatd.log import Observer
 from chatd.media.service import make_media
 from chatd.modules import Modules, module_classes, option_mistakes
-from chatd.portable_commands import PortableCommands
 from chatd.server.bosh import BoshResource
 from chatd.server.c2s import C2SFactory
 from chatd.server.certificates import C2S, HTTPS, S2S, CertificateError, Certificates
@@ -60,9 +60,9 @@ from chatd.server.tls import Times
 from chatd.server.turn import turn_of
 from chatd.server.websocket import WebSocketResource
 from chatd.settings import Log, Settings
+from chatd.settings.kinds import Address
 from chatd.state import StateDirError, make_state_dir, site_secret
 from chatd.store import StoreError, open_store
-from chatd.token_commands import TokenCommands
 from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
 from chatd.web.embed import EMBED_PATH, EmbedPage
 from chatd.web.headers import SecurityHeaders

@@ -24,7 +24,7 @@ from twisted.internet.task import react
 
 from chatd.auth.internal import make_verifiers
 from chatd.config import ConfigError, load
-from chatd.control_client import NotRunning, Refused, ask
+from chatd.ctl.client import NotRunning, Refused, ask
 from chatd.selfsigned import write_pair
 from chatd.settings import Domain, Settings
 from chatd.state import make_state_dir

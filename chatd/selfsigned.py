@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from chatd.config_types import ascii_name
+from chatd.settings.kinds import ascii_name
 
 VALID_DAYS = 397
 """Browsers refuse longer ones even from an authority the user trusts."""

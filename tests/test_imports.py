@@ -14,8 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-VALUES = ("chatd.settings", "chatd.settings_people", "chatd.settings_webmail", "chatd.config_types",
-          "chatd.config_types_people")
+VALUES = ("chatd.settings",)
 """Frozen values without behaviour: whoever is handed settings may name their types."""
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -33,12 +32,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "directory": ("chatd.directory", "chatd.outside", "chatd.core", "chatd.interfaces", *VALUES),
     "outside": ("chatd.outside", "chatd.core"),
     "bridge": ("chatd.bridge",),
-    "interfaces": ("chatd.core",),
-    "settings": ("chatd.config_types", "chatd.settings_people", "chatd.settings_webmail"),
-    "settings_people": ("chatd.config_types", "chatd.config_types_people"),
-    "settings_webmail": ("chatd.config_types",),
-    "config_types_people": ("chatd.config_types",),
-    "config_types": ("chatd.core",),
+    "interfaces": ("chatd.interfaces", "chatd.core"),
+    "settings": ("chatd.settings",),
     "compat": (),
 }
 """Of chatd, what each room may import. Rooms not named (tap, ctl and what belongs to them) join everything."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.ctl import make_parser
+from chatd.ctl.main import make_parser
 
 PAGES = sorted((Path(__file__).resolve().parents[1] / "man").iterdir())
 

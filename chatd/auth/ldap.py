@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.outside.ldap import connect, dn_text, filter_text
 from chatd.outside.tls import Server
-from chatd.settings_people import AuthSource
+from chatd.settings.people import AuthSource
 
 __all__ = ["LdapPasswords"]
 

@@ -14,7 +14,7 @@ from chatd.auth.sql import SqlPasswords
 from chatd.outside.sql import Database
 from chatd.outside.tls import Server
 from chatd.settings import Domain, Settings
-from chatd.settings_people import AuthSource
+from chatd.settings.people import AuthSource
 
 __all__ = ["make_checkers", "make_passwords", "title_of"]
 

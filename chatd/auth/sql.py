@@ -15,7 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from chatd.auth.hashes import is_password
 from chatd.core.errors import Unavailable
 from chatd.outside.sql import Database
-from chatd.settings_people import AuthSource
+from chatd.settings.people import AuthSource
 
 __all__ = ["SqlPasswords"]
 

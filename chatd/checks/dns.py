@@ -18,8 +18,8 @@ from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError, DomainError, ResolverError
 
 from chatd.checks import Finding, Grade
-from chatd.config_types import ascii_name
 from chatd.settings import Settings
+from chatd.settings.kinds import ascii_name
 
 SUBJECT = "dns"
 TIMEOUTS_S = (1, 2)

@@ -12,9 +12,9 @@ from typing import Any
 
 from chatd.checks import Finding, Grade
 from chatd.config import ConfigError, with_secrets
-from chatd.config_types import Address
 from chatd.media.addresses import is_public, to_announce
 from chatd.settings import Settings
+from chatd.settings.kinds import Address
 
 SUBJECT = "media"
 MODULES = ("aiohttp", "aiortc", "av", "pylibsrtp", "uvloop")

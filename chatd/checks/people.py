@@ -19,7 +19,7 @@ from chatd.directory.file import read_people
 from chatd.directory.sql import database_of, read_sql
 from chatd.outside.tls import Server, reason_of
 from chatd.settings import Settings
-from chatd.settings_people import DirectorySource
+from chatd.settings.people import DirectorySource
 
 SUBJECT = "people"
 

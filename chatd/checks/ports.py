@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 import attrs
 
 from chatd.checks import Finding, Grade
-from chatd.config_types import Address
 from chatd.settings import Listen, Settings
+from chatd.settings.kinds import Address
 
 SUBJECT = "ports"
 

@@ -25,7 +25,7 @@ from chatd.directory.sql import database_of, read_sql
 from chatd.interfaces import IDirectories
 from chatd.outside.tls import Server, reason_of
 from chatd.settings import Domain
-from chatd.settings_people import DirectorySource
+from chatd.settings.people import DirectorySource
 
 __all__ = ["Directories"]
 

@@ -14,7 +14,7 @@ from twisted.internet.task import deferLater
 from chatd.core.people import PHOTOS_MOST, Person, make_person
 from chatd.outside.ldap import connect, filter_text
 from chatd.outside.tls import Server
-from chatd.settings_people import DETAILS, DirectorySource
+from chatd.settings.people import DETAILS, DirectorySource
 
 __all__ = ["read_ldap"]
 

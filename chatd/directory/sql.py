@@ -7,7 +7,7 @@ from typing import Final
 from chatd.core.errors import Unavailable
 from chatd.core.people import PHOTOS_MOST, Person, make_person
 from chatd.outside.sql import Database
-from chatd.settings_people import DirectorySource
+from chatd.settings.people import DirectorySource
 
 __all__ = ["database_of", "read_sql"]
 

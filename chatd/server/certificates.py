@@ -60,7 +60,7 @@ class NoApplicationProtocol(SSL.Error):
 
 
 class Domain(Protocol):
-    """What is needed of a domain's settings (chatd.config_types.Domain)."""
+    """What is needed of a domain's settings (chatd.settings.kinds.Domain)."""
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 Which there may be is in the settings ([[component]]).  Each of their domains is a service of the router from the start,
 so that nobody else can be it; whether its component is there shows only when something is sent.
 
-The protocol has neither TLS nor SASL, so its port is for loopback only (chatd.config_components).
+The protocol has neither TLS nor SASL, so its port is for loopback only (chatd.config.components).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from twisted.python.failure import Failure
 from twisted.words.protocols.jabber.error import StanzaError
 
 REQUEST_BYTES = 4 << 20
-"""A vCard with its picture, or what somebody has published, comes in one piece (chatd.portable_commands)."""
+"""A vCard with its picture, or what somebody has published, comes in one piece (chatd.commands.portable)."""
 IDLE_S = 60.0
 CONNECTIONS = 32
 

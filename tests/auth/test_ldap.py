@@ -18,7 +18,7 @@ from chatd.core.errors import Unavailable
 from chatd.outside.ldap import dn_text, filter_text, parse_filter
 from chatd.outside.tls import Server
 from chatd.selfsigned import write_pair
-from chatd.settings_people import AuthSource
+from chatd.settings.people import AuthSource
 from tests.auth.test_imap import checker, verdict
 from tests.slapd import PEOPLE, READER, READER_PASSWORD, Slapd, ldap_server, person
 

@@ -16,7 +16,7 @@ from twisted.internet import reactor
 from chatd.auth.sql import SqlPasswords
 from chatd.core.errors import Unavailable
 from chatd.outside.sql import Database
-from chatd.settings_people import AuthSource
+from chatd.settings.people import AuthSource
 from tests.auth.test_hashes import PASSWORD, STORED
 from tests.auth.test_imap import checker, verdict
 from tests.mariadb import mariadb_server

@@ -14,7 +14,7 @@ from chatd.auth.token import Tokens
 from chatd.core.jid import JID
 from chatd.core.webmail import Grant, hashed, is_token, make_token, session_hash, sign
 from chatd.interfaces import ITokens, IWebmailStore
-from chatd.settings_webmail import Webmail
+from chatd.settings.webmail import Webmail
 from chatd.store import open_store
 
 NOW = 1_795_370_645.0

@@ -12,8 +12,8 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.config import Change, ConfigError, changes, load, with_secrets
-from chatd.config_types import Address
 from chatd.settings import BLOCKS, TABLES, Settings
+from chatd.settings.kinds import Address
 
 SMALLEST = """
 [server]

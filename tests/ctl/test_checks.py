@@ -15,13 +15,13 @@ import pytest
 from twisted.names import dns as records
 from twisted.names.error import DNSNameError, DNSQueryTimeoutError
 
-from chatd import ctl_output
 from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, ports, worst
 from chatd.config import ConfigError, load
-from chatd.config_types import Address
+from chatd.ctl import output as ctl_output
 from chatd.media.addresses import to_announce
 from chatd.selfsigned import self_signed
 from chatd.settings import Settings
+from chatd.settings.kinds import Address
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chatd.ctl_output import text_of
+from chatd.ctl.output import text_of
 from tests.daemon import DOMAIN, Daemon, running
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from chatd.directory.directories import Directories
 from chatd.directory.ldap import read_ldap
 from chatd.directory.sql import read_sql
 from chatd.settings import Domain
-from chatd.settings_people import DirectorySource
+from chatd.settings.people import DirectorySource
 from tests.slapd import BASE, PEOPLE, READER, READER_PASSWORD, Slapd, ldap_server
 
 DOMAIN = "mail.example"

@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from chatd.control_client import ask
+from chatd.ctl.client import ask
 from tests.daemon import DOMAIN, PASSWORD, Daemon
 from tests.raw import Raw, fresh
 

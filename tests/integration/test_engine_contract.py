@@ -40,11 +40,11 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import blockingCallFromThread, deferToThread
 from twisted.web.server import Site
 
-from chatd.config_types import WebSocketAddress
 from chatd.core.media import Grants, MediaError, MediaEvent, MediaParticipant, Recording
 from chatd.meet.engine.engine import Engine, OneServer
 from chatd.meet.engine.tokens import AccessKey
 from chatd.meet.engine.webhooks import WebhookResource
+from chatd.settings.kinds import WebSocketAddress
 from tests.bridge.clients.bridge_process import KEY, SECRET, BridgeProcess
 from tests.bridge.clients.line_process import Failed
 from tests.bridge.clients.sdk import Sdk

@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 from chatd.core.jid import JID
 from chatd.core.webmail import SLACK_S, TokenRow, Webmail
 from chatd.interfaces import ITokens, IWebmailStore
-from chatd.settings_webmail import Webmail as Settings
+from chatd.settings.webmail import Webmail as Settings
 from chatd.web.sso import SSO_PATH, SignOnResource
 from tests.web.browser_like import Answer, ask, site_of
 from tests.webmail import KEY, headers

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
-from chatd.config_types import Address
 from chatd.outside.sql import is_local
 from chatd.settings import Domain
-from chatd.settings_people import AuthSource, DirectorySource
+from chatd.settings.kinds import Address
+from chatd.settings.people import AuthSource, DirectorySource
 
 __all__ = ["Wrong", "check_people", "sources_with_secrets"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chatd.ctl_verbs import Do, WrongUse
+from chatd.ctl.verbs import Do, WrongUse
 
 __all__ = ["add_token_commands"]
 

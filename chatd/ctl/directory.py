@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chatd.ctl_verbs import Do
+from chatd.ctl.verbs import Do
 
 __all__ = ["add_directory_commands"]
 

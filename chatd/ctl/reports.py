@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.ctl_verbs import Do, add_noun
+from chatd.ctl.verbs import Do, add_noun
 
 
 def add_report_commands(commands: Any, do: Do) -> None:

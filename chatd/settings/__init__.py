@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from chatd.config_types import (
+from chatd.settings.kinds import (
     Address,
     Addresses,
     Choice,
@@ -38,8 +38,8 @@ from chatd.config_types import (
     setting,
     tables,
 )
-from chatd.settings_people import AuthSource, DirectorySource, OrganisationGroup
-from chatd.settings_webmail import Webmail
+from chatd.settings.people import AuthSource, DirectorySource, OrganisationGroup
+from chatd.settings.webmail import Webmail
 
 KIB, MIB = 1024, 1024 * 1024
 DAY_S = 86400

@@ -1,6 +1,6 @@
 """Export and import of accounts (XEP-0227), the daemon's half: one account, or a part of one, at a time.
 
-chatctl reads and writes the file (chatd.ctl_portable), so that no file of the daemon's is opened by somebody else, and
+chatctl reads and writes the file (chatd.ctl.portable), so that no file of the daemon's is opened by somebody else, and
 nothing has to be in memory as a whole.
 """
 

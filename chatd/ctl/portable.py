@@ -1,7 +1,7 @@
 """`chatctl export FILE` and `chatctl import FILE ...`: all accounts, in the format of XEP-0227.
 
 The file is read and written here, so it belongs to whoever runs chatctl; the daemon is handed one part of an account
-at a time (chatd.portable_commands).
+at a time (chatd.commands.portable).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any, Final
 import attrs
 from twisted.words.xish import domish
 
-from chatd.control_client import Refused, ask
+from chatd.commands.portable_file import BadFile, End, Part, User, read
 from chatd.core import portable as pie
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import attribute
-from chatd.ctl_verbs import WrongUse
-from chatd.portable_file import BadFile, End, Part, User, read
+from chatd.ctl.client import Refused, ask
+from chatd.ctl.verbs import WrongUse
 from chatd.server.control import REQUEST_BYTES
 from chatd.settings import Settings
 

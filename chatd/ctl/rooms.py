@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from chatd.ctl_verbs import Confirm, Do, WrongUse, add_noun
+from chatd.ctl.verbs import Confirm, Do, WrongUse, add_noun
 
 
 def add_room_commands(commands: Any, do: Do, confirm: Confirm, read_password: Callable[[str], str]) -> None:

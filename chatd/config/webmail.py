@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from chatd.settings_webmail import KEY_LEAST, Webmail
+from chatd.settings.webmail import KEY_LEAST, Webmail
 
 __all__ = ["check_key", "check_webmails", "webmails_with_secrets"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from chatd.ctl_verbs import Confirm, Do, WrongUse
+from chatd.ctl.verbs import Confirm, Do, WrongUse
 
 
 def add_upload_commands(commands: Any, do: Do, confirm: Confirm) -> None:

@@ -20,18 +20,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import chatd
-from chatd import ctl_output
 from chatd.config import PLACES, ConfigError, find, load
-from chatd.control_client import NotRunning, Refused, ask
-from chatd.ctl_directory import add_directory_commands
-from chatd.ctl_meetings import add_meeting_commands
-from chatd.ctl_portable import add_portable_commands
-from chatd.ctl_reports import add_report_commands
-from chatd.ctl_rooms import add_room_commands
-from chatd.ctl_server import add_invite_command, add_server_commands
-from chatd.ctl_tokens import add_token_commands
-from chatd.ctl_uploads import add_upload_commands
-from chatd.ctl_verbs import WrongUse, add_noun
+from chatd.ctl import output as ctl_output
+from chatd.ctl.client import NotRunning, Refused, ask
+from chatd.ctl.directory import add_directory_commands
+from chatd.ctl.meetings import add_meeting_commands
+from chatd.ctl.portable import add_portable_commands
+from chatd.ctl.reports import add_report_commands
+from chatd.ctl.rooms import add_room_commands
+from chatd.ctl.server import add_invite_command, add_server_commands
+from chatd.ctl.tokens import add_token_commands
+from chatd.ctl.uploads import add_upload_commands
+from chatd.ctl.verbs import WrongUse, add_noun
 from chatd.settings import Settings
 
 DONE, REFUSED, WRONG_USE, NOT_RUNNING = range(4)
@@ -218,7 +218,7 @@ def check_installation(arguments: argparse.Namespace) -> int:
     """`check`: look at everything, print the findings; REFUSED when one is an error."""
     if arguments.what:
         return check_domain(arguments)
-    from chatd.ctl_check import findings_of  # imports a reactor, which the other commands do without
+    from chatd.ctl.check import findings_of  # imports a reactor, which the other commands do without
 
     findings = findings_of(find(arguments.config), is_offline=arguments.offline)
     if arguments.json:

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from chatd.config_types import Address
 from chatd.settings import Component, Listen
+from chatd.settings.kinds import Address
 
 __all__ = ["LEAST_SECRET", "Wrong", "check_components", "components_with_secrets"]
 

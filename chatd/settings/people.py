@@ -9,8 +9,8 @@ from pathlib import Path
 import attrs
 from attrs import frozen
 
-from chatd.config_types import Choice, FilePath, Flag, Secret, ServerAddress, Template, Text, Whole, setting
-from chatd.config_types_people import Attributes, DatabaseURL, Members, Query
+from chatd.settings.kinds import Choice, FilePath, Flag, Secret, ServerAddress, Template, Text, Whole, setting
+from chatd.settings.kinds_people import Attributes, DatabaseURL, Members, Query
 
 ADDRESS = ("address", "local", "domain")
 """The parts of an address that templates may name."""

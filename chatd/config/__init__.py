@@ -16,12 +16,12 @@ from typing import Any
 import attrs
 from attrs import frozen
 
-from chatd.config_components import check_components, components_with_secrets
-from chatd.config_people import check_people, sources_with_secrets
-from chatd.config_types import Address, Choice, Wrong, shown
-from chatd.config_webmail import check_webmails, webmails_with_secrets
+from chatd.config.components import check_components, components_with_secrets
+from chatd.config.people import check_people, sources_with_secrets
+from chatd.config.webmail import check_webmails, webmails_with_secrets
 from chatd.settings import TABLES, Component, Domain, Limits, Listen, Media, Settings, attribute_of
-from chatd.settings_webmail import Webmail
+from chatd.settings.kinds import Address, Choice, Wrong, shown
+from chatd.settings.webmail import Webmail
 
 __all__ = [
     "Address", "Change", "ConfigError", "Mistake", "Settings", "changes", "find", "live", "load", "read",

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 from attrs import frozen
 
-from chatd.config_types import FilePath, Names, PageOrigins, Secret, Text, Whole, setting
+from chatd.settings.kinds import FilePath, Names, PageOrigins, Secret, Text, Whole, setting
 
 KEY_LEAST = 32
 """Bytes of a key."""

@@ -1,4 +1,4 @@
-"""Kinds of settings that only [[domain.auth]] and [[domain.directory]] have; see chatd.config_types."""
+"""Kinds of settings that only [[domain.auth]] and [[domain.directory]] have; see chatd.settings.kinds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from chatd.config_types import Template, Wrong
+from chatd.settings.kinds import Template, Wrong
 
 __all__ = ["Attributes", "DatabaseURL", "Members", "Query"]
 

@@ -12,7 +12,7 @@ from twisted.names import client
 
 from chatd.checks import Finding, Grade, certificates, configuration, disk, dns, media, people, ports
 from chatd.config import ConfigError, load
-from chatd.control_client import NotRunning, Refused, ask
+from chatd.ctl.client import NotRunning, Refused, ask
 from chatd.settings import Settings
 
 STATUS_TIMEOUT_S = 5.0
