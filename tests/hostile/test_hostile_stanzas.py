@@ -62,7 +62,8 @@ IQS = {
                                "service-unavailable"),
     "the server's roster": (f"<iq type='get' id='{{}}' to='{DOMAIN}'><query xmlns='{ns.ROSTER}'/></iq>",
                             "service-unavailable"),
-    "a registration": ("<iq type='get' id='{}'><query xmlns='jabber:iq:register'/></iq>", "service-unavailable"),
+    "a password for nobody": ("<iq type='set' id='{}'><query xmlns='jabber:iq:register'><password>x</password></query>"
+                              "</iq>", "bad-request"),
     "a contact without address": (f"<iq type='set' id='{{}}'><query xmlns='{ns.ROSTER}'><item/></query></iq>",
                                   "bad-request"),
     "two contacts": (f"<iq type='set' id='{{}}'><query xmlns='{ns.ROSTER}'><item jid='a@b'/><item jid='c@b'/></query>"
