@@ -7,6 +7,7 @@ dependency for the reader). Nothing is imported to find out.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "outside": ("chatd.outside", "chatd.core"),
     "bridge": ("chatd.bridge",),
     "interfaces": ("chatd.interfaces", "chatd.core"),
-    "settings": ("chatd.settings",),
+    "settings": ("chatd.settings", "chatd.core.jid"),
     "compat": (),
 }
 """Of chatd, what each room may import. Rooms not named (tap, ctl and what belongs to them) join everything."""
@@ -163,17 +164,21 @@ JOIN = ("tap",)
 """Where the one reactor may be named."""
 
 
-def needs_of(path: Path) -> set[str]:
+def needs_of(path: Path) -> frozenset[str]:
     """Return the modules that a module in xep/ declares to need; a file of a package needs what its module does."""
-    is_alone = path.parent.name == "xep"
-    return {
+    return _needs((path,) if path.parent.name == "xep" else tuple(sorted(path.parent.glob("*.py"))))
+
+
+@functools.cache
+def _needs(files: tuple[Path, ...]) -> frozenset[str]:
+    return frozenset(
         constant.value
-        for file in ([path] if is_alone else path.parent.glob("*.py"))
+        for file in files
         for node in ast.walk(ast.parse(file.read_bytes()))
         if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "needs" for target in node.targets)
         for constant in ast.walk(node.value)
         if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
-    }
+    )
 
 
 def is_own_package(path: Path, module: str) -> bool:

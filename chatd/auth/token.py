@@ -17,14 +17,13 @@ from zope.interface import implementer
 
 from chatd.core.errors import StreamError
 from chatd.core.jid import JID
-from chatd.core.webmail import Grant, TokenRow, Webmail, hashed, make_token, session_hash
+from chatd.core.webmail import GRANT, Grant, TokenRow, Webmail, hashed, make_token, session_hash
 from chatd.interfaces import IAccounts, ISession, ITokens
 
 __all__ = ["Tokens"]
 
 log = Logger()
 
-_STATE: Final = "webmail"       # the key of a session's grant in its state
 _ENDED_MOST: Final = 10_000
 
 
@@ -53,13 +52,14 @@ class Tokens:
     @inlineCallbacks
     def give(self, webmail: Webmail, jid: JID, session: str, name: str = "") -> Any:
         """See ITokens."""
+        # Before anything is waited for: whoever logs out meanwhile stays logged out.
+        grant = Grant(webmail.name, session_hash(webmail.name, session))
+        self._ended.pop(grant, None)
         is_new = (yield self._store.accounts.get(jid.local, jid.domain)) is None
         if (yield self._welcome(jid.local, jid.domain)):
             return None
         if is_new and name:
             self._named(jid, name)
-        grant = Grant(webmail.name, session_hash(webmail.name, session))
-        self._ended.pop(grant, None)
         token, now_ms = make_token(secrets.token_urlsafe(32)), int(self._now() * 1000)
         yield self._store.webmail.add(TokenRow(
             hashed(token), jid.local, jid.domain, grant.webmail, grant.session, now_ms,
@@ -102,7 +102,7 @@ class Tokens:
         """See ITokens."""
         if session.state is None:
             session.state = {}
-        session.state[_STATE] = grant
+        session.state[GRANT] = grant
         if grant in self._ended:
             session.close(StreamError("not-authorized", "You have logged out of Webmail."))
 
@@ -127,7 +127,7 @@ class Tokens:
             if jid is not None and account.bare != jid.bare:
                 continue
             for one in account.sessions.values():
-                grant = (one.state or {}).get(_STATE)
+                grant = (one.state or {}).get(GRANT)
                 if grant is not None and webmail in (None, grant.webmail) and session in (None, grant.session):
                     found.append(one)
         return found

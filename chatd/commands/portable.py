@@ -272,7 +272,9 @@ class PortableCommands:
                     try:
                         node = attrs.evolve(node, settings=differing(parse_config(form, complete(node.settings))))
                     except Exception:
-                        skipped["a node has settings that are not known here; it has the usual ones"] += 1
+                        # Among them may have been who may read it.
+                        node = attrs.evolve(node, settings={**node.settings, "access": "whitelist"})
+                        skipped["a node has settings that are not known here; only its owner may read it"] += 1
             elif child.name == "affiliations":
                 node = attrs.evolve(node, affiliations=_affiliations(child, row.jid))
             settings[name] = node

@@ -20,6 +20,7 @@ _CAPS: Final = f"{ns.CAPS} c"
 _HASHES: Final = {"sha-1": "sha1", "sha-224": "sha224", "sha-256": "sha256", "sha-384": "sha384", "sha-512": "sha512"}
 _LENGTH_MOST: Final = 512
 _INTERESTS_MOST: Final = 100
+_INTERESTS_LENGTH_MOST: Final = 4_096       # of all their names together
 _NOTIFY: Final = "+notify"
 _TAG: Final = re.compile(rb"<c\s[^<>]*>")
 _ATTRIBUTE: Final = re.compile(rb"""\s(node|ver|hash)\s*=\s*(?:"([^"<>&']*)"|'([^'<>&"]*)')""")
@@ -60,9 +61,11 @@ def claim_of(stanza: Stanza) -> Claim | None:
 def interests_of(query: domish.Element) -> frozenset[str]:
     """The nodes of XEP-0163 4 an entity wants to hear of ("NODE+notify"), of the <query/> of its disco#info."""
     found: set[str] = set()
+    length = 0
     for feature in query.elements(ns.DISCO_INFO, "feature"):
         var = feature.getAttribute("var") or ""
-        if var.endswith(_NOTIFY) and len(var) <= _LENGTH_MOST and len(found) < _INTERESTS_MOST:
+        if var.endswith(_NOTIFY) and len(found) < _INTERESTS_MOST and length + len(var) <= _INTERESTS_LENGTH_MOST:
+            length += len(var)
             found.add(var.removesuffix(_NOTIFY))
     return frozenset(found)
 

@@ -41,6 +41,7 @@ class ExtensibleLogIn:
         terms: Terms
         wire: Wire
         state: str
+        visit: str
         jid: JID | None
         _bindings: Mapping[str, bytes]
         _exchange: Any
@@ -128,6 +129,8 @@ class ExtensibleLogIn:
         self._profile_of(stanza)
         if not self._is_encrypted:
             return self._sasl_failed("encryption-required", "no-tls", "")
+        if self.visit:
+            return self._sasl_failed("invalid-mechanism", "not-offered", "")
         self._asked = asked = sasl2.parse(stanza)
         self._parts.clear()
         mechanism = asked.mechanism

@@ -10,11 +10,14 @@ from typing import Final, Protocol
 import attrs
 
 __all__ = [
-    "SLACK_S", "Grant", "TokenRow", "Webmail", "hashed", "is_nonce", "is_token", "make_token", "session_hash", "sign",
+    "GRANT", "SLACK_S", "Grant", "TokenRow", "Webmail", "hashed", "is_nonce", "is_token", "make_token", "session_hash",
+    "sign",
 ]
 
 SLACK_S: Final = 60
 """How far the clocks of Webmail and chatd may be apart; requests from further away are refused."""
+GRANT: Final = "webmail"
+"""The key of the Grant in the state of a session that was opened with a token."""
 _PREFIX: Final = "chatd-webmail-"
 _TOKEN: Final = re.compile(_PREFIX + r"[A-Za-z0-9_-]{43}", re.ASCII)
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)

@@ -1,6 +1,7 @@
 """`python -m chatd.ctl`: chatctl without its script."""
 
+import sys
+
 from chatd.ctl.main import main
 
-if __name__ == "__main__":
-    main()
+sys.exit(main())

@@ -240,7 +240,3 @@ def check_domain(arguments: argparse.Namespace) -> int:
     else:
         print(ctl_output.steps_text(steps, is_coloured=sys.stdout.isatty()), end="")
     return DONE if steps and steps[-1]["ok"] else REFUSED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -88,6 +88,9 @@ class Database:
         more: dict[str, Any] = {"password": self.password} if self.password else {}
         if not is_local(self.url) and "sslmode" not in parse_qs(urlsplit(self.url).query):
             more |= {"sslmode": "verify-full", "sslrootcert": str(self.ca or "system")}
+        # A network that is gone is noticed by the kernel, not after hours: the thread waits for it.
+        more |= {"tcp_user_timeout": self.timeout_s * 1000, "keepalives_idle": self.timeout_s, "keepalives_interval": 5,
+                 "keepalives_count": 2}
         with psycopg.connect(self.url, connect_timeout=self.timeout_s, autocommit=True, **more) as connection:
             connection.execute("SELECT set_config('statement_timeout', %s, false), "
                                "set_config('default_transaction_read_only', 'on', false)", [f"{self.timeout_s}s"])

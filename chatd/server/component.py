@@ -246,6 +246,9 @@ class ComponentStream(Protocol):
                 self._stanza(waiting.popleft())
             except StreamError as error:
                 self.close(error)
+            except Exception:
+                log.failure("a stanza of {stream!r} could not be worked off", stream=self)
+                self.close(StreamError("internal-server-error"))
             if self._waiting is not None:       # the next one takes its time as well
                 self._waiting.extend(waiting)
                 return

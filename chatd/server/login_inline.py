@@ -123,6 +123,8 @@ class InlineLogIn:
             if account is not None:
                 for prepare in self._streams.router.hooks.bind_info:
                     told.append((yield prepare(account)))
+                if accounts.find(bare.bare) is not account:     # disabled, deleted or loaded anew meanwhile
+                    account = yield maybeDeferred(accounts.load, bare)
         except Exception:
             log.failure("no resource could be bound for {jid}", jid=action.jid.bare)
             self._go_on(n.not_bound, "temporary-auth-failure", "bind")

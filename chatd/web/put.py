@@ -98,14 +98,14 @@ class Put:
     # -- of the file
     def pause(self) -> None:
         """See Source."""
-        channel = self._request.channel
+        channel = getattr(self._request, "channel", None)       # Twisted deletes it once the answer has been given
         if channel is not None and not self._is_whole:
             channel.allow(None)
             channel.transport.pauseProducing()
 
     def resume(self) -> None:
         """See Source."""
-        channel = self._request.channel
+        channel = getattr(self._request, "channel", None)       # Twisted deletes it once the answer has been given
         if channel is not None and not self._is_whole and self._refusal is None:
             channel.allow(STALL_S)
             channel.transport.resumeProducing()

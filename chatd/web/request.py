@@ -126,6 +126,8 @@ class PanelRequest(server.Request):
         lines += [b"%s: %s" % (name, value) for name, values in self.responseHeaders.getAllRawHeaders()
                   for value in values]
         self.channel.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        # Over TLS their goodbye has to be read; the rest of the body is thrown away.
+        self.channel.transport.resumeProducing()
         self.channel.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:

@@ -87,15 +87,22 @@ class Administration(Module):
         return self.api.perform(words, arguments)
 
     # -- accounts
+    def _target(self, address: str, request: Request, may_be_full: bool = False) -> str:
+        """As `_of_domain`; whoever administers one domain only changes nothing of those who administer all."""
+        jid, admins = _of_domain(address, request, may_be_full), self.api.settings.server.admins
+        if jid.partition("/")[0] in admins and request.from_.bare not in admins:
+            raise StanzaError("forbidden", "cancel", text="This account administers all domains.")
+        return jid
+
     async def _add(self, request: Request, values: dict[str, list[str]]) -> Outcome:
         if values["password"] != values["password-verify"]:
             raise StanzaError("not-acceptable", "modify", text="The two passwords differ.")
-        jid = _of_domain(values["accountjid"][0], request)
+        jid = self._target(values["accountjid"][0], request)
         await self._do("user add", jid=jid, password=values["password"][0])
         return Outcome(f"{jid} can log in.")
 
     async def _passwd(self, request: Request, values: dict[str, list[str]]) -> Outcome:
-        jid = _of_domain(values["accountjid"][0], request)
+        jid = self._target(values["accountjid"][0], request)
         await self._do("user passwd", jid=jid, password=values["password"][0])
         return Outcome(f"{jid} has a new password.")
 
@@ -105,7 +112,7 @@ class Administration(Module):
             if len(given) > _ACCOUNTS_MOST:
                 raise StanzaError("not-acceptable", "modify", text=f"At most {_ACCOUNTS_MOST} accounts at a time.")
             # None is touched before all are known to be of this domain.
-            jids = [_of_domain(one, request, words == "user end-session") for one in given]
+            jids = [self._target(one, request, words == "user end-session") for one in given]
             failed: list[StanzaError] = []
             for jid in jids:
                 try:

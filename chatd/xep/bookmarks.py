@@ -103,6 +103,8 @@ class Bookmarks(Module):
     async def _take(self, account: IAccount, wanted: Mapping[str, Bookmark]) -> None:
         """Makes the items what a list says."""
         node = (await self._publishing.nodes(account)).get(ns.BOOKMARKS)
+        if node is not None and node.config["access"] != "whitelist":
+            raise StanzaError("conflict", text="Others may read the node of the bookmarks.")
         items = await self._store.items(account.id, ns.BOOKMARKS)
         payloads, there = {item.id: item.payload for item in items}, of_items(items)
         changed = [(room, item_xml(one, payloads.get(room))) for room, one in wanted.items() if there.get(room) != one]

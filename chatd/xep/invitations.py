@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.core import ns
@@ -31,6 +32,8 @@ from chatd.xep.api import Api, Module, Request
 from chatd.xep.registration import INSTRUCTIONS, credentials_of, keeps_passwords
 
 __all__ = ["Invitations"]
+
+log = Logger()
 
 INVITE: Final = "urn:xmpp:invite"
 _RESULT: Final = (
@@ -90,7 +93,10 @@ class Invitations(Module):
 
     def _create(self, request: Request, values: Mapping[str, list[str]]) -> Any:
         is_contact = (values["roster-subscription"] or ["0"])[0] in ("1", "true")
-        name = (values["username"] or [""])[0]
+        name, admins = (values["username"] or [""])[0], self.api.settings.server.admins
+        bare = f"{_local(name, request.to.domain)}@{request.to.domain}" if name else ""
+        if bare in admins and request.from_.bare not in admins:
+            raise StanzaError("forbidden", "cancel", text="This account administers all domains.")
         return Deferred.fromCoroutine(self._made(request.to.domain, name, request.from_.bare if is_contact else ""))
 
     async def _made(self, domain: str, name: str, inviter: str) -> Outcome:
@@ -120,18 +126,26 @@ class Invitations(Module):
         row: InvitationRow | None = await self._store.get(digest_of(token)) if len(token) <= TOKEN_MOST else None
         if row is None or row.expires_ms < self.api.now() * 1000 or domain not in ("", row.domain):
             raise StanzaError("item-not-found", text=_INVALID)
+        if row.inviter:
+            # Who was sent away brings nobody in any more.
+            by = JID.parse(row.inviter)
+            account = await self.api.store.accounts.get(by.local, by.domain)
+            if account is None or account.disabled:
+                raise StanzaError("item-not-found", text=_INVALID)
         return row
 
     async def register(self, token: str, name: str, password: str) -> str:
         """See IInvitations."""
-        row: InvitationRow | None = await self._store.get(digest_of(token))
-        if row is None or not self.may_register(row.domain):
+        row = await self.look(token)
+        if not self.may_register(row.domain):
             raise StanzaError("item-not-found", text=_INVALID)
         local = _local(name, row.domain)
         now_ms = int(self.api.now() * 1000)
         if row.local and local != row.local:
             raise StanzaError("not-acceptable", "modify", text=f"This invitation is for the name {row.local}.")
-        if not row.local and _reserved(await self._store.list(row.domain), local, now_ms):
+        # Nobody becomes an administrator by choosing a name that the configuration has and no account yet.
+        if not row.local and (f"{local}@{row.domain}" in self._admins(row.domain)
+                              or _reserved(await self._store.list(row.domain), local, now_ms)):
             raise StanzaError("conflict", text=f"{local}@{row.domain} is taken.")
         if await self._store.take(row.digest) is None:
             raise StanzaError("item-not-found", text=_INVALID)
@@ -143,8 +157,16 @@ class Invitations(Module):
             await self._store.add(row)          # it was not used
             raise
         if row.inviter:
-            await self._befriend(row.inviter, bare)
+            try:
+                await self._befriend(row.inviter, bare)
+            except Exception:
+                # The account is there, and the invitation spent: that is what counts.
+                log.failure("{jid} could not be made a contact of who invited him", jid=bare)
         return bare
+
+    def _admins(self, domain: str) -> tuple[str, ...]:
+        served = self.api.settings.domain(domain)
+        return (*self.api.settings.server.admins, *(() if served is None else served.admins))
 
     async def _befriend(self, inviter: str, bare: str) -> None:
         accounts = self.api.router.accounts

@@ -17,6 +17,7 @@ from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import text
+from chatd.core.webmail import GRANT
 from chatd.xep.api import ANSWERED, Api, Module, Request
 
 __all__ = ["Registration", "credentials_of", "keeps_passwords"]
@@ -70,7 +71,10 @@ class Registration(Module):
         return Deferred.fromCoroutine(self._change(request))
 
     def _own(self, request: Request) -> tuple[Any, Any]:
+        """The account, and its domain. Who came by a token of Webmail has shown no password: nothing for him."""
         account = _own(request)
+        if request.session is not None and (request.session.state or {}).get(GRANT) is not None:
+            raise StanzaError("not-allowed", text="Log in with your password to do that.")
         return account, self.api.settings.domain(account.jid.domain)
 
     async def _change(self, request: Request) -> bytes:

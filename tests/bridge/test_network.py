@@ -103,6 +103,7 @@ def test_where_udp_is_blocked_media_go_by_tcp(people, away, far, bridge):
     ann.until_decoded("cat/microphone", 200)
 
 
+@pytest.mark.long
 def test_another_address_costs_a_moment_and_nobody_leaves(people, away, far, bridge):
     ann, ben = people.page("ann"), people.sdk("ben")
     ann.publish("camera", width=640, height=360)

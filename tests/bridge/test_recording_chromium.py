@@ -59,6 +59,7 @@ def bridge(folder: Path) -> Iterator[BridgeProcess]:
     assert not process.complaints()
 
 
+@pytest.mark.long
 def test_what_browsers_send_is_recorded_in_all_codecs_and_in_time(people: Any, folder: Path) -> None:
     bridge, room = people.bridge, people.room
     pages = {}

@@ -431,6 +431,7 @@ def test_limits_end_a_recording_with_its_file(tmp_path: Path) -> None:
         assert bridge.stop() == 0
 
 
+@pytest.mark.long
 def test_a_bridge_that_is_killed_and_one_that_ends_leave_recordings_that_the_next_one_makes(tmp_path: Path) -> None:
     bridge = recording_bridge(tmp_path)
     ann = Sdk(bridge, "ann")

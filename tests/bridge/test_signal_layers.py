@@ -22,6 +22,7 @@ def hd(people):
     return ann
 
 
+@pytest.mark.long
 def test_qualities_by_hand(people, hd):
     ben, cat = people.page("ben"), people.sdk("cat")
     ben.until_decoded("ann/camera", 5, width=1280)

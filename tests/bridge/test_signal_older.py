@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bridge.clients.bridge_process import until
 
 OLD = {"singlePeerConnection": False}
@@ -98,6 +100,7 @@ def test_a_resume_restarts_ice_on_both_connections(people):
     assert not [e for e in ann.events()[mark:] if e["event"] == "Reconnecting"]
 
 
+@pytest.mark.long
 def test_the_codecs(people):
     ann, ben = people.page("ann", {"dynacast": True, **OLD}), people.page("ben", OLD)
     cat = people.sdk("cat", single=False)

@@ -82,6 +82,7 @@ def hasty(request):
     process.stop()
 
 
+@pytest.mark.long
 def test_who_comes_back_too_late_joins_anew_and_publishes_again(hasty):
     wire = hasty.wire()
     ann, cat, ben = hasty.page("ann", url=wire.url), hasty.sdk("cat", url=wire.url), hasty.page("ben")

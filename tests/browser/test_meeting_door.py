@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 import pytest_twisted
 
 from tests.browser.harness import Page
@@ -158,6 +159,7 @@ async def test_connection(party: Party) -> None:
     await inside(page)
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_connection_blocked(party: Party) -> None:
     """UDP is blocked, and then everything: what still works, and what to ask for."""

@@ -40,6 +40,7 @@ async def same(reader: Reader) -> None:
                     f"inner.document.title === document.title)(document.querySelector('{SHELL}').contentWindow)")
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_the_chat_stays_while_webmail_changes_its_pages(readers: Readers) -> None:
     alice = await readers.at_webmail("alice")

@@ -207,6 +207,7 @@ def test_who_has_no_account_cannot_be_added(daemon: Daemon) -> None:
     run(test())
 
 
+@pytest.mark.long
 def test_changes_are_seen(daemon: Daemon) -> None:
     """Of the file, of accounts and of vCards; a file that got broken changes nothing and is told of."""
 

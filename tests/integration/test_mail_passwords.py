@@ -111,6 +111,7 @@ def test_disabled_here_is_refused_with_the_right_password(daemon: Daemon) -> Non
     assert refusal(daemon, BOB, "pw-bob") == ""
 
 
+@pytest.mark.long
 def test_guessing_is_slowed_down_before_the_mail_server_is_asked(daemon: Daemon, mail: Dovecot) -> None:
     for _ in range(6):
         assert refusal(daemon, BOB, "guess", "127.0.0.31") == "not-authorized"

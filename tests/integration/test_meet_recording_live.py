@@ -76,6 +76,7 @@ def test_record_link_play(daemon: MediaDaemon) -> None:
             one.close()
 
 
+@pytest.mark.long
 def test_what_was_recorded_survives_a_kill(daemon: MediaDaemon) -> None:
     """kill -9 of the daemon while it runs: what there is becomes a file, and the link appears in the chat."""
     owner = host(daemon)

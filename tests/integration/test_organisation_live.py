@@ -115,6 +115,7 @@ def test_what_people_may_do_with_them(daemon: Daemon) -> None:
     run(later())
 
 
+@pytest.mark.long
 def test_who_comes_and_who_leaves(daemon: Daemon) -> None:
     """A first log-in, a changed department, a deleted account: rosters, versions and presence follow at once."""
     path = daemon.folder / "people.csv"
@@ -154,6 +155,7 @@ def test_who_comes_and_who_leaves(daemon: Daemon) -> None:
     run(test())
 
 
+@pytest.mark.long
 def test_contacts_by_their_own_wish_stay_when_the_group_goes(daemon: Daemon) -> None:
     """Ben and Cat are friends before they are colleagues and afterwards; removal ends only the friendship."""
     path = daemon.folder / "people.csv"

@@ -19,6 +19,8 @@ import pytest
 from tests.daemon import DOMAIN, Daemon, running
 from tests.roundcube import KEY, PLUGIN, Webmail, webmail
 
+pytestmark = pytest.mark.long       # Roundcube is a large package
+
 USERS = {f"alice@{DOMAIN}": "pw-alice", f"bob@{DOMAIN}": "pw-bob", "carol": "pw-carol",
          "dora@elsewhere.example": "pw-dora"}
 TOKEN = "/?_task=mail&_action=plugin.chatd.token"

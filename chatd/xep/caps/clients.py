@@ -116,9 +116,10 @@ class ClientCaps:
         self._ask(_Question(claim, full, [(account, full, session)]))
 
     def _ask(self, question: _Question) -> None:
-        if len(self._asked) >= _ASKED_MOST:
-            return
         account, full, session = question.waiting[0]
+        # Half of the room is for clients of this server, whatever others claim.
+        if len(self._asked) >= (_ASKED_MOST // 2 if session is None else _ASKED_MOST):
+            return
         question.to = full
         id_ = f"caps-{token_hex(8)}"
         self._asked[id_] = question

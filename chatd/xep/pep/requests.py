@@ -25,6 +25,7 @@ __all__ = ["AUTHORIZE", "Requests", "node_name"]
 AUTHORIZE: Final = f"{ns.PUBSUB}#subscribe_authorization"
 _ANSWER_MOST: Final = 1 << 20       # bytes of items in one answer; who wants more asks page by page (XEP-0059)
 _AT_ONCE: Final = 100               # items in one publication
+_SUBSCRIPTIONS_MOST: Final = 10     # addresses of one person that are subscribed to a node
 
 
 class Requests:
@@ -61,7 +62,7 @@ class Requests:
             found = await self._publishing.api.store.pep.items(account.id, node.name, wanted)
             if not found:
                 raise StanzaError("item-not-found", text="There is no such item.")
-            return pubsub_xml(items_xml(node.name, found, account.bare))
+            return pubsub_xml(items_xml(node.name, _within(found), account.bare))
         page = rsm.parse(request.child)
         if page is not None:
             return await self._page(account, node, page)
@@ -182,6 +183,9 @@ class Requests:
                 raise refusal("not-authorized", "pending-subscription", kind="auth")
         else:
             self._publishing.may_read(account, node, reader)
+        if address not in node.subscriptions and sum(
+                JID.parse(one).bare == reader.bare for one in node.subscriptions) >= _SUBSCRIPTIONS_MOST:
+            raise refusal("policy-violation", "too-many-subscriptions")
         await self._publishing.set_subscriptions(account, node, {address: state})
         if state == "pending":
             self._ask_owner(account, node, address)

@@ -83,7 +83,8 @@ class Files:
         known = await self._store.known(tokens)
         lost = [name for name in tokens if name not in known]
         # Only of those that were there before the store was asked: others may be coming by now.
-        parts = [name for name in found if name.endswith(PART) and name.removesuffix(PART) not in self._coming]
+        parts = [name for name in found if name.endswith(PART) and is_token(name.removesuffix(PART))
+                 and name.removesuffix(PART) not in self._coming]
         await deferToThread(_unlink, [self.folder / name for name in (*lost, *parts)])
         if lost or parts:
             log.info("Removed {count} files that nobody knows from {folder}.", count=len(lost) + len(parts),
@@ -159,6 +160,8 @@ class Files:
         of_account = sum(other.account == row.account for other in self._coming.values())
         if of_account >= AT_ONCE or len(self._coming) >= _COMING_MOST:
             raise UploadRefused(429, "Too many files are being sent at a time. Please try again in a moment.")
+        if not self.has_room(row.bytes):
+            raise UploadRefused(507, "The server has no room for files at the moment. Please try again later.")
 
     def stored(self, row: UploadRow) -> Deferred[bool]:
         """See IUploads."""

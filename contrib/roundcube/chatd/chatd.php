@@ -312,14 +312,22 @@ class chatd extends rcube_plugin
         if ($config->get('chatd_address', 'user') == 'identity' && $is_fixed && !empty($identity['email'])) {
             $address = $identity['email'];
         }
-        else if (strpos($address, '@') === false) {
+        else {
             $domain = $config->get('chatd_domain');
+            $at     = strrpos($address, '@');
 
             if (is_array($domain)) {
-                $domain = $domain[$_SESSION['storage_host'] ?? ''] ?? '';
-                $address = $domain ? "$address@$domain" : '';
+                // Each mail server speaks for its own domain only
+                $own = (string) ($domain[$_SESSION['storage_host'] ?? ''] ?? '');
+
+                if ($own === '' || ($at !== false && strcasecmp(substr($address, $at + 1), $own) !== 0)) {
+                    $address = '';
+                }
+                else if ($at === false) {
+                    $address = "$address@$own";
+                }
             }
-            else {
+            else if ($at === false) {
                 $address = $domain ? "$address@$domain" : (string) $this->rc->user->get_username('mail');
             }
         }

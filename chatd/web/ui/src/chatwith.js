@@ -24,7 +24,10 @@ export async function chatWith(_converse, address, name) {
     api.modal.show('converse-add-contact-modal');
     const field = await found('#chatd-add-jid');
     if (!field) return;
-    field.value = both.jid;
+    // The dialog takes people of other domains with a name only.
+    const isOwn = both.jid.endsWith(`@${own.split('@').pop()}`);
+    const label = (name.trim() || both.name || both.jid.split('@')[0]).replace(/[<>]/g, ' ').trim();
+    field.value = isOwn ? both.jid : `${label} <${both.jid}>`;
     field.dispatchEvent(new Event('input', { bubbles: true }));
     const shown = document.getElementById('chatd-add-name');
     if (shown && !shown.value) shown.value = name.trim() || both.name;

@@ -116,27 +116,30 @@
     async function supply() {
         if (supplying) return;
         supplying = true;
-        for (let tries = 0; frame; tries += 1) {
+        const mine = frame; // what is asked for one person's frame is not for the next one's
+        for (let tries = 0; frame && frame === mine; tries += 1) {
             try {
                 const found = await (early ?? token());
-                if (frame) tell({ chatd: 'token', id: asked, ...found });
+                if (frame === mine) tell({ chatd: 'token', id: asked, ...found });
                 break;
             } catch (error) {
+                if (frame !== mine) break;
                 if (isEnd(error)) {
                     end('ended');
                     break;
                 }
-                if (frame) tell({ chatd: 'no-token', id: asked });
+                tell({ chatd: 'no-token', id: asked });
                 const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** tries) * (0.5 + Math.random() / 2);
                 await new Promise((resolve) => {
                     retry = resolve;
                     setTimeout(resolve, pause);
                 });
             } finally {
-                early = null;
+                if (frame === mine) early = null;
             }
         }
         supplying = false;
+        if (frame && frame !== mine && asked) supply();
     }
 
     async function check() {

@@ -1,5 +1,5 @@
 // Links to files on this server: how they begin, and where this page finds them.
-const PART = /^[A-Za-z0-9_-]{32}\/[^\s/<>"']+/;
+const PART = /^[A-Za-z0-9_-]{32}\/[^\s/\\<>"']+/;
 
 /** `begin` is what the server says all addresses of files begin with ("https://chat.example.com/upload/"), or ''. */
 class FileLinks {

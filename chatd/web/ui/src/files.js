@@ -73,26 +73,36 @@ export function ownUpload(converse, _converse) {
     }
 
     base.getRequestSlotURL = async function () {
+        await turns.take();
+        const isOnItsWay = !this.isCancelled && (await hasSlot(this));
+        if (!isOnItsWay) turns.leave();
+        else this.save(this.slot); // Converse then calls uploadFile
+    };
+
+    /** Asks the server where the file goes; says why not. */
+    async function hasSlot(message) {
         let answer;
         try {
-            answer = await this.sendSlotRequestStanza();
+            answer = await message.sendSlotRequestStanza();
         } catch (error) {
-            fail(this, refusalOf(this.file.name, error));
-            return;
+            fail(message, refusalOf(message.file.name, error));
+            return false;
         }
         const [put, get] = ['put', 'get'].map((way) => answer.querySelector(`slot > ${way}`)?.getAttribute('url'));
         if (!put || !get) {
-            fail(this, words.broken(this.file.name));
-            return;
+            fail(message, words.broken(message.file.name));
+            return false;
         }
-        this.upload_metadata = this.getUploadRequestMetadata(answer);
-        if (!this.isCancelled) this.save({ get, put }); // Converse then calls uploadFile
-    };
+        message.upload_metadata = message.getUploadRequestMetadata(answer);
+        message.slot = { get, put };
+        return !message.isCancelled;
+    }
 
     base.uploadFile = function () {
         const { file } = this;
         const request = new XMLHttpRequest();
         this.uploading = request;
+        request.addEventListener('loadend', () => turns.leave());
         request.upload.addEventListener('progress', ({ lengthComputable, loaded, total }) => {
             if (lengthComputable) this.set('progress', loaded / total);
         });
