@@ -7,6 +7,22 @@ import { fileLinks } from './filelinks.js';
 const words = WORDS.sending;
 const SHOWN_MS = 60_000; // so long a refusal stands in the chat
 const FULL = 'resource-constraint';
+const AT_ONCE = 3; // the server takes four files of one account at a time
+
+/** Files on their way; the others wait for their turn. */
+const turns = {
+    taken: 0,
+    waiting: [],
+    async take() {
+        if (this.taken >= AT_ONCE) await new Promise((go) => { this.waiting.push(go); });
+        else this.taken += 1;
+    },
+    leave() {
+        const next = this.waiting.shift();
+        if (next) next();
+        else this.taken -= 1;
+    },
+};
 
 /** The service that takes files, and what it takes: {service, most} or null. */
 async function uploadService(converse, _converse) {
