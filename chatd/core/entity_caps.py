@@ -64,7 +64,8 @@ def interests_of(query: domish.Element) -> frozenset[str]:
     length = 0
     for feature in query.elements(ns.DISCO_INFO, "feature"):
         var = feature.getAttribute("var") or ""
-        if var.endswith(_NOTIFY) and len(found) < _INTERESTS_MOST and length + len(var) <= _INTERESTS_LENGTH_MOST:
+        if (var.endswith(_NOTIFY) and len(var) <= _LENGTH_MOST and len(found) < _INTERESTS_MOST
+                and length + len(var) <= _INTERESTS_LENGTH_MOST):
             length += len(var)
             found.add(var.removesuffix(_NOTIFY))
     return frozenset(found)

@@ -141,6 +141,19 @@ def test_a_friend_is_invited(daemon: Daemon) -> None:
         assert roster(alice)[f"hugo@{DOMAIN}"] == "both"
 
 
+def test_who_was_sent_away_brings_nobody_in(daemon: Daemon) -> None:
+    daemon.add(f"ines@{DOMAIN}")
+    with Raw(daemon, "c2s_tls").login(f"ines@{DOMAIN}") as ines:
+        token = command(ines, "urn:xmpp:invite#invite")["landing-url"].rpartition("/")[2]
+    daemon.ctl("user", "disable", f"ines@{DOMAIN}")
+    with before_log_in(daemon) as raw:
+        assert condition(preauth(raw, token)) == "item-not-found"
+    assert fetch(daemon, token)[0] == 404
+    daemon.ctl("user", "enable", f"ines@{DOMAIN}")
+    with before_log_in(daemon) as raw:
+        assert preauth(raw, token).get("type") == "result"
+
+
 def fetch(daemon: Daemon, token: str, language: str = "en", **form: str) -> tuple[int, str]:
     data = urllib.parse.urlencode(form).encode() if form else None
     request = urllib.request.Request(f"https://127.0.0.1:{daemon.ports['https']}/invite/{token}", data,

@@ -88,6 +88,15 @@ def test_where_a_token_is_no_good(daemon: Daemon, webmail: Webmail) -> None:
     assert token not in log
 
 
+def test_a_token_is_no_password(daemon: Daemon, webmail: Webmail) -> None:
+    """Who came by a token cannot set a password that would let him in after Webmail has logged him out."""
+    with RawWebSocket(daemon).login(f"fritz@{DOMAIN}", webmail.token(f"fritz@{DOMAIN}")) as fritz:
+        for inner in ("<username>fritz</username><password>mine now</password>", "<remove/>"):
+            answer = fritz.ask("set", f"<query xmlns='{ns.REGISTER}'>{inner}</query>", DOMAIN)
+            assert answer.get("type") == "error" and answer.find(".//{%s}not-allowed" % ns.STANZAS) is not None
+    assert daemon.ctl("user", "show", f"fritz@{DOMAIN}")["result"]["mechanisms"] == []
+
+
 def test_who_may_not_speak_for_a_domain(daemon: Daemon, webmail: Webmail) -> None:
     assert webmail.ask({"address": f"anna@{OTHER}", "session": "s"})[0] == 403
     assert webmail.ask({"address": f"anna@{DOMAIN}", "session": "s"}, name="second")[0] == 401

@@ -61,6 +61,18 @@ def test_the_resource_is_ours_to_choose() -> None:
     assert channel.stream.session.jid.resource.startswith("meet-") and channel.stream.session.jid.domain == GUESTS
 
 
+def test_the_other_way_to_authenticate_is_shut() -> None:
+    """XEP-0388 is for accounts: visits are admitted by ANONYMOUS as of RFC 6120 alone."""
+    made, _ = site()
+    for mechanism in ("ANONYMOUS", "PLAIN", "HT-SHA-256-NONE"):
+        channel = PaperChannel(made)
+        channel.say(AT_GUESTS)
+        answer = channel.say(f"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='{mechanism}'>"
+                             "<initial-response>AGEAYg==</initial-response></authenticate>")
+        assert "<invalid-mechanism" in answer[0] and "<failure" in answer[0], answer
+        assert channel.stream.session is None
+
+
 def test_stanzas_stay_small() -> None:
     """Log-in makes room for large ones, a visit does not."""
     made, _ = site()

@@ -164,6 +164,21 @@ async def test_refusals(word: str, values: dict[str, Any], wanted: tuple[str, ..
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.parametrize(("word", "values"), [
+    ("change-user-password", {"accountjid": ADMIN, "password": "p"}),
+    ("disable-user", {"accountjids": [PERSON, ADMIN]}),
+    ("delete-user", {"accountjids": [ADMIN]}),
+    ("end-user-session", {"accountjids": [f"{ADMIN}/desk"]}),
+    ("add-user", {"accountjid": ADMIN, "password": "p", "password_verify": "p"}),
+])
+async def test_who_administers_a_domain_leaves_those_of_all_alone(word: str, values: dict[str, Any]) -> None:
+    site = await Site.open()
+    assert condition(await run(site.warden, word, **values)) == ("forbidden",)
+    assert site.done == [] and site.root.closed == "open"
+    await site.world.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_sessions_of_commands() -> None:
     """XEP-0050 4.4: somebody else's session, an ended one, what cannot be done."""
     site = await Site.open()

@@ -145,7 +145,7 @@ def fold(entries: Iterable[dict[str, Any]], is_over: bool = True,
             continue
         try:
             _take(found, pending, entry)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             continue
     if found is None:
         raise ManifestError("the journal has no beginning")
@@ -285,7 +285,7 @@ def load(path: Path) -> Manifest:
         return recover(directory)
     except OSError as error:
         raise ManifestError(str(error)) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError) as error:
         raise ManifestError("%s is no manifest: %r" % (directory / NAME, error)) from None
     return recover(directory) if found.state == "recording" else found
 
