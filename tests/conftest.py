@@ -11,7 +11,12 @@ from collections.abc import Iterator
 
 import chatd.compat  # noqa: F401
 
+import hypothesis
 import pytest
+
+# The same examples in every run, so that a run says something of the change before it; `make fuzz` tries others.
+hypothesis.settings.register_profile("the same", derandomize="CHATD_FUZZ_SECONDS" not in os.environ)
+hypothesis.settings.load_profile("the same")
 
 
 @pytest.fixture(autouse=True)
