@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from twisted.protocols.basic import FileSender
-from twisted.python.failure import Failure
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
 from chatd.core.byteranges import part_of
 from chatd.interfaces import IMeetings
 from chatd.web.errors import ErrorPage, error_body
-from chatd.web.static import SMALL_BYTES
+from chatd.web.fileparts import send_part
 
 __all__ = ["RECORDINGS_PATH", "RecordingsResource"]
 
@@ -83,34 +81,5 @@ class _Recording(Resource):
         request.setHeader(b"Content-Length", b"%d" % (behind - first))
         if request.method == b"HEAD":
             return b""
-        if behind - first <= SMALL_BYTES:
-            with self._path.open("rb") as file:
-                file.seek(first)
-                return file.read(behind - first)
-        self._send(request, first, behind - first)
+        send_part(request, self._path, first, behind - first)
         return NOT_DONE_YET
-
-    def _send(self, request: Request, first: int, count: int) -> None:
-        file = self._path.open("rb")
-        file.seek(first)
-
-        def sent(result: object) -> None:
-            file.close()
-            if not isinstance(result, Failure):     # else the reader has gone away
-                request.finish()
-
-        FileSender().beginFileTransfer(_Rest(file, count), request).addBoth(sent)
-
-
-class _Rest:
-    """A file of which no more than `count` bytes are read."""
-
-    def __init__(self, file: IO[bytes], count: int) -> None:
-        self._file = file
-        self._count = count
-
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
-        data = self._file.read(min(size, self._count))
-        self._count -= len(data)
-        return data

@@ -12,13 +12,12 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 from wsgiref.handlers import format_date_time
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 from twisted.web.http import CACHED
 from twisted.web.resource import IResource, Resource
@@ -28,10 +27,10 @@ from chatd.core.byteranges import part_of
 from chatd.core.uploads import UploadRow, disposition, served_type
 from chatd.interfaces import IUploads
 from chatd.web.errors import ErrorPage, error_body
+from chatd.web.fileparts import send_part
 from chatd.web.incoming import InThread
 from chatd.web.put import Put
 from chatd.web.request import PanelRequest, StreamedBody
-from chatd.web.static import SMALL_BYTES
 
 __all__ = ["UploadsResource"]
 
@@ -189,7 +188,7 @@ def _send(request: Request, path: Path, row: UploadRow) -> None:
     if request.method == b"HEAD":
         request.finish()
         return
-    _send_part(request, path, first, behind - first)
+    send_part(request, path, first, behind - first)
 
 
 def _set_headers(request: Request, row: UploadRow, content_type: str) -> None:
@@ -203,34 +202,3 @@ def _set_headers(request: Request, row: UploadRow, content_type: str) -> None:
     request.setHeader(b"Cross-Origin-Resource-Policy", b"cross-origin")
     request.setHeader(b"X-Robots-Tag", b"noindex")
     request.setHeader(b"Accept-Ranges", b"bytes")
-
-
-def _send_part(request: Request, path: Path, first: int, count: int) -> None:
-    file = path.open("rb")
-    file.seek(first)
-    if count <= SMALL_BYTES:
-        with file:
-            request.write(file.read(count))
-        request.finish()
-        return
-
-    def sent(result: object) -> None:
-        file.close()
-        if not isinstance(result, Failure):     # else the reader has gone away
-            request.finish()
-
-    FileSender().beginFileTransfer(_Rest(file, count), request).addBoth(sent)
-
-
-class _Rest:
-    """A file of which no more than `count` bytes are read."""
-
-    def __init__(self, file: IO[bytes], count: int) -> None:
-        self._file = file
-        self._count = count
-
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
-        data = self._file.read(min(size, self._count))
-        self._count -= len(data)
-        return data
