@@ -11,24 +11,21 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 
 from chatd.core.errors import StanzaError
 from chatd.core.invitations import InvitationRow, link_of
 from chatd.interfaces import IInvitations
 from chatd.web.errors import ErrorPage, error_body
 from chatd.web.invitation_words import WORDS, language_of
+from chatd.web.later import answer_later
 
 __all__ = ["INVITE_PATH", "InvitationPage"]
 
 INVITE_PATH: Final = "/invite"
 _BODY_MOST: Final = 8192
 _FIELD_MOST: Final = 1023
-
-log = Logger()
 
 _PAGE: Final = """<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8">
@@ -144,22 +141,8 @@ class _Invitation(Resource):
         body = request.content.read(_BODY_MOST + 1)
         return error_body(request, 413) if len(body) > _BODY_MOST else self._later(request, body)
 
-    def _later(self, request: Any, body: bytes | None) -> Any:
-        gone: list[bool] = []
-        request.notifyFinish().addErrback(lambda _: gone.append(True))
-
-        async def answer() -> None:
-            try:
-                said = await self._page.answer(self._token, request, body)
-            except Exception:
-                log.failure("the page of an invitation failed")
-                said = error_body(request, 500)
-            if not gone:
-                request.write(said)
-                request.finish()
-
-        Deferred.fromCoroutine(answer())
-        return NOT_DONE_YET
+    def _later(self, request: Any, body: bytes | None) -> int:
+        return answer_later(request, self._page.answer(self._token, request, body), "the page of an invitation")
 
 
 def _page(words: dict[str, str], title: str, inner: str) -> bytes:

@@ -10,16 +10,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import Request
 
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stamp import InvalidStamp, parse_stamp
 from chatd.interfaces import IMeetings
 from chatd.web.errors import ErrorPage, error_body
+from chatd.web.later import answer_later
 from chatd.web.signed import Signatures, Unsigned
 from chatd.web.static import AssetResource, StaticFiles
 
@@ -71,27 +71,13 @@ class MeetingsResource(Resource):
         except ValueError as wrong:
             return error_body(request, 400, str(wrong))
         log.info("{asker} makes a meeting for {account}", asker=asker, account=values["account"].bare)
-        gone: list[bool] = []
-        request.notifyFinish().addErrback(lambda _: gone.append(True))
-
-        async def make() -> None:
-            answer = await self._make(request, values)
-            if not gone:
-                request.write(answer)
-                request.finish()
-
-        Deferred.fromCoroutine(make()).addErrback(
-            lambda failure: log.failure("an answer could not be sent", failure=failure))
-        return NOT_DONE_YET
+        return answer_later(request, self._make(request, values), "making a meeting")
 
     async def _make(self, request: Request, values: dict[str, Any]) -> bytes:
         try:
             info = await self._meetings.create(**values)
         except StanzaError as error:
             return error_body(request, _STATUS.get(error.condition, 400), error.text or "")
-        except Exception:
-            log.failure("a meeting could not be made")
-            return error_body(request, 500)
         request.setResponseCode(201)
         request.setHeader(b"Location", str(info["link"]).encode())
         return _json(request, info)

@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
 from chatd.core.escaping import jid_of_address
 from chatd.core.jid import JID, InvalidJID
@@ -24,6 +22,7 @@ from chatd.core.limits import TokenBuckets
 from chatd.core.webmail import SLACK_S, Webmail, is_nonce, sign
 from chatd.interfaces import ITokens, IWebmailStore
 from chatd.web.errors import error_body
+from chatd.web.later import answer_later
 
 __all__ = ["SSO_PATH", "SignOnResource"]
 
@@ -93,18 +92,7 @@ class SignOnResource(Resource):
         request.setHeader(b"Cache-Control", b"no-store")
         if request.args or not any(True for _ in self._webmails()):
             return error_body(request, 404)
-        gone: list[bool] = []
-        request.notifyFinish().addErrback(lambda _: gone.append(True))
-
-        async def answer() -> None:
-            body = await self._answer(request, method, act)
-            if not gone:
-                request.write(body)
-                request.finish()
-
-        Deferred.fromCoroutine(answer()).addErrback(
-            lambda failure: log.failure("an answer could not be sent", failure=failure))
-        return NOT_DONE_YET
+        return answer_later(request, self._answer(request, method, act), "signing on from Webmail")
 
     async def _answer(self, request: Any, method: str, act: Callable[[Webmail, Any], Any]) -> bytes:
         address = getattr(request.getClientAddress(), "host", "?")
