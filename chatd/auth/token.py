@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Any, Final
 
 from twisted.internet.defer import inlineCallbacks
@@ -25,6 +26,8 @@ __all__ = ["Tokens"]
 log = Logger()
 
 _ENDED_MOST: Final = 10_000
+_ENDED_S: Final = 600.0     # no log-in takes as long
+_Whose = tuple[str | None, bytes | None, str | None]
 
 
 @implementer(ITokens)
@@ -45,16 +48,16 @@ class Tokens:
         self._welcome = welcome
         self._named = named
         self._now = now
-        # Webmail sessions that ended a moment ago, so that a log-in under way at that moment ends too.
-        self._ended: OrderedDict[Grant, float] = OrderedDict()
+        # What ended a moment ago, so that a log-in under way at that moment ends too: the number and time of each
+        # log-out, by Webmail, session and address, None for all of them.
+        self._ends = 0
+        self._ended: OrderedDict[_Whose, tuple[int, float]] = OrderedDict()
 
     # -- for Webmail's server
     @inlineCallbacks
     def give(self, webmail: Webmail, jid: JID, session: str, name: str = "") -> Any:
         """See ITokens."""
-        # Before anything is waited for: whoever logs out meanwhile stays logged out.
-        grant = Grant(webmail.name, session_hash(webmail.name, session))
-        self._ended.pop(grant, None)
+        grant = Grant(webmail.name, session_hash(webmail.name, session), self._ends)
         is_new = (yield self._store.accounts.get(jid.local, jid.domain)) is None
         if (yield self._welcome(jid.local, jid.domain)):
             return None
@@ -64,6 +67,8 @@ class Tokens:
         yield self._store.webmail.add(TokenRow(
             hashed(token), jid.local, jid.domain, grant.webmail, grant.session, now_ms,
             now_ms + webmail.token_s * 1000))
+        if self._has_ended(grant, jid.bare):        # while it was made: whoever logged out stays logged out
+            yield self._store.webmail.revoke(grant.webmail, grant.session, (jid.local, jid.domain))
         return token
 
     @inlineCallbacks
@@ -77,6 +82,7 @@ class Tokens:
     @inlineCallbacks
     def check(self, local: str, domain: str, token: str) -> Any:
         """See ITokens."""
+        ends = self._ends       # before the look: a log-out meanwhile may find neither token nor session
         row = yield self._store.webmail.find(hashed(token))
         reason = self._wrong_with(row, local, domain)
         if reason:
@@ -84,7 +90,7 @@ class Tokens:
                      reason=reason)
             return None, False
         account = yield self._store.accounts.get(local, domain)
-        return Grant(row.webmail, row.session), account is None or account.disabled
+        return Grant(row.webmail, row.session, ends), account is None or account.disabled
 
     def _wrong_with(self, row: TokenRow | None, local: str, domain: str) -> str:
         if row is None:
@@ -103,17 +109,17 @@ class Tokens:
         if session.state is None:
             session.state = {}
         session.state[GRANT] = grant
-        if grant in self._ended:
+        if self._has_ended(grant, session.jid.bare):
             session.close(StreamError("not-authorized", "You have logged out of Webmail."))
 
     # -- for both, and for chatctl
     @inlineCallbacks
     def revoke(self, webmail: str | None = None, session: bytes | None = None, jid: JID | None = None) -> Any:
         """See ITokens."""
-        if webmail is not None and session is not None:
-            self._note_end(Grant(webmail, session))
         revoked = yield self._store.webmail.revoke(
             webmail, session, None if jid is None else (jid.local, jid.domain))
+        # Only now no log-in can find them any more.
+        self._note_end((webmail, session, None if jid is None else jid.bare))
         found = self._sessions(webmail, session, jid)
         for one in found:
             one.close(StreamError("not-authorized", "You have logged out of Webmail."))
@@ -132,9 +138,15 @@ class Tokens:
                     found.append(one)
         return found
 
-    def _note_end(self, grant: Grant) -> None:
+    def _note_end(self, whose: _Whose) -> None:
         now = self._now()
-        self._ended[grant] = now
-        self._ended.move_to_end(grant)
-        while len(self._ended) > _ENDED_MOST or next(iter(self._ended.values())) < now - 600:
+        self._ends += 1
+        self._ended[whose] = self._ends, now
+        self._ended.move_to_end(whose)
+        while len(self._ended) > _ENDED_MOST or next(iter(self._ended.values()))[1] < now - _ENDED_S:
             self._ended.popitem(last=False)
+
+    def _has_ended(self, grant: Grant, bare: str) -> bool:
+        """Was there a log-out of any kind since?"""
+        return any(self._ended.get(whose, (0, 0.0))[0] > grant.ends
+                   for whose in product((None, grant.webmail), (None, grant.session), (None, bare)))

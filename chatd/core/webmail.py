@@ -49,10 +49,12 @@ class Webmail(Protocol):
 
 @attrs.frozen
 class Grant:
-    """Whom a token lets in. webmail: the name of the Webmail that asked for it; session: the hash of its session."""
+    """Whom a token lets in. webmail: the name of the Webmail that asked for it; session: the hash of its session;
+    ends: how many log-outs there had been when the token was looked up."""
 
     webmail: str
     session: bytes
+    ends: int = attrs.field(default=0, eq=False)
 
 
 @attrs.frozen

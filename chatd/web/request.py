@@ -118,6 +118,8 @@ class PanelRequest(server.Request):
         """
         self._is_refused = True
         self.content = io.BytesIO()
+        self.client = self.channel.getPeer()
+        self.channel.site.log_refusal(self, bytes(self.channel._command), bytes(self.channel._path), code)
         body = json.dumps({"error": HTTPStatus(code).phrase, "status": code, "text": text}).encode() if text else b""
         self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         lines = [b"HTTP/1.1 %d %s" % (code, HTTPStatus(code).phrase.encode()), b"Content-Length: %d" % len(body)]

@@ -18,6 +18,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.web import server
 from twisted.web.resource import IResource, Resource
 
+from chatd.core.limits import TokenBuckets
 from chatd.core.uploads import UPLOADS_PATH
 from chatd.web.errors import ErrorPage
 from chatd.web.headers import SecurityHeaders
@@ -138,6 +139,7 @@ class PanelSite(server.Site):
         self.proxies = proxies
         self.headers = headers
         self.limits = limits
+        self._refusals = TokenBuckets(1.0, 20.0)
         # How a request line for one of these begins: with the path itself or something below it.
         self.long_lines = tuple(f"GET {path}{end}".encode("ascii") for path in long_lines for end in "?/ ")
         self.bodies = {f"{path}/".encode("ascii"): resource for path, resource in (bodies or {}).items()}
@@ -168,6 +170,14 @@ class PanelSite(server.Site):
             code=request.code,
             size=request.sentLength,
         )
+
+    def log_refusal(self, request: Any, method: bytes, path: bytes, code: int) -> None:
+        """Say what was refused before all of it had come; who does so again and again does not fill the log."""
+        address = _host(request)
+        if not self._refusals.is_too_fast(address, self.reactor.seconds()):
+            self._log.info("{address} {method} {path} was refused before its end: {code}", address=address,
+                           method=method.decode("ascii", "backslashreplace"),
+                           path=self.shown_path(path.partition(b"?")[0]), code=code)
 
     def shown_path(self, path: bytes) -> str:
         """A path as the log may have it: below one whose bodies are streamed, addresses are for those who have them."""

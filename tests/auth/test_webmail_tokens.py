@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from chatd.auth.outside import FirstLogins
@@ -28,6 +30,7 @@ class Stream:
 
     def __init__(self, bare: str) -> None:
         self.bare = bare
+        self.jid = JID.parse(f"{bare}/web")
         self.state: dict[str, Any] | None = None
         self.closed: list[str] = []
 
@@ -96,6 +99,39 @@ async def test_the_first_one_makes_the_account(house: House) -> None:
         Grant("roundcube", session_hash("roundcube", "s1")), False)
 
 
+@pytest.fixture
+def logged() -> Any:
+    """What is logged of tokens, as text."""
+    events: list[str] = []
+
+    def observer(event: Any) -> None:
+        if event["log_namespace"] == "chatd.auth.token":
+            events.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observer)
+    yield events
+    globalLogPublisher.removeObserver(observer)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_refused_token_is_in_the_log(house: House, logged: list[str]) -> None:
+    """Why, and whose; not the token."""
+    token, refused = await house.tokens.give(ROUNDCUBE, ANNA, "s1"), "a token of Webmail for {} was refused: {}"
+    for bare in ("bert@example.org", "anna@example.com"):
+        await house.tokens.check(*bare.split("@"), token)
+        assert logged.pop() == refused.format(bare, "it is one of anna@example.org")
+    house.webmails = []
+    await house.tokens.check("anna", "example.org", token)
+    assert logged.pop().endswith("roundcube may not sign on people of example.org any more")
+    house.now += 300
+    await house.tokens.check("anna", "example.org", token)
+    assert logged.pop() == refused.format("anna@example.org", "it has expired")
+    await house.tokens.log_out("roundcube", session="s1")
+    await house.tokens.check("anna", "example.org", token)
+    assert logged.pop() == refused.format("anna@example.org", "there is no such token, or not any more")
+    assert logged == []
+
+
 @pytest_twisted.ensureDeferred
 async def test_a_token_expires(house: House) -> None:
     token = await house.tokens.give(ROUNDCUBE, ANNA, "s1")
@@ -147,6 +183,40 @@ async def test_log_out(house: House) -> None:
     assert await house.tokens.log_out("roundcube", jid=JID.parse("bert@example.org")) == (0, 0)
     assert (await house.tokens.log_out("roundcube", jid=ANNA))[0] == 1
     assert two.closed == ["not-authorized"] and by_password.closed == []
+
+
+@pytest.mark.parametrize("whose", [
+    {"webmail": "roundcube", "jid": ANNA}, {"jid": ANNA}, {"webmail": "roundcube"},
+    {"webmail": "roundcube", "session": session_hash("roundcube", "s1")}])
+@pytest_twisted.ensureDeferred
+async def test_a_log_in_that_is_under_way_ends_too(house: House, whose: dict[str, Any]) -> None:
+    """Its token was taken, but there is no session yet when the log-out looks for sessions."""
+    token = await house.tokens.give(ROUNDCUBE, ANNA, "s1")
+    grant, _ = await house.tokens.check("anna", "example.org", token)
+    bert = JID.parse("bert@example.org")
+    assert await house.tokens.revoke(**({**whose, "jid": bert} if "jid" in whose else {"webmail": "other"})) == (0, 0)
+    assert await house.tokens.revoke(**whose) == (1, 0)
+    assert house.stream("anna@example.org", grant).closed == ["not-authorized"]
+    # Whoever signs on again is let in, also with the same session of Webmail.
+    again = await house.tokens.give(ROUNDCUBE, ANNA, "s1")
+    grant, _ = await house.tokens.check("anna", "example.org", again)
+    assert house.stream("anna@example.org", grant).closed == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_token_that_is_being_looked_up_or_made(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log-out comes between question and answer of the store."""
+    token = await house.tokens.give(ROUNDCUBE, ANNA, "s1")
+    checked = house.tokens.check("anna", "example.org", token)      # asked before the log-out, answered at any time
+    await house.tokens.log_out("roundcube", jid=ANNA)
+    grant, _ = await checked
+    assert grant is None or house.stream("anna@example.org", grant).closed == ["not-authorized"]
+    welcome, waiting = house.tokens._welcome, Deferred()
+    monkeypatch.setattr(house.tokens, "_welcome", lambda *who: waiting.addCallback(lambda _: welcome(*who)))
+    giving = house.tokens.give(ROUNDCUBE, ANNA, "s1")
+    await house.tokens.log_out("roundcube", session="s1")
+    waiting.callback(None)
+    assert await house.tokens.check("anna", "example.org", await giving) == (None, False)
 
 
 @pytest_twisted.ensureDeferred

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.web.pages import notFound
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
@@ -170,6 +171,26 @@ def test_body_over_the_limit_is_refused_before_it_is_read(folder: Path) -> None:
     assert connection.transport.disconnecting
     connection.send(b"x" * 101)
     assert connection.transport.value() == b""
+
+
+def test_what_is_refused_before_it_is_read_is_in_the_log(folder: Path) -> None:
+    """Without the query, where secrets may be; a flood from one address does not fill the log."""
+    lines: list[str] = []
+
+    def observer(event: dict[str, Any]) -> None:
+        if event["log_namespace"] == "chatd.web.site.PanelSite" and "refused" in event["log_format"]:
+            lines.append(formatEvent(event))
+
+    globalLogPublisher.addObserver(observer)
+    try:
+        site = site_of(folder, mounts=MOUNTS, limits=WebLimits(body_bytes=100))
+        for _ in range(25):
+            connection = Connection(site)
+            connection.send(b"POST /http-bind?key=secret HTTP/1.1\r\nhost: a\r\ncontent-length: 101\r\n\r\n")
+            assert connection.answer().code == 413
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert lines == ["192.0.2.7 POST /http-bind was refused before its end: 413"] * 20
 
 
 def test_chunks_over_the_limit_are_refused(folder: Path) -> None:
