@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 
-from chatd.web.site import STATIC_DIR
-from tests.browser.harness import node_commands
 from tests.browser.people import People, Person
 from tests.daemon import DOMAIN, Daemon, running
 
 EXTRA = "[modules.upload]\nfile_mb = 1\nquota_mb = 2\nkeep_free_mb = 1\nforbidden = ['.exe']\n"
-LANGUAGES = STATIC_DIR.parent / "ui" / "src" / "lang"
 
 
 def picture(width: int = 320, height: int = 200) -> bytes:
@@ -180,18 +176,3 @@ async def test_stopped_on_its_way(people: People, tmp_path: Path) -> None:
     assert await carol.page.axe("converse-chat") == []
     await carol.page.click('button[aria-label="Stop sending long.bin"]')
     await carol.page.gone(".chatd-sending")
-
-
-def test_all_languages_have_all_words() -> None:
-    """The same keys, and the same number of arguments for each."""
-    node, _, environment = node_commands()
-    script = """const shape = (value) => typeof value === 'function' ? 'function' : typeof value === 'object'
-        ? Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shape(one)])) : 'text';
-        const found = {};
-        for (const language of ['de', 'en', 'es', 'fr'])
-            found[language] = shape((await import(`%s/files.${language}.js`)).default);
-        console.log(JSON.stringify(found));""" % LANGUAGES
-    done = subprocess.run([*node, "--input-type=module", "-e", script], env=environment, capture_output=True, text=True,
-                          check=True)
-    found = json.loads(done.stdout)
-    assert all(words == found["en"] for words in found.values()) and len(found["en"]["sending"]) > 10

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { build } from 'vite';
 import { withMetadata } from './segmenter.mjs';
-import { TEXT } from './src/strings.js';
+import TEXT from './src/lang/panel.en.js';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SRC = join(HERE, 'src');
@@ -105,14 +105,20 @@ function copyBlur() {
     writeFileSync(join(folder, 'segmenter.tflite'), withMetadata(model));
 }
 
-/** Writes a page with its {{placeholders}} filled in. */
+/**
+ * Writes a page with its {{placeholders}} filled in, and its words in English: those of `data-words` inside the element, those
+ * of `data-words-NAME` as the attribute NAME. words.js says them in other languages.
+ */
 function fill(from, to) {
-    const known = { ...places, text: TEXT };
-    const page = readFileSync(from, 'utf8').replace(/\{\{([\w.]+)\}\}/g, (_, name) => {
-        const value = name.split('.').reduce((found, key) => found?.[key], known);
-        if (typeof value !== 'string') throw new Error(`${from} asks for {{${name}}}, which the build does not know`);
+    const known = (name, all) => {
+        const value = name.split('.').reduce((found, key) => found?.[key], all);
+        if (typeof value !== 'string') throw new Error(`${from} asks for ${name}, which the build does not know`);
         return value.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-    });
+    };
+    const page = readFileSync(from, 'utf8')
+        .replace(/\{\{(\w+)\}\}/g, (_, name) => known(name, places))
+        .replace(/ data-words="([\w.]+)"[^>]*>/g, (start, key) => start + known(key, TEXT))
+        .replace(/ data-words-([\w-]+)="([\w.]+)"/g, (attribute, name, key) => `${attribute} ${name}="${known(key, TEXT)}"`);
     writeFileSync(to, page);
 }
 

@@ -79,7 +79,7 @@
         frame = document.createElement('iframe');
         frame.allow = ALLOWED;
         frame.title = options.label ?? 'Chat';
-        frame.src = `${ORIGIN}/embed?${new URLSearchParams({ origin: location.origin, open: options.open ? '1' : '' })}`;
+        frame.src = `${ORIGIN}/embed?${new URLSearchParams({ origin: location.origin, open: options.open ? '1' : '', lang: document.documentElement.lang })}`;
         style({ ...STYLE, height: `calc(100% - ${Number(options.bottom) || 0}px)`, 'color-scheme': options.theme ?? 'light dark' });
         document.body.append(frame);
         early = token();

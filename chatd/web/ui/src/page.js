@@ -1,5 +1,8 @@
 // What the panel's two pages have in common, the one that stands alone (main.js) and the one in a Webmail (framed.js).
 import { TEXT } from './strings.js';
+import { translatePage } from './words.js';
+
+translatePage(TEXT);
 
 const SHOWN_MS = 4000;
 

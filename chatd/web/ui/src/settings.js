@@ -1,5 +1,6 @@
 // How Converse.js is set up. Each line that differs from its default has its reason here.
 import { roomsServiceOf } from './rooms.js';
+import { LANGUAGE } from './words.js';
 
 // Not loaded at all: what this server does not offer yet, and what belongs to the log-in page instead.
 const LEFT_OUT = [
@@ -21,6 +22,7 @@ export function settingsFor(config, assets) {
         assets_path: `${assets}/`,
         sounds_path: `${assets}/sounds/`,
         notification_icon: '/favicon.svg',
+        i18n: LANGUAGE || undefined, // who reads none of our languages may find theirs among Converse's
         view_mode: 'overlayed',
         theme: 'chatd',
         dark_theme: 'chatd-dark',
