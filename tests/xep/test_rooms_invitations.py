@@ -86,6 +86,21 @@ async def test_who_cannot_be_invited() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_domain_that_is_invited_is_not_banned() -> None:
+    """A member who may invite new ones to a closed room must not shut a whole domain out by that."""
+    world, a, b, _ = await three()
+    await admin(a, "<item jid='b@example.com' affiliation='member'/>")
+    await configure(a, membersonly=1)
+    field = "<field var='x-muc#roomconfig_memberinvites'><value>1</value></field>"
+    await a.ask_iq("set", f"<query xmlns='{OWNER}'><x xmlns='{ns.DATA}' type='submit'>{field}</x></query>", ROOM)
+    await invite(b, "elsewhere.example")
+    room = world.modules["muc"].services["conference.example.com"].rooms[ROOM]     # type: ignore[attr-defined]
+    assert room.affiliation("elsewhere.example") == "member"
+    assert room.affiliation("somebody@elsewhere.example") == "none"
+    await world.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_many_invitations() -> None:
     """They cost as much as a message to a crowd, so nobody pesters the town through a room."""
     world = await rooms(deliveries=1000)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest_twisted
 
 from chatd.core import ns
+from chatd.core.jid import JID
+from chatd.core.stanza import Stanza
 from tests.xep.rooms import ROOM, admin, codes, condition, configure, enter, item, make, nicks, rooms, say, standing
 from tests.xep.test_muc_talking import three
 
@@ -42,6 +44,23 @@ async def test_a_domain_is_banned() -> None:
     a.take()
     assert (await admin(a, "<item jid='example.net' affiliation='outcast'/>")).type == "result"
     assert nicks(a.take(), "unavailable") == [], "an owner does not fall with his domain"
+    await world.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_component_is_not_its_domain() -> None:
+    """What the room keeps of a component, whose address has no local part, bans nobody; a ban of it does."""
+    world, a, _, _ = await three(moderatedroom=1)
+    room = world.modules["muc"].services["conference.example.com"].rooms[ROOM]     # type: ignore[attr-defined]
+    joining = Stanza("presence", {"from": "bot.example.org", "to": f"{ROOM}/bot"},
+                     f"<x xmlns='{ns.MUC}'/>".encode(), (f"{ns.MUC} x",))
+    room.service.receive(joining, JID.parse(f"{ROOM}/bot"))
+    assert (await admin(a, "<item nick='bot' role='participant'/>")).type == "result"
+    assert room.affiliates["bot.example.org"].role == "participant", "kept for the next visit"
+    assert room.affiliation("bot.example.org") == room.affiliation("somebody@bot.example.org") == "none"
+    assert (await admin(a, "<item jid='bot.example.org' affiliation='outcast'/>")).type == "result"
+    assert room.affiliation("bot.example.org") == room.affiliation("somebody@bot.example.org") == "outcast"
+    assert "bot" not in room.occupants
     await world.close()
 
 

@@ -101,7 +101,7 @@ class Room:
         self.vcard = row.vcard
         self.photo_sha1: str | None = None      # of the picture in it; None: not looked at yet
         self.affiliates = {one.jid: one for one in row.affiliates}
-        self.banned_domains = {one.jid for one in row.affiliates if "@" not in one.jid}
+        self.banned_domains = _banned_domains(row.affiliates)
         self.reserved: dict[str, str] | None = None
         self.locked = locked
         self.invited: OrderedDict[str, str] = OrderedDict()
@@ -137,7 +137,7 @@ class Room:
                 self.affiliates.pop(one.jid, None)
             else:
                 self.affiliates[one.jid] = one
-        self.banned_domains = {jid for jid in self.affiliates if "@" not in jid}
+        self.banned_domains = _banned_domains(self.affiliates.values())
         self.reserved = None
 
     def mark_of(self, bare: str) -> bytes:
@@ -170,7 +170,7 @@ class Room:
     def find_by_jid(self, bare: str) -> list[Occupant]:
         """All occupants that are this person, or of this domain."""
         if "@" not in bare:
-            return [one for one in self.occupants.values() if one.jid.partition("@")[2] == bare]
+            return [one for one in self.occupants.values() if bare in (one.jid, one.jid.partition("@")[2])]
         return [one for one in self.occupants.values() if one.jid == bare]
 
     # -- sending
@@ -291,6 +291,11 @@ class Room:
         inner = "".join(f'<hat uri="{attribute(uri)}" title="{attribute(hat["title"])}"'
                         + (f' hue="{attribute(hat["hue"])}"' if hat.get("hue") else "") + "/>" for uri, hat in worn)
         return f'<hats xmlns="urn:xmpp:hats:0">{inner}</hats>'.encode()
+
+
+def _banned_domains(affiliates: Iterable[Affiliate]) -> set[str]:
+    """Of those without a local part: a component is a person of its own, and may be known for other reasons."""
+    return {one.jid for one in affiliates if "@" not in one.jid and one.affiliation == "outcast"}
 
 
 def mark_xml(code: str) -> bytes:
