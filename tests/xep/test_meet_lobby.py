@@ -20,7 +20,7 @@ from tests.xep.meetings import (
     ours,
     refused,
 )
-from tests.xep.rooms import codes, condition, user
+from tests.xep.rooms import admin, codes, condition, user
 from tests.xep.world import Client
 
 
@@ -351,6 +351,44 @@ async def test_a_ban_by_another_client_counts_as_much() -> None:
     assert answer.type == "result"
     assert refused(await enter(ada, room, "Ada")) == "forbidden"
     assert refused(await enter(await hall.guest(), room, "Eve")) == "registration-required"
+    await hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_banned_while_away_was_in_for_nothing() -> None:
+    """That somebody has been in the meeting lets him read what is said there no more, nor see who is in it."""
+    hall = await Hall.open()
+    john, bob = await hall.account("john"), await hall.account("bob")
+    room = await hall.make(john)
+    await enter(john, room, "John")
+    await enter(bob, room, "Bob")
+    await bob.send_xml(f"<presence to='{room}/Bob' type='unavailable'/>")
+    questions = [("set", f"<query xmlns='{ns.MAM}'/>"), ("get", f"<query xmlns='{ns.DISCO_ITEMS}'/>")]
+    answers = [await bob.ask_iq(*question, room) for question in questions]
+    assert answers[0].type == "result" and b"John" in answers[1].inner
+    for jid in ("bob@example.com", "example.com"):
+        assert (await admin(john, f"<item jid='{jid}' affiliation='outcast'/>", room=room)).type == "result"
+        answers = [await bob.ask_iq(*question, room) for question in questions]
+        assert condition(answers[0]) == "forbidden" and b"John" not in answers[1].inner
+        assert (await admin(john, f"<item jid='{jid}' affiliation='none'/>", room=room)).type == "result"
+    await hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_no_member_any_more_knocks() -> None:
+    """XEP-0045 9.4, in a meeting with a lobby; where there is none it makes no difference."""
+    hall = await Hall.open()
+    john, bob = await hall.account("john"), await hall.account("bob")
+    room = await hall.make(john)
+    await enter(john, room, "John")
+    await enter(bob, room, "Bob")
+    for is_on, expected in (("true", "registration-required"), ("false", "")):
+        assert await command(john, room, f"lobby on='{is_on}'/>") == ""
+        for affiliation in ("member", "none"):
+            answer = await admin(john, f"<item jid='bob@example.com' affiliation='{affiliation}'/>", room=room)
+            assert answer.type == "result"
+        got = await enter(bob, room, "Bob")
+        assert (refused(got) if expected else "" if entered(got) else "out") == expected
     await hall.close()
 
 

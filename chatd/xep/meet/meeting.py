@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.meeting import NICK_MOST, SOURCES, MeetingRow, RecordingRow
-from chatd.core.muc import RoomRow
+from chatd.core.muc import Affiliate, RoomRow
 from chatd.core.stanza import Stanza
 from chatd.xep.meet import state
 from chatd.xep.meet.lobby import Knock, show_waiting
@@ -92,10 +92,20 @@ class Meeting(Room):
         return "admin" if found == "none" and bare in self.present.moderators else found
 
     def is_at_least(self, bare: str, affiliation: str) -> bool:
-        """As Room has it; who was let in, or was in, counts as a member."""
+        """As Room has it; who was let in, or was in, counts as a member unless banned since."""
         if affiliation == "member" and bare in self.present.admitted:
-            return True
+            return self.affiliation(bare) != "outcast"
         return super().is_at_least(bare, affiliation)
+
+    def keep(self, affiliates: Iterable[Affiliate]) -> None:
+        """As Room has it; who is no member any more has to knock where others have to."""
+        affiliates = list(affiliates)
+        lost = {one.jid for one in affiliates if one.affiliation == "none" and one.jid in self.affiliates
+                and self.affiliates[one.jid].affiliation in ("member", "admin", "owner")}
+        if self.config["members_only"] and not lost.isdisjoint(self.present.admitted):
+            self.present.admitted -= lost
+            self.save_present()
+        super().keep(affiliates)
 
     def tells_addresses_to(self, bare: str) -> bool:
         """Not to guests, moderators or not."""
