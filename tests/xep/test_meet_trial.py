@@ -71,7 +71,9 @@ async def test_refusals() -> None:
     hall, room, john, bob, ada = await held(media)
     assert await command(john, room, "remove nick='Bob'/>") == ""
     assert condition(await asked(bob, room, "trial")) == "forbidden"
-    assert condition(await asked(ada, "talk-aaaaaaaaaaaaaaaaaaaa@meet.example.com", "trial")) == "item-not-found"
+    assert await command(john, room, "remove nick='Ada'/>") == ""
+    assert condition(await asked(ada, room, "trial")) == "forbidden", "a guest neither"
+    assert condition(await asked(john, "talk-aaaaaaaaaaaaaaaaaaaa@meet.example.com", "trial")) == "item-not-found"
     assert await command(john, room, "trial/>") == "service-unavailable", "an iq of type set"
     await hall.close()
     without = await Hall.open(None)

@@ -50,7 +50,7 @@ class Trials:
         bare = ask.from_.bare
         if self._engine is None:
             raise StanzaError("service-unavailable", text="This site has no sound and picture.")
-        if meeting.affiliation(bare) == "outcast":
+        if bare in meeting.present.removed or meeting.affiliation(bare) == "outcast":
             raise StanzaError("forbidden", text="You were removed from this meeting.")
         if self._of[bare] >= PERSON_MOST or len(self._ends) >= ALL_MOST:
             raise StanzaError("resource-constraint", "wait", text=f"Wait for {TRIAL_S} seconds.")
