@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 
 from chatd.core.jid import JID
 from chatd.core.media import Recording, RecordingFile
@@ -15,7 +16,7 @@ from chatd.core.meeting import RecordingRow
 from chatd.core.passes import make_pass
 from tests.xep.media_double import MediaDouble
 from tests.xep.meetings import MODULES, SERVICE, Hall, all_ours, asked, command, enter, has_ours, ours
-from tests.xep.rooms import bodies, condition
+from tests.xep.rooms import OWNER, bodies, condition
 from tests.xep.world import Client, World
 
 DAY_MS = 86_400_000
@@ -241,8 +242,6 @@ async def test_only_files_in_the_folder(tmp_path: Path, path: str) -> None:
 @pytest_twisted.ensureDeferred
 async def test_stopped_before_it_had_begun(tmp_path: Path) -> None:
     s = await Studio.open(tmp_path)
-    from twisted.internet.defer import Deferred
-
     answer: Deferred[Recording] = Deferred()
     s.media.start_room_recording = lambda *_: answer        # type: ignore[method-assign,assignment]
     await s.john.send_xml(f"<iq type='set' id='1' to='{s.room}'><record xmlns='urn:chatd:meet:0' on='true'/></iq>")
@@ -255,6 +254,25 @@ async def test_stopped_before_it_had_begun(tmp_path: Path) -> None:
     s.media.record("EG_1", "aborted")
     await s.hall.world.settle()
     assert s.states(s.ada)[-1] == "off"
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_meeting_is_deleted_before_it_had_begun(tmp_path: Path) -> None:
+    """Nobody could stop it any more: so it is stopped, and whoever asked for it is told why."""
+    s = await Studio.open(tmp_path)
+    answer: Deferred[Recording] = Deferred()
+    s.media.start_room_recording = lambda *_: answer        # type: ignore[method-assign,assignment]
+    await s.john.send_xml(f"<iq type='set' id='1' to='{s.room}'><record xmlns='urn:chatd:meet:0' on='true'/></iq>")
+    gone = await s.john.ask_iq("set", f"<query xmlns='{OWNER}'><destroy/></query>", s.room)
+    assert gone.type == "result" and s.hall.meet.recordings.rows == {}
+    s.john.take()
+    s.media.recordings["EG_1"] = Recording(id="EG_1", room=s.room, status="starting")
+    answer.callback(s.media.recordings["EG_1"])
+    await s.hall.world.settle()
+    assert ("stop", "EG_1") in s.media.asked
+    [told] = s.john.take("iq")
+    assert (told.id, condition(told)) == ("1", "item-not-found")
     await s.hall.close()
 
 

@@ -117,6 +117,9 @@ class Recordings:
             meeting.publish()
             raise StanzaError("service-unavailable", "wait", text=f"The recording could not be started: {error.text}") \
                 from None
+        if row.id not in self.rows:             # its meeting was deleted meanwhile
+            self._stop(attrs.evolve(row, engine_id=found.id))
+            raise StanzaError("item-not-found", text="There is no such meeting any more.")
         row = attrs.evolve(self.rows[row.id], engine_id=found.id)
         self._keep(row)
         if meeting.recording is not None and meeting.recording.ended_ms:
