@@ -14,7 +14,8 @@ from chatd.server.s2s.federation import ATTEMPTS_MOST
 from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.incoming import PAIRS_MOST
 from chatd.server.s2s.outgoing import Outgoing, dialback_key
-from chatd.server.s2s.stream import ACK_S, ANSWER_S, GOODBYE_S
+from chatd.server.s2s.questions import ANSWER_S
+from chatd.server.s2s.stream import ACK_S, GOODBYE_S
 from chatd.settings import S2S
 from tests.server.fake_site import DOMAIN, OTHER, PaperTransport
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PaperStream, PeerWire, header

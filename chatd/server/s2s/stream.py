@@ -31,6 +31,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBucket
 from chatd.core.smacks import StreamManagement, parse_h
 from chatd.core.stanza import STANZA_NAMES, Stanza
+from chatd.server.s2s.questions import Questions
 from chatd.server.s2s.trust import doubt
 from chatd.server.tls import TLSFailed
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from chatd.server.s2s.federation import Federation
     from chatd.server.s2s.link import Link
 
-__all__ = ["ACK_S", "ANSWER_S", "ServerStream"]
+__all__ = ["ACK_S", "ServerStream"]
 
 log = Logger()
 
@@ -48,12 +49,6 @@ IDLE_S: Final = 1800.0
 """A connection nobody has used for so long is closed; the next stanza opens another."""
 GOODBYE_S: Final = 3.0
 _WAITING_MOST: Final = 64
-_QUESTIONS_MOST: Final = 20
-"""Dialback questions of a peer under way on one connection."""
-_QUESTIONS_OF_STRANGERS: Final = 2
-"""The same as long as it has proved nothing: each makes us ask DNS and connect to where it says."""
-ANSWER_S: Final = 10.0
-"""How long another server may take to answer a <db:verify/> of ours."""
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
 _UNREAD_BYTES: Final = 4 << 20
@@ -94,8 +89,7 @@ class ServerStream:
         self._has_header = False
         self._framer = Framer(limits.preauth_stanza_bytes, limits.depth)
         self._waiting: deque[tuple[Stanza, JID | None, JID | None]] | None = None
-        self._questions: dict[tuple[str, str, str], Deferred[str]] = {}     # (from, to, id) of our db:verify
-        self._asking: set[tuple[str, str]] = set()                          # db:result of the peer being looked into
+        self._questions = Questions(self)
         self._held = 0
         self._slowed: IDelayedCall | None = None
         self._late: IDelayedCall | None = None
@@ -381,47 +375,20 @@ class ServerStream:
 
     def dialback_answered(self, answer: Dialback) -> None:
         """What became of our <db:verify/>; of a <db:result/>, see Outgoing. What nobody asked is dropped (3.1)."""
-        question = self._questions.pop((answer.to, answer.from_, answer.id), None)
-        if answer.name == "verify" and question is not None:
-            question.callback(answer.kind)
+        if answer.name == "verify":
+            self._questions.answered(answer)
 
     def look_into(self, asked: Dialback, done: Callable[[Dialback, str], None]) -> None:
-        """Finds out whether the key is theirs, and then calls done(asked, "valid" or the reason why it is not)."""
-        pair = asked.from_, asked.to
-        if pair in self._asking:
-            raise StreamError("policy-violation", "This dialback request is being looked into already.")
-        if len(self._asking) >= (_QUESTIONS_MOST if self.is_authenticated else _QUESTIONS_OF_STRANGERS):
-            raise StreamError("policy-violation", "Too many dialback requests at once.")
-        self._asking.add(pair)
-
-        def found(result: Any) -> None:
-            self._asking.discard(pair)
+        """Finds out whether the key is theirs; see Questions."""
+        def found(said: str) -> None:
             if not self.is_closing:
-                said = result if isinstance(result, str) else f"error {result.getErrorMessage()}"
                 self._guarded(done, asked, said)
 
-        self.federation.verify(asked.to, asked.from_, self.id, asked.key).addBoth(found)
+        self._questions.look_into(asked, found)
 
     def ask_verify(self, local: str, remote: str, id_: str, key: str) -> Deferred[str]:
-        """Sends <db:verify/> (step 2); gives valid, invalid or error; fails where the connection ends before, or
-        there is no answer in ANSWER_S."""
-        question: Deferred[str] = Deferred()
-        self._questions[local, remote, id_] = question
-
-        def unanswered() -> None:
-            del self._questions[local, remote, id_]
-            question.errback(ConnectionError("there is no answer in time"))
-
-        late = self.federation.clock.callLater(ANSWER_S, unanswered)
-
-        def over(result: Any) -> Any:
-            if late.active():
-                late.cancel()
-            return result
-
-        question.addBoth(over)
-        self.transport.write(dialback.key("verify", local, remote, key, id_))
-        return question
+        """Asks whether a key is theirs; see Questions."""
+        return self._questions.ask(local, remote, id_, key)
 
     # -- TLS
     def judge(self) -> None:
@@ -532,9 +499,7 @@ class ServerStream:
             self.transport.unregisterProducer()
         if self._held:
             self.transport.resumeProducing()
-        questions, self._questions = self._questions, {}
-        for question in questions.values():
-            question.errback(ConnectionError(why))
+        self._questions.end(why)
         self.over(why)
         link, self.link = self.link, None
         if link is not None:
