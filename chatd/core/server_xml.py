@@ -10,9 +10,9 @@ from chatd.core.sasl import encode
 from chatd.core.stanza import attribute
 
 __all__ = [
-    "ASK_SM", "AUTH_FAILED", "BIDI", "BIDI_OFFERED", "DIALBACK_OFFERED", "ENABLED_SM", "EXTERNAL_OFFERED", "FOOTER",
-    "REQUEST", "SM_OFFERED", "STARTTLS", "STARTTLS_OFFERED", "STARTTLS_REQUIRED", "SUCCESS", "auth", "features",
-    "header",
+    "ASK_SM", "AUTH_FAILED", "BIDI", "BIDI_OFFERED", "DIALBACK_OFFERED", "EXTERNAL_OFFERED", "FOOTER", "REQUEST",
+    "SM_OFFERED", "STARTTLS", "STARTTLS_OFFERED", "STARTTLS_REQUIRED", "SUCCESS", "auth", "features", "header",
+    "resume",
 ]
 
 FOOTER: Final = b"</stream:stream>"
@@ -25,8 +25,7 @@ DIALBACK_OFFERED: Final = f"<dialback xmlns='{ns.DIALBACK_FEATURES}'><errors/></
 BIDI_OFFERED: Final = f"<bidi xmlns='{ns.BIDI_FEATURES}'/>".encode()
 BIDI: Final = f"<bidi xmlns='{ns.BIDI}'/>".encode()
 SM_OFFERED: Final = f"<sm xmlns='{ns.SM}'/>".encode()
-ASK_SM: Final = f"<enable xmlns='{ns.SM}'/>".encode()
-ENABLED_SM: Final = f"<enabled xmlns='{ns.SM}'/>".encode()
+ASK_SM: Final = f"<enable xmlns='{ns.SM}' resume='true'/>".encode()
 REQUEST: Final = f"<r xmlns='{ns.SM}'/>".encode()
 SUCCESS: Final = f"<success xmlns='{ns.SASL}'/>".encode()
 AUTH_FAILED: Final = f"<failure xmlns='{ns.SASL}'><not-authorized/></failure>".encode()
@@ -48,3 +47,8 @@ def features(parts: Iterable[bytes]) -> bytes:
 def auth(domain: str) -> bytes:
     """SASL EXTERNAL in the name of `domain`; older servers want to see it said (XEP-0178 3, interoperability note)."""
     return f"<auth xmlns='{ns.SASL}' mechanism='EXTERNAL'>{encode(domain.encode())}</auth>".encode()
+
+
+def resume(previd: str, h: int) -> bytes:
+    """<resume/> (XEP-0198 5): h is what was handled of the connection that was cut."""
+    return f"<resume xmlns='{ns.SM}' previd='{attribute(previd)}' h='{h}'/>".encode()

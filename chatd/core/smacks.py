@@ -15,7 +15,7 @@ from chatd.core import ns
 from chatd.core.errors import StreamError
 from chatd.core.stanza import Stanza
 
-__all__ = ["ASK_EVERY", "QUEUE_BYTES", "StreamManagement", "parse_h"]
+__all__ = ["ASK_EVERY", "QUEUE_BYTES", "StreamManagement", "parse_h", "resume_s_of"]
 
 #: An acknowledgement is asked for after so many stanzas; a timer asks for the rest (`may_ask`).
 ASK_EVERY: Final = 25
@@ -134,3 +134,11 @@ def parse_h(stanza: Stanza) -> int:
         if h < _MODULO:
             return h
     raise StreamError("policy-violation", "<a/> needs an 'h' between 0 and 4294967295.")
+
+
+def resume_s_of(enable: Stanza, most: int) -> int:
+    """For how many seconds what <enable/> begins may be resumed: what it asks for, `most` at most; 0: not at all."""
+    if enable.attrs.get("resume") not in ("true", "1"):
+        return 0
+    text = enable.attrs.get("max") or ""
+    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) <= 10 else most

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from chatd.core import ns
 from chatd.core import stream_xml as xml
 from chatd.core.errors import StreamError
-from chatd.core.smacks import StreamManagement
+from chatd.core.smacks import StreamManagement, resume_s_of
 from chatd.core.stanza import Stanza
 from chatd.core.stream_xml import Wire
 from chatd.interfaces import ISession
@@ -99,11 +99,10 @@ class ResumableSessions:
         if session.smacks is not None:
             return xml.sm_failed("unexpected-request")
         limits = self._streams.limits
-        resume_s = min(_seconds(element.attrs.get("max"), limits.resume_s), limits.resume_s)
-        may_resume = element.attrs.get("resume") in ("true", "1") and resume_s > 0
-        token = self._streams.token() if may_resume else ""
-        session.smacks = StreamManagement(token, resume_s if may_resume else 0, limits.resume_stanzas)
-        if may_resume:
+        resume_s = resume_s_of(element, limits.resume_s)
+        token = self._streams.token() if resume_s else ""
+        session.smacks = StreamManagement(token, resume_s, limits.resume_stanzas)
+        if token:
             self._sessions[token] = session
         return xml.sm_enabled(token or None, resume_s)
 
@@ -178,8 +177,3 @@ class ResumableSessions:
 def _log_in_of(stream: ClientStream) -> LogIn:
     assert stream.login is not None         # it asks to resume, so it has not got a session
     return stream.login
-
-
-def _seconds(text: str | None, otherwise: int) -> int:
-    """The time a client names, or ours where it names none that is a number."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 10 else otherwise

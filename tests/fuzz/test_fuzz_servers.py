@@ -16,14 +16,17 @@ from tests.server.fake_site import DOMAIN, OTHER
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PeerWire, header
 
 SM = "urn:xmpp:sm:3"
+CUT = "stream-00000004"         # the SM-ID of the connection that was cut in the state "cut"
 ADDRESSES = [f"juliet@{PEER}/x", PEER, f"eve@else.test/{PEER}", f"alice@{DOMAIN}", f"bob@{DOMAIN}/there", DOMAIN, OTHER,
              f"x@guest.{DOMAIN}", "@", "", "a@b@c"]
 ELEMENTS = [
     EXTERNAL, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "<bidi xmlns='urn:xmpp:bidi'/>",
-    f"<enable xmlns='{SM}'/>", f"<r xmlns='{SM}'/>", f"<a xmlns='{SM}' h='0'/>", f"<a xmlns='{SM}' h='7'/>",
-    f"<resume xmlns='{SM}' previd='x' h='0'/>", "<stream:error><reset/></stream:error>", "<stream:features/>",
-    "<message xmlns='jabber:client'/>", "<db:result/>", "<db:verify id='x'>k</db:verify>", header(),
-    header("else.test", OTHER), "</stream:stream>"]
+    f"<enable xmlns='{SM}'/>", f"<enable xmlns='{SM}' resume='true' max='7'/>", f"<r xmlns='{SM}'/>",
+    f"<a xmlns='{SM}' h='0'/>", f"<a xmlns='{SM}' h='7'/>", f"<resume xmlns='{SM}' previd='x' h='0'/>",
+    f"<resume xmlns='{SM}' previd='{CUT}' h='0'/>", f"<resume xmlns='{SM}' previd='{CUT}' h='9'/>",
+    "<stream:error><reset/></stream:error>", "<stream:features/>", "<message xmlns='jabber:client'/>", "<db:result/>",
+    "<db:verify id='x'>k</db:verify>", header(), header("else.test", OTHER), "</stream:stream>"]
+STATES = ["connected", "begun", "secured", "unproved", "authenticated", "managed", "cut"]
 NOISE = [" ", "<", ">", "</", "/>", "&amp;", "&x;", "<!--x-->", "<?x?>", "<!DOCTYPE x>", "<![CDATA[x]]>", "\ufeff",
          "\0", "xmlns='jabber:server'", "<db:", "stream:"]
 
@@ -60,8 +63,7 @@ def no_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(state=st.sampled_from(["connected", "begun", "secured", "unproved", "authenticated", "managed"]), data=INPUT,
-       step=st.sampled_from([1, 7, 1 << 20]))
+@given(state=st.sampled_from(STATES), data=INPUT, step=st.sampled_from([1, 7, 1 << 20]))
 def test_server_stream(state: str, data: bytes, step: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         site = Abroad(patch)
@@ -76,6 +78,11 @@ def test_server_stream(state: str, data: bytes, step: int) -> None:
             wire.authenticate()
             if state == "managed":
                 wire.write(f"<enable xmlns='{SM}'/>")
+            elif state == "cut":
+                assert CUT in wire.write(f"<enable xmlns='{SM}' resume='true'/>")
+                wire.stream.connectionLost()
+                wire = PeerWire(site.federation)
+                wire.authenticate()
         wire.step = step
         said = wire.write(data)
         for condition in re.findall(r"<stream:error><([a-z-]+) ", said):
@@ -85,7 +92,7 @@ def test_server_stream(state: str, data: bytes, step: int) -> None:
         senders = set(re.findall(r" from=\"([^\"]*)\"", bob.read()))
         assert all(sender.partition("/")[0].partition("@")[2] in (PEER, DOMAIN) or sender in (PEER, DOMAIN)
                    for sender in senders), senders
-        if state not in ("authenticated", "managed") and not wire.stream.pairs:
+        if state not in ("authenticated", "managed", "cut") and not wire.stream.pairs:
             assert not any(PEER in sender for sender in senders)
         assert not bob.is_ended
         wire.stream.connectionLost()

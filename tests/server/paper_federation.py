@@ -82,8 +82,9 @@ class PaperAttempt:
 
     begun: list[PaperAttempt]
 
-    def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False) -> None:
-        self.local, self.remote, self.asks_only = local, remote, asks_only
+    def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False,
+                 former: Any = None) -> None:
+        self.local, self.remote, self.asks_only, self.former = local, remote, asks_only, former
         self.done: Deferred[Any] = Deferred()
         self.begun.append(self)
 

@@ -321,7 +321,7 @@ def test_the_same_key_twice_at_a_time_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_who_does_not_answer_on_the_connection_there_is_is_asked_on_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Abroad(monkeypatch)
-    attempt = SimpleNamespace(local=DOMAIN, remote=PEER)
+    attempt = SimpleNamespace(local=DOMAIN, remote=PEER, former=None)
     outgoing = Outgoing(site.federation, attempt, Endpoint("192.0.2.9", 5269, False, PEER),    # type: ignore[arg-type]
                         PeerTerms(), False)
     outgoing.attempt = None

@@ -68,14 +68,16 @@ class Note:
 class Attempt:
     """See the module. done: fires with the Outgoing that is up, or fails with NoWay.
 
-    asks_only: no proof of ours is wanted.
+    asks_only: no proof of ours is wanted. former: the connection that was cut and is to go on over this one.
     """
 
-    def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False) -> None:
+    def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False,
+                 former: Outgoing | None = None) -> None:
         self.federation = federation
         self.local = local
         self.remote = remote
         self.asks_only = asks_only
+        self.former = former
         self.terms = federation.policy.terms(remote)
         self.notes: list[Note] = []
         self.done: Deferred[Outgoing] = Deferred()

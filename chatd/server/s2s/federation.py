@@ -32,6 +32,7 @@ from chatd.server.s2s.attempt import Attempt, NoWay
 from chatd.server.s2s.finding import Finder
 from chatd.server.s2s.link import Link, Remote, wants_to_know
 from chatd.server.s2s.outgoing import Outgoing, dialback_key
+from chatd.server.s2s.resumption import Resumable
 from chatd.server.s2s.stream import ServerStream
 from chatd.server.s2s.trust import Trust
 from chatd.server.streams import source_of
@@ -99,6 +100,7 @@ class Federation:
         self.counts = Counts()
         self.remotes: dict[str, Remote] = {}
         self.open: set[ServerStream] = set()
+        self.resumable = Resumable(self)
         self.attempting = 0             # attempts under way
         self.waiting_bytes = 0          # of what waits for all domains
         self.is_stopping = False
@@ -155,6 +157,7 @@ class Federation:
         now = self.clock.seconds()
         for stream in list(self.open):
             stream.look_over(now)
+        self.resumable.look_over(now)
         for domain, remote in list(self.remotes.items()):
             for local, link in list(remote.links.items()):
                 link.look_over(now)
@@ -212,6 +215,13 @@ class Federation:
             remote.again_s = 0.0
             for link in remote.links.values():
                 link.hurry()
+
+    def came_anew(self, local: str, domain: str) -> None:
+        """The domain has begun a connection for this pair that does not go on where another was."""
+        remote = self.remotes.get(domain)
+        link = remote.links.get(local) if remote is not None else None
+        if link is not None:
+            link.came_anew()
 
     def _forget_one(self) -> None:
         for domain, remote in self.remotes.items():

@@ -22,10 +22,12 @@ from chatd.core.errors import StanzaError, StreamError
 from chatd.core.federation import PeerTerms
 from chatd.core.framing import StreamStart
 from chatd.core.stanza import Stanza
+from chatd.core.stream_xml import sm_enabled, sm_failed, sm_resumed
 from chatd.server.s2s.stream import ServerStream
 
 if TYPE_CHECKING:
     from chatd.server.s2s.federation import Federation
+    from chatd.server.s2s.link import Link
 
 __all__ = ["Incoming", "S2SFactory"]
 
@@ -47,7 +49,6 @@ class Incoming(ServerStream):
         super().__init__(federation, address)
         self._contexts = contexts
         self._by_sasl = False
-        self._answers_here = False
         self._settling: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -57,9 +58,8 @@ class Incoming(ServerStream):
 
     def over(self, why: str) -> None:
         """See ServerStream."""
-        settling, self._settling = self._settling, None
-        if settling is not None and settling.active():
-            settling.cancel()
+        self._stop_settling()
+        self.federation.resumable.over(self, self.link)
 
     def _begun(self) -> bool:
         return bool(self.id)
@@ -90,7 +90,7 @@ class Incoming(ServerStream):
                                                     f"{self.doubt}.")
         if header.attrs.get("version"):
             self.transport.write(xml.features(self._features()))
-        if self._by_sasl and self._answers_here:
+        if self._by_sasl and self.answers_here:
             # Give them the time to switch stream management on, so that nothing sent is without it.
             self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
 
@@ -145,7 +145,7 @@ class Incoming(ServerStream):
         """XEP-0288: we may answer on this connection, once its pairs are proved."""
         if self.is_authenticated or not (self._is_secured or not self._terms.encryption):
             raise StreamError("policy-violation", "This is to be said before authentication, under TLS.")
-        self._answers_here = True
+        self.answers_here = True
 
     def proved(self, remote: str, local: str, by: str) -> None:
         """A pair is theirs."""
@@ -154,20 +154,27 @@ class Incoming(ServerStream):
         self.remote, self.local = self.remote or remote, self.local or local
         self.authenticated(remote, local)
         self.federation.is_there(remote)
-        if self._answers_here and self._settling is None and not self._by_sasl:
+        if self.answers_here and self._settling is None and not self._by_sasl:
             self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
 
     def _settle(self) -> None:
         """The stream is as it will be: we may answer on it."""
-        settling, self._settling = self._settling, None
-        if settling is not None and settling.active():
-            settling.cancel()
+        self._stop_settling()
         if self.link is None and not self.is_closing and (self.remote, self.local) in self.pairs:
             try:
                 link = self.federation.link(self.local, self.remote)
             except StanzaError:
                 return                      # too many others, or not welcome any more: it goes on one way
-            link.offered(self)
+            if link.former is not None and self.smacks is None:
+                # They may be about to resume what was cut, which takes the time that their disk takes.
+                self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
+            else:
+                link.offered(self)
+
+    def _stop_settling(self) -> None:
+        settling, self._settling = self._settling, None
+        if settling is not None and settling.active():
+            settling.cancel()
 
     # -- dialback
     def dialback_asked(self, asked: Dialback) -> None:
@@ -224,12 +231,41 @@ class Incoming(ServerStream):
 
     # -- stream management
     def take_enable(self, element: Stanza) -> None:
-        """XEP-0198 3, without resumption."""
-        if not self.is_authenticated or self.smacks is not None:
-            raise StreamError("unsupported-stanza-type", "Stream management begins once, after authentication.")
-        self.transport.write(xml.ENABLED_SM)
-        self.managed()
+        """XEP-0198 3."""
+        self._may_begin()
+        token, resume_s = self.federation.resumable.enabled(self, element)
+        self.transport.write(sm_enabled(token or None, resume_s))
+        self.managed(token, resume_s)
         if self._settling is not None:
+            self._settle()
+        self.federation.came_anew(self.local, self.remote)
+
+    def take_resume(self, element: Stanza) -> None:
+        """XEP-0198 5."""
+        self._may_begin()
+        self.is_resuming = True
+        self._stop_settling()
+        self.federation.resumable.resume(self, element)
+
+    def _may_begin(self) -> None:
+        if not self.is_authenticated or self.smacks is not None or self.is_resuming:
+            raise StreamError("unsupported-stanza-type", "Stream management begins once, after authentication.")
+
+    def not_resumed(self, handled: int | None) -> None:
+        """What it asked for is not there, or is not theirs; handled: the count, where it is known."""
+        self.is_resuming = False
+        self.transport.write(sm_failed("item-not-found", handled))
+        if self.answers_here:
+            self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
+
+    def resumed(self, former: Incoming, link: Link | None) -> None:
+        """It goes on where `former` was cut; link: what was sent over that."""
+        assert former.smacks is not None
+        self.transport.write(sm_resumed(former.smacks.h, former.smacks.id))
+        self.go_on(former.smacks)
+        if link is not None:
+            link.resumed(self)
+        elif self.answers_here:
             self._settle()
 
 
@@ -241,6 +277,7 @@ Incoming.elements = {
     f"{ns.SASL} auth": Incoming.take_auth,
     f"{ns.BIDI} bidi": Incoming.take_bidi,
     f"{ns.SM} enable": Incoming.take_enable,
+    f"{ns.SM} resume": Incoming.take_resume,
 }
 
 

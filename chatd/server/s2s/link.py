@@ -3,6 +3,9 @@
 What is sent while no connection is up waits in order.  A server that was reached before is believed to come back: what
 waits for it stays until `s2s.queue_s` have passed.  What is for one that has never been reached goes back as soon as
 the attempt has failed.  Pauses between attempts are those of the remote domain (`Remote`), whoever sends there.
+
+A connection that was cut and may be resumed (XEP-0198 5) is kept as `former`.  One that we opened we open again at once
+and go on where it was; for one of theirs we wait a moment, because only who opened it can resume it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from chatd.core.federation import FIRST_RETRY_S, pause_after
 from chatd.core.jid import JID
 from chatd.core.stanza import Stanza
 from chatd.server.s2s.attempt import Attempt, NoWay
+from chatd.server.s2s.outgoing import Outgoing
 from chatd.server.s2s.stream import ServerStream
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ __all__ = ["Link", "Remote"]
 log = Logger()
 
 _LOSSES_MOST: Final = 3
+RETURN_S: Final = 20.0
+"""How long they may take to resume a connection of theirs, before we open one ourselves."""
 BYTES_MOST: Final = 16 << 20
 """That may wait for one domain, besides their number."""
 ALL_BYTES_MOST: Final = 128 << 20
@@ -69,15 +75,19 @@ class Remote:
 
 
 class Link:
-    """See the module. stream: where stanzas go, None while none is up."""
+    """See the module. stream: where stanzas go, None while none is up. former: the one that was cut and may go on."""
 
     def __init__(self, federation: Federation, remote: Remote, local: str) -> None:
         self.federation = federation
         self.remote = remote
         self.local = local
         self.stream: ServerStream | None = None
+        self.former: ServerStream | None = None
         self.attempt: Attempt | None = None
         self._queue: deque[tuple[Stanza, float]] = deque()      # with the time until which it may wait
+        self._unsure: list[Stanza] = []         # sent over `former` and not acknowledged
+        self._former_until = 0.0
+        self._offered: ServerStream | None = None
         self._retry: IDelayedCall | None = None
         self._is_over = False
         self._losses = 0                # connections in a row that ended before anything was acknowledged
@@ -85,7 +95,8 @@ class Link:
     @property
     def is_idle(self) -> bool:
         """Nothing depends on it."""
-        return self.stream is None and self.attempt is None and not self._queue and self._retry is None
+        return (self.stream is None and self.attempt is None and not self._queue and self._retry is None
+                and self.former is None)
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -130,7 +141,8 @@ class Link:
     def _connect(self) -> None:
         if self.attempt is not None or self._retry is not None or self.stream is not None:
             return
-        if self._is_over:
+        former = self.former
+        if self._is_over or (former is not None and not former.is_outgoing):
             return
         clock = self.federation.clock
         pause = self.remote.again_s - clock.seconds()
@@ -139,12 +151,17 @@ class Link:
         if pause > 0:
             self._retry = clock.callLater(pause, self._again)
             return
-        self.attempt = Attempt(self.federation, self.local, self.remote.domain)
+        self.attempt = Attempt(self.federation, self.local, self.remote.domain,
+                               former=former if isinstance(former, Outgoing) else None)
         self.attempt.start().addCallbacks(self._up, self._failed)
 
     def _again(self) -> None:
         self._retry = None
-        if self._queue:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Connects if anything waits for it."""
+        if self._queue or self.former is not None:
             self._connect()
 
     def hurry(self) -> None:
@@ -157,13 +174,52 @@ class Link:
     def _up(self, stream: ServerStream) -> None:
         self.attempt = None
         self.remote.reached()
+        self._settle(stream)
+        self._take(stream)
+
+    def resumed(self, stream: ServerStream) -> None:
+        """They have come back, and go on where their connection was cut."""
+        self.remote.reached()
+        self._settle(stream)
         self._take(stream)
 
     def offered(self, stream: ServerStream) -> None:
         """A connection of theirs that we may answer on (XEP-0288)."""
         self.remote.reached()
-        if self.stream is None:
+        if self.former is not None:
+            self._offered = stream          # should the former not come back
+        elif self.stream is None:
             self._take(stream)
+
+    def came_anew(self) -> None:
+        """They have begun anew, so they will not resume what they had."""
+        if self.former is not None and not self.former.is_outgoing:
+            self._settle(None)
+            self._go_on()
+
+    def _settle(self, stream: ServerStream | None) -> None:
+        """There is no former connection any more: `stream` goes on where it was, or what it had not acknowledged goes
+        first over whatever comes next."""
+        former, self.former = self.former, None
+        if former is None:
+            return
+        unsure, self._unsure = self._unsure, []
+        for one in unsure:
+            self._count(one, -1)
+        left = former.smacks.unacknowledged() if former.smacks is not None else []
+        if len(left) < len(unsure):
+            self._losses = 0
+        if stream is None or stream.is_closing or stream.smacks is not former.smacks:
+            self._put_first(left)
+        offered, self._offered = self._offered, None
+        if stream is None and offered is not None and self.stream is None and not offered.is_closing:
+            self._take(offered)
+
+    def _put_first(self, stanzas: list[Stanza]) -> None:
+        until = self.federation.clock.seconds() + self.federation.settings.queue_s
+        for stanza in reversed(stanzas):
+            self._queue.appendleft((stanza, until))
+            self._count(stanza, 1)
 
     def _take(self, stream: ServerStream) -> None:
         if stream.is_closing:
@@ -177,8 +233,9 @@ class Link:
                 retry.cancel()
             self.flush()
 
-    def lost(self, stream: ServerStream, unacknowledged: list[Stanza]) -> None:
-        """The connection has ended; what it did not acknowledge goes first over the next."""
+    def lost(self, stream: ServerStream, unacknowledged: list[Stanza], may_resume: bool = False) -> None:
+        """The connection has ended.  Where it cannot be resumed, what it did not acknowledge goes first over the
+        next."""
         if self.stream is stream:
             self.stream = None
         if self._is_over or self.federation.is_stopping:
@@ -194,13 +251,20 @@ class Link:
                 self._losses = 0
                 for stanza in unacknowledged:
                     self.federation.return_to_sender(stanza, _refusal(ended))
-                unacknowledged = []
-        until = now + self.federation.settings.queue_s
-        for stanza in reversed(unacknowledged):
-            self._queue.appendleft((stanza, until))
-            self._count(stanza, 1)
-        if self._queue:
-            self._connect()
+                unacknowledged, may_resume = [], False
+        # Where nothing is open either way, a new connection does as well.
+        if may_resume and (unacknowledged or stream.answers_here):
+            self.former, self._unsure = stream, unacknowledged
+            self._former_until = now + (self._patience(stream) if stream.is_outgoing else RETURN_S)
+            for stanza in unacknowledged:
+                self._count(stanza, 1)
+        else:
+            self._put_first(unacknowledged)
+        self._go_on()
+
+    def _patience(self, stream: ServerStream) -> float:
+        assert stream.smacks is not None
+        return min(stream.smacks.resume_s, self.federation.settings.queue_s)
 
     def _failed(self, failure: Failure) -> None:
         self.attempt = None
@@ -212,8 +276,10 @@ class Link:
                  number=self.remote.failures)
         if self.stream is not None:
             return                              # they connected meanwhile
-        if self.remote.was_reached:
-            self._connect()
+        if self._offered is not None and not self._offered.is_closing:
+            self._settle(None)                  # they reach us, whatever keeps us from reaching them
+        elif self.remote.was_reached:
+            self._go_on()
         else:
             self.give_back(error)
 
@@ -230,7 +296,10 @@ class Link:
             self.federation.return_to_sender(stanza, _refusal(error))
 
     def look_over(self, now: float) -> None:
-        """Now and then: what has waited too long goes back."""
+        """Now and then: what has waited too long goes back, or another way."""
+        if self.former is not None and self.attempt is None and self._former_until <= now:
+            self._settle(None)
+            self._go_on()
         if any(until <= now for _, until in self._queue):
             said = self.remote.said
             why = f" {said}" if self.remote.failures else ""
@@ -244,6 +313,8 @@ class Link:
             retry.cancel()
         if self.attempt is not None:
             self.attempt.cancel(str(why))
+        self._offered = None
+        self._settle(None)
         self.give_back(why)
 
 

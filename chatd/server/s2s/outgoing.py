@@ -2,12 +2,13 @@
 
 Its steps, each either done or the reason why there is no way: header, TLS, their certificate, features, bidirectional
 (XEP-0288), SASL EXTERNAL (XEP-0178) or dialback (XEP-0220), stream management (XEP-0198).  A connection for a question
-only (<db:verify/>) is ready without any proof of ours.
+only (<db:verify/>) is ready without any proof of ours.  One that comes behind another that was cut asks to go on where
+that was (XEP-0198 5).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import chatd.compat  # noqa: F401  (before wokkel)
 
@@ -22,6 +23,7 @@ from chatd.core.errors import StreamError
 from chatd.core.federation import PeerTerms
 from chatd.core.framing import StreamStart
 from chatd.core.jid import ascii_domain
+from chatd.core.smacks import StreamManagement, parse_h, resume_s_of
 from chatd.core.stanza import Stanza
 from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.stream import ServerStream
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing", "dialback_key"]
 
 log = Logger()
+
+_TOKEN_MOST: Final = 1000
 
 
 def dialback_key(secret: str, receiving: str, originating: str, id_: str) -> str:
@@ -67,7 +71,7 @@ class Outgoing(ServerStream):
         self.endpoint = endpoint
         self.terms = terms
         self.asks_only = asks_only
-        self._begun_ = self._by_sasl = self._answers_here = False
+        self._begun_ = self._by_sasl = False
         self._offer = _Offer()
         self._at = "connect"
 
@@ -176,7 +180,7 @@ class Outgoing(ServerStream):
             self._ready()
             return
         if offer.bidi and self.federation.uses_bidi:
-            self._answers_here = True
+            self.answers_here = True
             self.transport.write(xml.BIDI)
         if offer.external and self._is_secured:
             self._at = "external"
@@ -222,21 +226,36 @@ class Outgoing(ServerStream):
                            + (f" ({answer.condition})" if answer.condition else ""))
 
     def _up(self, by: str) -> None:
-        self._at = "up"
+        self._at = "managing"
         self.is_authenticated = True
         self._framer.max_bytes = self.federation.limits.stanza_bytes
-        if self._answers_here:
+        if self.answers_here:
             self.pairs.add((self.remote, self.local))
+        self._note("authentication", f"we are believed by {by}" + (", one connection for both ways"
+                                                                    if self.answers_here else ""))
+        log.info("{local} is connected to {remote} at {address}, proved by {by}", local=self.local,
+                 remote=self.remote, address=self.address, by=by)
+        former = self.attempt.former if self.attempt is not None else None
+        if former is not None and self._offer.sm and self.answers_here == former.answers_here:
+            self.is_resuming = True
+            former.settled(lambda: self._resume(former))
+        else:
+            self._enable()
+
+    def _enable(self) -> None:
         if self._offer.sm:
             self.transport.write(xml.ASK_SM)
             self.managed()
-        self._note("authentication", f"we are believed by {by}" + (", one connection for both ways"
-                                                                    if self._answers_here else ""))
-        log.info("{local} is connected to {remote} at {address}, proved by {by}", local=self.local,
-                 remote=self.remote, address=self.address, by=by)
         self._ready()
 
+    def _resume(self, former: Outgoing) -> None:
+        """What came over the former connection is on the disk: how much that was, they are told."""
+        assert former.smacks is not None
+        if not self.is_closing:
+            self.transport.write(xml.resume(former.smacks.id, former.smacks.h))
+
     def _ready(self) -> None:
+        self._at = "up"
         self._in_time()
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
@@ -244,10 +263,41 @@ class Outgoing(ServerStream):
 
     def take_enabled(self, element: Stanza) -> None:
         """Stream management is on, as has been counted on since it was asked for."""
+        if self.smacks is None or self.smacks.id:
+            raise StreamError("unsupported-stanza-type", "Nobody asked for stream management.")
+        token = element.attrs.get("id", "")
+        resume_s = resume_s_of(element, self.federation.limits.resume_s)
+        if resume_s and 0 < len(token) <= _TOKEN_MOST:
+            self.smacks.id, self.smacks.resume_s = token, resume_s
+
+    def take_resumed(self, element: Stanza) -> None:
+        """It goes on where the former was cut, from what they have got."""
+        smacks = self._asked_to_resume()
+        try:
+            smacks.resume(parse_h(element))
+        except StreamError:
+            smacks.id = ""                  # their count cannot be: the next connection begins anew
+            raise
+        self.go_on(smacks)
+        self._ready()
 
     def take_sm_failed(self, element: Stanza) -> None:
-        """It is not."""
-        self.smacks = None
+        """There is no stream management, or nothing to resume, where they may say how much they had got."""
+        if not self.is_resuming:
+            self.smacks = None
+            return
+        smacks = self._asked_to_resume()
+        smacks.id = ""
+        if "h" in element.attrs:
+            smacks.acknowledge(parse_h(element))
+        self.is_resuming = False
+        self._enable()
+
+    def _asked_to_resume(self) -> StreamManagement:
+        former = self.attempt.former if self.attempt is not None else None
+        if not self.is_resuming or former is None or former.smacks is None:
+            raise StreamError("unsupported-stanza-type", "Nobody asked to resume.")
+        return former.smacks
 
     def look_over(self, now: float) -> None:
         """See ServerStream; one that only asks is closed by who asked."""
@@ -263,6 +313,7 @@ Outgoing.elements = {
     f"{ns.SASL} success": Outgoing.take_success,
     f"{ns.SASL} failure": Outgoing.take_sasl_failure,
     f"{ns.SM} enabled": Outgoing.take_enabled,
+    f"{ns.SM} resumed": Outgoing.take_resumed,
     f"{ns.SM} failed": Outgoing.take_sm_failed,
 }
 
@@ -273,5 +324,6 @@ _WHEN: dict[str, Any] = {
     "features": "when it was to say what it offers",
     "external": "when we showed our certificate",
     "dialback": "while it was asking us back",
+    "managing": "when it was to say how much of what was sent before it has got",
     "up": "after it was up",
 }

@@ -4,8 +4,8 @@
 pair (their domain, our domain) that has been proved on this very connection (RFC 6120 8.1.1.2, XEP-0220 4).  Stanzas
 of one connection are worked off in order.
 
-Stream management (XEP-0198) is used without resumption: what the other side has not acknowledged when a connection ends
-is sent again over the next one, by the `Link` it belongs to.
+Stream management (XEP-0198) tells what the other side has. A connection that was cut goes on over the next one where
+both sides can (`Link`, `Resumable`); otherwise what was not acknowledged is sent again by the `Link` it belongs to.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class ServerStream:
 
     local, remote: the domains of the stream header, once known. pairs: (theirs, ours) it may send stanzas for.
     link: what is sent over it, None as long as nothing may be. doubt: what keeps their certificate from proving
-    `remote`; None before TLS. is_authenticated: at least one pair is proved.
+    `remote`; None before TLS. is_authenticated: at least one pair is proved. answers_here: stanzas go both ways
+    (XEP-0288). may_resume: it was cut, and may go on over another connection. is_resuming: it is about to go on where
+    another was cut.
     """
 
     is_outgoing: ClassVar[bool]
@@ -78,7 +80,8 @@ class ServerStream:
         self.id = ""
         self.doubt: str | None = None
         self.is_authenticated = False
-        self.is_closing = False
+        self.is_closing = self.may_resume = self.is_resuming = False
+        self.answers_here = False
         self.is_full = False
         self._is_slow = self._is_secured = False
         self.transport: Any = None
@@ -89,6 +92,7 @@ class ServerStream:
         self._has_header = False
         self._framer = Framer(limits.preauth_stanza_bytes, limits.depth)
         self._waiting: deque[tuple[Stanza, JID | None, JID | None]] | None = None
+        self._behind: list[Callable[[], None]] = []     # to call when nothing waits any more
         self._questions = Questions(self)
         self._held = 0
         self._slowed: IDelayedCall | None = None
@@ -152,7 +156,7 @@ class ServerStream:
         """The connection is gone."""
         self.connected = 0
         broken = reason.value
-        self._end(f"TLS failed: {broken}" if isinstance(broken, TLSFailed) else "the connection was cut")
+        self._end(f"TLS failed: {broken}" if isinstance(broken, TLSFailed) else "the connection was cut", is_cut=True)
         goodbye, self._goodbye = self._goodbye, None
         if goodbye is not None and goodbye.active():
             goodbye.cancel()
@@ -231,6 +235,8 @@ class ServerStream:
             return
         if (from_.domain, to.domain) not in self.pairs:
             raise self._foreign(from_, to)
+        if self.is_resuming:
+            raise StreamError("policy-violation", "Nothing goes on before it is known how much of it has arrived.")
         attrs["from"], attrs["to"] = from_.full, to.full
         to_client(stanza)
         self.used_s = self.heard_s
@@ -302,11 +308,14 @@ class ServerStream:
                 return
         self._waiting = None
         self._let(2)
+        behind, self._behind = self._behind, []
+        for then in behind:
+            self.settled(then)
 
     # -- stream management, XEP-0198
     def take_sm_request(self, element: Stanza) -> None:
         """<r/>: answered behind the stanzas before it, when what they wrote is on the disk."""
-        if self.smacks is None:
+        if self.smacks is None or self.is_resuming:
             raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
         if self._waiting is not None:
             self._waiting.append((element, None, None))
@@ -325,16 +334,41 @@ class ServerStream:
 
     def take_sm_answer(self, element: Stanza) -> None:
         """<a/>."""
-        if self.smacks is None:
+        if self.smacks is None or self.is_resuming:
             raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
         self.smacks.acknowledge(parse_h(element))
         self._asked_s = 0.0
         if self.link is not None:
             self.link.acknowledged()
 
-    def managed(self) -> None:
+    def managed(self, token: str = "", resume_s: int = 0) -> None:
         """Stream management is on from here, both ways."""
-        self.smacks = StreamManagement("", 0, self.federation.limits.resume_stanzas)
+        self.smacks = StreamManagement(token, resume_s, self.federation.limits.resume_stanzas)
+
+    def settled(self, then: Callable[[], None]) -> None:
+        """Calls it when all that has been taken is worked off and on the disk, also where the connection is gone."""
+        if self._waiting is not None:
+            self._behind.append(then)
+        else:
+            self.federation.router.store.then(lambda error: then())
+
+    def go_on(self, smacks: StreamManagement) -> None:
+        """The stream goes on where another was cut: what the peer has not got is sent again."""
+        self.is_resuming = False
+        self.smacks = smacks
+        for stanza in smacks.unacknowledged():
+            self.transport.write(stanza.to_bytes())
+        if smacks.asks_now:
+            self.ask()
+        log.info("{stream!r} goes on where it was cut", stream=self)
+
+    def _last_count(self) -> None:
+        """Before an end in order, so that nothing that was taken is sent again; where that is on the disk."""
+        done: list[object] = []
+        if self.smacks is not None and not self.is_resuming:
+            self.federation.router.store.then(done.append)
+            if done:
+                self._acknowledge(None, self.smacks.h)
 
     def ask(self) -> None:
         """<r/>."""
@@ -467,6 +501,7 @@ class ServerStream:
                      text=error.text)
         if not self._begun():
             self.transport.write(xml.header(self.local, self.remote, self.federation.token()))
+        self._last_count()
         if error is not None:
             self.transport.write(error.to_bytes())
         self.transport.write(xml.FOOTER)
@@ -484,13 +519,14 @@ class ServerStream:
         """Cuts the connection at once."""
         if self.is_authenticated and not self.is_closing:
             log.info("{stream!r} is cut: {why}", stream=self, why=why)
-        self._end(why)
+        self._end(why, is_cut=True)
         self.transport.abortConnection()
 
-    def _end(self, why: str) -> None:
+    def _end(self, why: str, is_cut: bool = False) -> None:
         if self.is_closing:
             return
         self.is_closing = True
+        self.may_resume = is_cut and self.smacks is not None and self.smacks.may_resume
         self._in_time()
         slowed, self._slowed = self._slowed, None
         if slowed is not None:
@@ -503,7 +539,7 @@ class ServerStream:
         self.over(why)
         link, self.link = self.link, None
         if link is not None:
-            link.lost(self, self.smacks.unacknowledged() if self.smacks is not None else [])
+            link.lost(self, self.smacks.unacknowledged() if self.smacks is not None else [], self.may_resume)
 
     def look_over(self, now: float) -> None:
         """Now and then: asks for acknowledgements, cuts who has stopped to answer, closes what nobody uses."""
