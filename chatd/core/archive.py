@@ -15,12 +15,12 @@ import attrs
 from twisted.words.protocols.jabber.error import StanzaError
 from twisted.words.xish import domish
 
-from chatd.core import ns, rsm
+from chatd.core import fulltext, ns, rsm
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stamp import InvalidStamp, format_stamp, parse_stamp
 from chatd.core.stanza import attribute, text
 
-FEATURES = (ns.MAM, ns.MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field")
+FEATURES = (ns.MAM, ns.MAM_EXTENDED, "urn:xmpp:mam:2#groupchat-field", fulltext.NAMESPACE)
 """What an account's archive announces. ``#groupchat-field`` without ``#groupchat-available``: the field is
 understood, and rooms keep their own archives, so an account's archive never holds groupchat."""
 
@@ -54,6 +54,7 @@ class ArchiveQuery:
     max: how many rows at most (0: only count).
     before: page that ends before this id; "" is the last page (XEP-0059 2.5); None: not asked.
     after: page that begins after this id (exclusive); None: from the first match.
+    words: only messages with all of these in their text (`chatd.core.fulltext`).
     flip: the client wants the rows newest first. The store gives them oldest first always; whoever sends
         them turns them round (`ArchivePage.in_order`).
     """
@@ -69,6 +70,7 @@ class ArchiveQuery:
     after: int | None = None
     flip: bool = False
     with_resource: str | None = None
+    words: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -86,13 +88,15 @@ class ArchivePage:
 
     rows: oldest first. complete: no further row matches in the direction of paging. count: how many rows
     match the filters in the whole archive (paging not counted), or None when not counted. index: position of
-    the first row among them, or None when unknown.
+    the first row among them, or None when unknown. reached: where a search for words ended before the archive did, the
+    last message that was looked at.
     """
 
     rows: tuple[ArchiveRow, ...] = ()
     complete: bool = True
     count: int | None = None
     index: int | None = None
+    reached: int | None = None
 
     def in_order(self, query: ArchiveQuery) -> tuple[ArchiveRow, ...]:
         """The rows in the order they are to be sent (XEP-0313 4.3.5, flipped pages)."""
@@ -216,6 +220,10 @@ def _set_ids(wanted: dict[str, object], values: list[str]) -> None:
     wanted["ids"] = tuple(dict.fromkeys(parse_id(value.strip()) for value in values))
 
 
+def _set_words(wanted: dict[str, object], values: list[str]) -> None:
+    wanted["words"] = fulltext.words_of(_single(values, fulltext.FIELD) or "")
+
+
 def _set_groupchat(wanted: dict[str, object], values: list[str]) -> None:
     # Nothing to filter: an account's archive holds no groupchat. Only the form of the value is checked.
     if _single(values, "include-groupchat") not in (None, "true", "false", "1", "0"):
@@ -230,6 +238,7 @@ _FIELDS = {
     "after-id": _set_bound("after-id", "after_id"),
     "ids": _set_ids,
     "include-groupchat": _set_groupchat,
+    fulltext.FIELD: _set_words,
 }
 
 FORM = (
@@ -239,15 +248,17 @@ FORM = (
     "<field type='text-single' var='end'/><field type='text-single' var='before-id'/>"
     "<field type='text-single' var='after-id'/><field type='list-multi' var='ids'>"
     "<validate xmlns='http://jabber.org/protocol/xdata-validate' datatype='xs:string'><open/></validate>"
-    "</field><field type='boolean' var='include-groupchat'/></x></query>"
+    "</field><field type='boolean' var='include-groupchat'/>"
+    f"<field type='text-single' var='{fulltext.FIELD}'/></x></query>"
 ).encode()
 """Answer to an iq get: the fields a query may use (XEP-0313 4.1.5)."""
 
 
 def fin_bytes(page: ArchivePage) -> bytes:
     """<fin/> of the closing iq result (XEP-0313 4). first and last are the oldest and the newest row of the
-    page even when it was sent flipped, so that 'before' the first and 'after' the last go on paging."""
-    first, last = (page.rows[0].id, page.rows[-1].id) if page.rows else (None, None)
+    page even when it was sent flipped, so that 'before' the first and 'after' the last go on paging; of a search that
+    found nothing so far, the last message it looked at is both."""
+    first, last = (page.rows[0].id, page.rows[-1].id) if page.rows else (page.reached, page.reached)
     complete = " complete='true'" if page.complete else ""
     body = rsm.result_bytes(None if first is None else str(first), None if last is None else str(last),
                             page.count, page.index)

@@ -181,6 +181,8 @@ class IArchiveStore(Interface):
 
         A page with rows has neither count nor index when more than 10,000 rows match; a query with max 0 always
         has the count.
+        A query for words looks at a bounded number of messages: without any found its page has `reached`. It is never
+        counted.
         start_ms and end_ms are compared with the time in the ids. Fails: ItemNotFound (chatd.core.archive) if an id
         in the query is not in this archive.
         """

@@ -1,4 +1,5 @@
-"""Message Archive Management: XEP-0313 with paging (0059), preferences (0441), stanza ids (0359), hints (0334).
+"""Message Archive Management: XEP-0313 with paging (0059), preferences (0441), stanza ids (0359), hints (0334), search
+for words (0431).
 
 Every account has one archive.  What it sends and what it receives goes in, as it was sent and received;
 the recipient's copy carries the archive's id as its stanza-id, the sender's other clients see theirs on
@@ -12,6 +13,7 @@ account that does not exist, so nobody learns who has one (XEP-0313 8.1 would al
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 import attrs
@@ -41,6 +43,7 @@ from chatd.core.stanza_id import STANZA_ID, stanza_id, with_stanza_id, without_s
 from chatd.core.storable import may_archive, prefs_allow
 from chatd.interfaces import IAccount, ISession
 from chatd.xep.api import Api, Message, Module, Option, Request
+from chatd.xep.searching import Searches
 
 __all__ = ["Archive", "bounded"]
 
@@ -59,7 +62,8 @@ class Archive(Module):
     name = "archive"
     xep = "0313"
     version = "1.1.3"
-    also = (("0059", "1.0"), ("0297", "1.0"), ("0334", "1.0.0"), ("0359", "0.7.0"), ("0441", "0.2.0"))
+    also = (("0059", "1.0"), ("0297", "1.0"), ("0334", "1.0.0"), ("0359", "0.7.0"), ("0431", "0.2.0"),
+            ("0441", "0.2.0"))
     account_features = (*FEATURES, ns.SID)
     options = (
         Option("page", int, 250, "How many messages one query may return at most.", 10, 1000),
@@ -73,6 +77,7 @@ class Archive(Module):
         self._new_id = store.new_id
         self._append = store.archive.append
         self._page_most = api.options["page"]
+        self._searches = Searches(api.now)
         api.on("message.sent", self._sent)
         api.on("message.received", self._received)
         api.on("message.offline", self._offline, priority=-10)
@@ -134,7 +139,8 @@ class Archive(Module):
         session, account = _asker(request)
         query_id, query = parse_query(request.child, self._page_most)
         try:
-            page = yield self.api.store.archive.query(account.id, query)
+            with self._searches.one(account.bare) if query.words else nullcontext():
+                page = yield self.api.store.archive.query(account.id, query)
         except ItemNotFound:
             raise StanzaError("item-not-found", text="The archive holds no message with that id.") from None
         page = bounded(page, query)

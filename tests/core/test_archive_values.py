@@ -57,6 +57,8 @@ def page(inner: str) -> str:
     (form(("ids", "3", "1", "3")), ArchiveQuery(ids=(3, 1))),
     (form(("include-groupchat", "false")), ArchiveQuery()),
     (page("<max>10</max>"), ArchiveQuery(max=10)),
+    (form(("{urn:xmpp:fulltext:0}fulltext", " Grüße  an BJÖRN an ")), ArchiveQuery(words=("grusse", "an", "bjorn"))),
+    (form(("{urn:xmpp:fulltext:0}fulltext", " ")), ArchiveQuery()),
     (page("<max>0</max>"), ArchiveQuery(max=0)),
     ("<set xmlns='urn:other'><max>7</max></set><x xmlns='urn:other'/><set/>", ArchiveQuery()),
     ("<y xmlns='jabber:x:data'/><y xmlns='http://jabber.org/protocol/rsm'/>", ArchiveQuery()),
@@ -86,6 +88,8 @@ def test_queryid() -> None:
     (form(("ids", "abc")), "item-not-found"), (form(("before-id", "0")), "item-not-found"),
     (form(("after-id", "-5")), "item-not-found"), (form(("after-id", "9" * 30)), "item-not-found"),
     (form(("ids", *map(str, range(1, 300)))), "not-acceptable"),
+    (form(("{urn:xmpp:fulltext:0}fulltext", "x" * 257)), "not-acceptable"),
+    (form(("{urn:xmpp:fulltext:0}fulltext", " ".join("abcdefghijklm"))), "not-acceptable"),
     (page("<after>x</after>"), "item-not-found"), (page("<before>x</before>"), "item-not-found"),
     (page("<index>3</index>"), "feature-not-implemented"), (page("<max>x</max>"), "bad-request"),
     (page("<max>-1</max>"), "bad-request"), (page("<max>1</max><max>1</max>"), "bad-request"),
@@ -107,7 +111,7 @@ def test_ids_that_cannot_be_ours(text: str) -> None:
 def test_the_form_announces_what_is_understood() -> None:
     fields = [field["var"] for field in parse_element(FORM).x.elements()]
     assert fields == ["FORM_TYPE", "with", "start", "end", "before-id", "after-id", "ids",
-    "include-groupchat"]
+    "include-groupchat", "{urn:xmpp:fulltext:0}fulltext"]
 
 
 def test_answers() -> None:

@@ -423,3 +423,49 @@ async def test_queries_use_the_indexes(sqlite_place):
     for plan in plans:
         assert "SCAN" not in plan and "TEMP B-TREE" not in plan, plan
     assert "archive_with (account=? AND with_bare=? AND id<?)" in plans[1]
+
+
+def body(text: str) -> bytes:
+    return f"<message xmlns='jabber:client'><body>{text}</body></message>".encode()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_search_finds_every_message_with_the_words_once(place, monkeypatch):
+    """By pages in both directions, with other filters, over slices that are smaller than a page."""
+    monkeypatch.setattr(archive, "SEARCH_SLICE", 7)
+    store = await place.open()
+    rows = [append(store, ME, 1000 + number, B if number % 5 == 4 else A,
+                   stanza=body(f"{'Noon' if number % 3 else 'dusk'} {number}")) for number in range(60)]
+    append(store, OTHER, 1000, A, stanza=body("noon"))
+    wanted = [row.id for row in rows if b"Noon" in row.stanza]
+    for before, step in ((None, 1), ("", -1)):
+        found, query = [], ArchiveQuery(words=("noon",), max=9, before=before)
+        while True:
+            page = await store.archive.query(ME, query)
+            found += page.rows[::step]
+            if page.complete:
+                break
+            last = page.rows[-1 if step > 0 else 0].id
+            query = attrs.evolve(query, **({"after": last} if step > 0 else {"before": last}))
+        assert [row.id for row in found] == wanted[::step]
+    page = await store.archive.query(ME, ArchiveQuery(words=("noon",), with_jid=B, start_ms=1010, before=""))
+    assert [row.id for row in page.rows] == [
+        row.id for row in rows if row.with_bare == B and row.id in wanted and row.stamp_ms >= 1010]
+    assert (await store.archive.query(ME, ArchiveQuery(words=("noon",), max=0))).count == len(wanted)
+    with pytest.raises(ItemNotFound):
+        await store.archive.query(ME, ArchiveQuery(words=("noon",), before=7))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_search_looks_at_a_bounded_number_of_messages(place, monkeypatch):
+    """It says how far it came, and is gone on with from there."""
+    monkeypatch.setattr(archive, "SEARCH_SLICE", 4)
+    monkeypatch.setattr(archive, "SEARCH_ROWS", 12)
+    store = await place.open()
+    rows = [append(store, ME, 1000 + number, stanza=body("rare" if number == 3 else "often")) for number in range(30)]
+    first = await store.archive.query(ME, ArchiveQuery(words=("rare",), before=""))
+    assert first == ArchivePage((), False, None, None, rows[18].id)
+    second = await store.archive.query(ME, ArchiveQuery(words=("rare",), before=first.reached))
+    assert second == ArchivePage((), False, None, None, rows[6].id)
+    third = await store.archive.query(ME, ArchiveQuery(words=("rare",), before=second.reached))
+    assert [row.id for row in third.rows] == [rows[3].id] and third.complete

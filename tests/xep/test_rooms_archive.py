@@ -175,3 +175,15 @@ async def test_the_store_has_who_said_it() -> None:
     page = await world.store.archive.query(-row.id, ArchiveQuery(with_jid="b@example.com", with_resource="bob"))
     assert page.count == 1 and b'jid="b@example.com/1"/></message>' in page.rows[0].stanza
     await world.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_search() -> None:
+    """XEP-0431 in a room: for who may read it, in what was said only, never in addresses."""
+    world, a, b, c = await three()
+    await say(b, "The plan for noon")
+    await say(c, "Which plan?")
+    field = "{urn:xmpp:fulltext:0}fulltext"
+    assert len(await read(c, **{field: "PLAN"})) == 2 and len(await read(c, **{field: "noon plan"})) == 1
+    assert await read(c, **{field: "b@example.com"}) == [] and await read(a, **{field: "bob"}) == []
+    await world.close()

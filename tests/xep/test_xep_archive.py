@@ -328,3 +328,34 @@ def test_pages_are_bounded_in_bytes() -> None:
     assert [row.id for row in backward.rows] == [4, 5] and not backward.complete and backward.index == 7
     huge = ArchivePage((ArchiveRow(1, 0, bytes(9 << 20)),), True, 1, 0)
     assert bounded(huge, ArchiveQuery()) is huge
+
+
+SEARCH = "{urn:xmpp:fulltext:0}fulltext"
+
+
+@pytest_twisted.ensureDeferred
+async def test_search(world: World) -> None:
+    """XEP-0431: both sides' words; one's own archive only; a bounded number of times a minute."""
+    alice = await world.client(ALICE + "/a")
+    bob = await world.client(BOB + "/b")
+    await say(alice, "Lunch at noon?", "Or later?")
+    await say(bob, "Noon it is", to=ALICE)
+    noon = form(**{SEARCH: "NOON"})
+    rows, fin = await query(alice, noon + rsm("<before/>"))
+    assert [text for _, text in rows] == ["Lunch at noon?", "Noon it is"] and fin["complete"] == "true"
+    rows, _ = await query(alice, form(**{SEARCH: "noon lunch", "with": BOB}))
+    assert [text for _, text in rows] == ["Lunch at noon?"]
+    rows, fin = await query(alice, form(**{SEARCH: "dinner"}))
+    assert rows == [] and fin["complete"] == "true"
+    refused = None
+    for _ in range(30):
+        answer = await alice.ask_iq("set", f"<query xmlns='{MAM}'>{noon}</query>")
+        if answer.type == "error":
+            refused = answer.element.error
+            break
+    assert refused is not None and refused["type"] == "wait"
+    assert refused.firstChildElement().name == "resource-constraint"
+    rows, _ = await query(alice)
+    assert len(rows) == 3, "reading goes on"
+    rows, _ = await query(bob, noon)
+    assert len(rows) == 2

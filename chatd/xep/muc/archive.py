@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -107,7 +108,8 @@ async def _send_page(ask: Ask) -> bytes:
     sees_all, sees_open = _sees_all(ask), (
         room.config["whois"] == "anyone" and room.tells_addresses_to(ask.from_.bare))
     try:
-        page = service.bounded(await service.store.archive.query(-room.id, query), query)
+        with service.searches.one(ask.from_.bare) if query.words else nullcontext():
+            page = service.bounded(await service.store.archive.query(-room.id, query), query)
     except ItemNotFound:
         raise StanzaError("item-not-found", text="The archive holds no message with that id.") from None
     seat = Seat(ask.from_.full, service.session_of(ask.from_), ask.stanza)

@@ -31,6 +31,7 @@ from chatd.xep.muc.entering import take_presence, tell_not_there
 from chatd.xep.muc.listing import Listing
 from chatd.xep.muc.messages import take_message
 from chatd.xep.muc.room import Occupant, Room, Seat
+from chatd.xep.searching import Searches
 
 if TYPE_CHECKING:
     from chatd.xep.api import Api
@@ -117,6 +118,7 @@ class Conference:
         self.rooms: dict[str, Room] = {}
         self.listing = Listing(self)
         self.asking: dict[str, int] = {}        # pages of archives that clients are being sent
+        self.searches = Searches(api.now)
         self._held: list[tuple[Stanza, JID]] | None = []
         self._serial = 0
 
