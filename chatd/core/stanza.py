@@ -21,22 +21,31 @@ from twisted.words.xish import domish
 
 from chatd.core import ns
 
-__all__ = ["STANZA_NAMES", "Stanza", "attribute", "parse_element", "text"]
+__all__ = ["STANZA_NAMES", "Stanza", "attribute", "is_fit", "parse_element", "text"]
 
 STANZA_NAMES: Final = frozenset({"message", "presence", "iq"})
 
-_special = re.compile("[&<>\"'\t\n\r]").search
+#: What no XML may have (XML 1.0 2.2): it comes from elsewhere, a command line or a database, and is left out, for every
+#: client that got it would have to end its stream.
+_NONE: Final = "\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff"
+_none = re.compile(f"[{_NONE}]")
+_special = re.compile(f"[&<>\"'\t\n\r{_NONE}]").search
 _ENTITIES: Final = {'"': "&quot;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 
 
 def attribute(value: str) -> str:
     """`value` escaped to stand between quotation marks of either kind."""
-    return escape(value, _ENTITIES) if _special(value) else value
+    return escape(_none.sub("", value), _ENTITIES) if _special(value) else value
 
 
 def text(value: str) -> str:
     """`value` escaped to stand between tags."""
-    return escape(value)
+    return escape(_none.sub("", value)) if _special(value) else value
+
+
+def is_fit(value: str) -> bool:
+    """May `value` stand in XML, every character of it?"""
+    return _none.search(value) is None
 
 
 class Stanza:

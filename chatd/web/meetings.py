@@ -17,6 +17,7 @@ from twisted.web.server import Request
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stamp import InvalidStamp, parse_stamp
+from chatd.core.stanza import is_fit
 from chatd.interfaces import IMeetings
 from chatd.web.errors import ErrorPage, error_body
 from chatd.web.later import answer_later
@@ -148,6 +149,8 @@ def _values(body: bytes) -> dict[str, Any]:
             raise ValueError("The body has " + ", ".join(_KINDS) + " and nothing else.")
         if not isinstance(value, _KINDS[name]):
             raise ValueError(f"{name} is to be a {'text' if _KINDS[name] is str else 'truth value'}.")
+        if isinstance(value, str) and not is_fit(value):
+            raise ValueError(f"{name} has characters that cannot be shown.")
     try:
         account = JID.parse(found.pop("account", ""))
     except InvalidJID:

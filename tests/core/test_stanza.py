@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.words.protocols.jabber.error import StanzaError
 
 from chatd.core import ns
-from chatd.core.stanza import Stanza, attribute, parse_element
+from chatd.core.stanza import Stanza, attribute, is_fit, parse_element, text
 
 INNER = b"<body>hello &amp; bye</body><active xmlns='http://jabber.org/protocol/chatstates'/>"
 CHILDREN = ("jabber:client body", "http://jabber.org/protocol/chatstates active")
@@ -40,6 +40,15 @@ def test_a_tab_in_an_attribute_survives() -> None:
     """Attribute value normalisation (XML 1.0 3.3.3) must not eat it."""
     assert parse_element(Stanza("iq", {"id": "a\tb\nc"}).to_bytes_ns())["id"] == "a\tb\nc"
     assert attribute("plain") == "plain"
+
+
+@given(st.text(st.characters(), max_size=20))
+def test_what_no_xml_may_have_is_left_out(value: str) -> None:
+    """Whatever comes from a command line or a database: no client's stream breaks because of it."""
+    found = parse_element(Stanza("iq", {"id": value}, f"<x>{text(value)}</x>".encode(), (f"{ns.CLIENT} x",))
+                          .to_bytes_ns())
+    kept = "".join(char for char in value if is_fit(char))
+    assert found["id"] == kept and str(found.x) == kept.replace("\r", "\n")
 
 
 def test_addressed_copies_share_the_bytes() -> None:

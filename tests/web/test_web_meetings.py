@@ -138,7 +138,8 @@ def test_without_keys_nobody_may_ask(folder: Path) -> None:
 @pytest.mark.parametrize("body", [
     b"", b"[]", b"{", b"\xff", b'"x"', b"[" * 10_000, {}, BODY | {"account": 7}, BODY | {"account": "example.org"},
     BODY | {"account": "john@example.org/phone"}, BODY | {"account": "@"}, BODY | {"lobby": "yes"},
-    BODY | {"owner": "x"}, BODY | {"expires": "tomorrow"}, BODY | {"name": None}])
+    BODY | {"owner": "x"}, BODY | {"expires": "tomorrow"}, BODY | {"name": None},
+    BODY | {"name": "a\x01b"}, BODY | {"password": "\ud800"}])
 def test_a_body_that_makes_no_sense(site: Site, body: Any) -> None:
     answer = site.make(body)
     assert answer.code == 400, answer
