@@ -85,35 +85,42 @@ class Session:
             self._wait(result)
 
     def _wait(self, result: Deferred[Any]) -> None:
-        if result.called and not result.paused and not isinstance(result.result, Deferred):
-            result.addErrback(self._failed)
-            return
-        self._waiting = deque()
         result.addErrback(self._failed)
-        result.addCallback(self._go_on)
+        if not _is_done(result):
+            self._waiting = deque()
+            result.addCallback(self._go_on)
 
     def _go_on(self, _: Any) -> None:
         waiting = self._waiting
         was_full = waiting is not None and len(waiting) >= _WAITING_MOST
         while waiting:
             stanza = waiting.popleft()
+            if self.is_closed and stanza.name == "presence" and stanza.type is None:
+                continue                        # whoever saw it come now would never see it go
             try:
                 result = self.router.from_session(self, stanza)
             except StreamError as error:
-                self._waiting = None
-                self.close(error)
+                self._break_off(error)
+                return
+            except Exception:
+                log.failure("a stanza of {jid} could not be worked off", jid=self.full)
+                self._break_off(StreamError("internal-server-error"))
                 return
             if self.smacks is not None and stanza.name in STANZA_NAMES:
                 self.smacks.count()
-            if result is not None and not result.called:
-                result.addErrback(self._failed)
-                result.addCallback(self._go_on)
-                return
             if result is not None:
                 result.addErrback(self._failed)
+                if not _is_done(result):
+                    result.addCallback(self._go_on)
+                    return
         self._waiting = None
         if was_full and self.stream is not None:
             self.stream.resume()
+
+    def _break_off(self, error: StreamError) -> None:
+        """What waits behind a fault is not looked at, as if it had not come."""
+        self._waiting = None
+        self.close(error)
 
     def _failed(self, failure: Any) -> None:
         if failure.check(StreamError):
@@ -195,3 +202,8 @@ class Session:
             for stanza in queued:
                 if stanza.name in STANZA_NAMES:
                     self.router.undelivered(self, stanza)
+
+
+def _is_done(result: Deferred[Any]) -> bool:
+    """Has it fired, and does it wait for no other one?"""
+    return result.called and not result.paused and not isinstance(result.result, Deferred)

@@ -80,7 +80,7 @@ class Presence(Module):
     def _undirected(self, session: ISession, stanza: Stanza, available: bool) -> None:
         first = session.presence is None
         if not available:
-            if not first:
+            if not first or session.directed:
                 self._withdraw(session, stanza)
             return
         priority = parse_priority(stanza)
@@ -97,12 +97,13 @@ class Presence(Module):
             self._hooks.tell("presence.available", session)
 
     def _withdraw(self, session: ISession, stanza: Stanza) -> None:
-        """RFC 6121 4.5: unavailable to all who saw the session available."""
-        session.presence = None
+        """RFC 6121 4.5, 4.6: unavailable to all who saw the session available, and to nobody else."""
+        was_shown, session.presence = session.presence is not None, None
         directed, session.directed = session.directed, None
         account = session.account
-        self._then(self._broadcast, account, stanza)
-        subscribers = account.subscribers if directed else ()
+        if was_shown:
+            self._then(self._broadcast, account, stanza)
+        subscribers = account.subscribers if directed and was_shown else ()
         for address in directed or ():
             jid = JID.parse(address)
             if jid.bare not in subscribers:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred, succeed
 
 from chatd.core.errors import StreamError
 from chatd.core.hooks import Message
@@ -193,3 +194,35 @@ async def test_order_is_kept_around_slow_answers(world: World) -> None:
     assert [stanza.id for stanza in bob.take()] == ["2", "4"]
     assert [stanza.id for stanza in keeper.kept] == ["1"]       # type: ignore[attr-defined]
     assert [stanza.id for stanza in alice.take()] == ["3"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_mistake_of_ours_behind_a_slow_answer_ends_the_stream(world: World) -> None:
+    """Else nothing that the client sends would be looked at any more, and nobody would know."""
+    alice = await world.client(ALICE + "/a")
+
+    def fail(message: Message) -> None:
+        if message.stanza.id == "bad":
+            raise RuntimeError("a mistake")
+
+    world.router.hooks.on("message.sent", fail, 0)
+    await alice.send_xml("<message to='nobody@example.com' id='1'><body>x</body></message>"
+                         "<message to='nobody@example.com' id='bad'><body>x</body></message>"
+                         "<message to='nobody@example.com' id='3'><body>x</body></message>")
+    assert isinstance(alice.closed, StreamError) and alice.closed.condition == "internal-server-error"
+    assert alice.s.is_closed
+
+
+@pytest_twisted.ensureDeferred
+async def test_order_is_kept_around_answers_in_two_steps(world: World) -> None:
+    """A Deferred that has fired with one that has not is not done, behind another one as little as at once."""
+    alice, bob = await world.client(ALICE + "/a"), await world.client(BOB + "/b")
+    second: Deferred[None] = Deferred()
+    world.router.hooks.iqs["domain", "get", "x y"] = (lambda request: succeed(b"").addCallback(lambda _: second), False)
+    await alice.send_xml("<message to='nobody@example.com' id='1'><body>x</body></message>"
+                         "<iq type='get' to='example.com' id='2'><y xmlns='x'/></iq>"
+                         f"<message to='{BOB}/b' id='3'><body>x</body></message>")
+    assert bob.take() == []
+    second.callback(None)
+    await world.settle()
+    assert [stanza.id for stanza in bob.take()] == ["3"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest_twisted
 
 from chatd.core import ns
+from chatd.core.stanza import Stanza
 from chatd.xep.message import Messages
 from chatd.xep.presence import Presence
 from chatd.xep.roster import Roster
@@ -138,6 +139,46 @@ async def test_directed_presence_is_withdrawn(world: World) -> None:
     alice.s.close()
     await world.settle()
     assert types(bob) == [("unavailable", ALICE + "/a")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_has_gone_does_not_come_back(world: World) -> None:
+    """Presence that waited for a stanza before it, while the client closed: nobody would ever see it go again."""
+    alice, bob = await interested(world, ALICE + "/a"), await interested(world, BOB + "/b")
+    await befriend(alice, bob)
+    alice.s.close()
+    await world.settle()
+    bob.take()
+    alice = await world.client(ALICE + "/a", available=False)
+    for xml in ("<iq type='set' id='1'><query xmlns='jabber:iq:roster'><item jid='x@example.com'/></query></iq>",
+                "<presence/>", f"<presence to='{BOB}'/>", f"<message to='{BOB}' id='m'><body>bye</body></message>"):
+        for event in alice.framer.feed(xml.encode()):
+            assert isinstance(event, Stanza)
+            alice.s.receive(event)
+    alice.s.close()
+    await world.settle()
+    assert [stanza.name for stanza in bob.take()] == ["message"], "what was said is said"
+    assert alice.s.presence is None and not alice.s.directed
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_shown_to_some_is_hidden_from_the_others(world: World) -> None:
+    """RFC 6121 4.6: contacts hear nothing of a client that only showed itself to somebody else, not even its end;
+    whom it did show itself to sees it go when it says so."""
+    alice, bob = await interested(world, ALICE + "/a"), await interested(world, BOB + "/b")
+    await befriend(alice, bob)
+    eve = await world.client("eve@example.com/e")
+    hidden = await world.client(ALICE + "/hidden", available=False)
+    for ends in ("<presence type='unavailable'/>", ""):
+        await hidden.send_xml("<presence to='eve@example.com'/>")
+        assert types(eve) == [(None, ALICE + "/hidden")]
+        if ends:
+            await hidden.send_xml(ends)
+        else:
+            hidden.s.close()
+            await world.settle()
+        assert types(eve) == [("unavailable", ALICE + "/hidden")]
+    assert bob.take() == alice.take() == []
 
 
 @pytest_twisted.ensureDeferred
