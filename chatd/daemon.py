@@ -66,6 +66,7 @@ from chatd.store import StoreError, open_store
 from chatd.web.directory import DIRECTORY_PATH, DirectoryResource
 from chatd.web.embed import EMBED_PATH, EmbedPage
 from chatd.web.headers import SecurityHeaders
+from chatd.web.hostmeta import Ways
 from chatd.web.invitations import INVITE_PATH, InvitationPage
 from chatd.web.meetings import MEETINGS_PATH, PAGE_PATH, MeetingPage, MeetingsResource
 from chatd.web.recordings import RECORDINGS_PATH, RecordingsResource
@@ -302,7 +303,7 @@ class Daemon(MultiService):
         headers = SecurityHeaders(connect=elsewhere, panel_origins=_panel_origins(self.settings))
         self.site = site = make_site(
             self.settings, STATIC_DIR, {**mounts, **bodies}, reactor=self.reactor, checks=checks, headers=headers,
-            long_lines=tuple(media), bodies=bodies,
+            long_lines=tuple(media), bodies=bodies, ways=Ways.of(self.settings),
         )
         if self.federation is not None:
             trust = self.federation.trust

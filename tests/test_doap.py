@@ -30,6 +30,7 @@ ELSEWHERE = (
     ("0440", "1.0.0", "chatd/core/stream_xml.py"),
     ("0474", "0.5.0", "chatd/core/sasl.py"),
     ("0484", "0.2.0", "chatd/server/fast.py"),
+    ("0487", "0.1.0", "chatd/core/host_meta.py"),
 )
 
 

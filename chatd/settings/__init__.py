@@ -51,6 +51,9 @@ class Server:
 
     host: str = setting(attrs.NOTHING, Name(), "The name that clients connect to; it need not be a domain.")
     state_dir: Path = setting(Path("var"), FilePath("/var/lib/chatd"), "Holds all that the daemon writes.")
+    addresses: tuple[str, ...] = setting(
+        (), IPAddresses(), "Where the Internet reaches this machine, for host-meta.json (XEP-0487)."
+    )
     admins: tuple[str, ...] = setting(
         (), People(), "Accounts that may administer all domains with an XMPP client.", live=True
     )
@@ -136,6 +139,12 @@ class S2S:
         None, FilePath("/etc/chatd/authorities.pem"), "Who may certify other servers; by default the system's list."
     )
     nameservers: tuple[Address, ...] = setting((), Addresses(53), "DNS servers; by default the system's.")
+    host_meta: str = setting(
+        "fallback",
+        Choice(("fallback", "first", "off")),
+        "Ask a domain's web site where its servers are (XEP-0487): where DNS leads nowhere, before DNS, or never.",
+        live=True,
+    )
     private_addresses: bool = setting(
         False, Flag(), "Connect to servers at addresses of private networks and of this machine.", live=True
     )

@@ -23,7 +23,7 @@ from chatd.core.uploads import UPLOADS_PATH
 from chatd.web.errors import ErrorPage
 from chatd.web.headers import SecurityHeaders
 from chatd.web.health import Check, Health
-from chatd.web.hostmeta import HostMeta
+from chatd.web.hostmeta import HostMeta, Ways
 from chatd.web.metrics import LOOPBACK, Metrics
 from chatd.web.panel import PanelConfig
 from chatd.web.proxies import TrustedProxies, is_loopback
@@ -204,6 +204,7 @@ def make_site(
     limits: WebLimits | None = None,
     long_lines: Sequence[str] = (),
     bodies: Mapping[str, TakesBody] | None = None,
+    ways: Ways | None = None,
 ) -> PanelSite:
     """Build the site that the TLS and the plain listener serve.
 
@@ -213,14 +214,15 @@ def make_site(
     `registry`: adds /metrics for this machine only. `reactor`: for time limits. `headers`, `limits`: instead
     of the defaults. `long_lines`: paths whose requests may have heads of LONG_HEAD bytes. `bodies`:
     resources among the mounts, by path, that take the bodies of requests as they come; below these paths the log
-    tells no more of an address. Raises ValueError for paths mounted twice and unreadable proxies.
+    tells no more of an address. `ways`: what host-meta.json says besides (XEP-0487). Raises ValueError for paths
+    mounted twice and unreadable proxies.
     """
     root = Root(static_dir)
     public_url = settings.http.public_url or ""
     websocket = WEBSOCKET_PATH if WEBSOCKET_PATH in mounts else ""
     bosh = BOSH_PATH if BOSH_PATH in mounts else ""
     for path, as_json in (("/.well-known/host-meta", False), ("/.well-known/host-meta.json", True)):
-        root.put(path, HostMeta(public_url, websocket, bosh, as_json=as_json))
+        root.put(path, HostMeta(public_url, websocket, bosh, as_json=as_json, ways=ways))
     files = f"{public_url}{UPLOADS_PATH}/" if UPLOADS_PATH in mounts else ""
     root.put("/config.json", PanelConfig([domain.name for domain in settings.domains], websocket, bosh, files))
     root.put("/healthz", Health(checks or {}, reactor))

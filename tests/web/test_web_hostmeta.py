@@ -1,14 +1,18 @@
-"""XEP-0156: both forms, any site may read them, only what is mounted is listed."""
+"""XEP-0156: both forms, any site may read them, only what is mounted is listed. XEP-0487: all, where it is true."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
 from twisted.web.resource import Resource
 
+from chatd.core.host_meta import C2S_TLS, S2S_TLS
+from chatd.settings.kinds import Address
+from chatd.web.hostmeta import Ways
 from tests.web.browser_like import ask, settings, site_of
 
 MOUNTS = {"/xmpp-websocket": Resource(), "/http-bind": Resource()}
@@ -51,3 +55,38 @@ def test_a_bogus_host_is_refused(folder: Path, host: str) -> None:
     answer = ask(site_of(folder, mounts=MOUNTS), "/.well-known/host-meta", host=host)
     assert answer.code == 400
     assert b"script" not in answer.body
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
+
+
+def full(**listen: str) -> Ways | None:
+    """Of a daemon's settings with these addresses to listen on."""
+    ports = {"c2s_tls": "0.0.0.0:5223", "s2s_tls": "[::]:5270", **listen}
+    return Ways.of(SimpleNamespace(
+        server=SimpleNamespace(host="xmpp.example.org", addresses=("192.0.2.1", "2001:db8::1")),
+        domains=[SimpleNamespace(name="example.org")], has_federation=True,
+        listen=SimpleNamespace(**{name: (_address(text),) if text else () for name, text in ports.items()})))
+
+
+@pytest.mark.parametrize(("host", "sni"), [("example.org", "example.org"), ("EXAMPLE.org:443", "example.org"),
+                                           ("elsewhere.example", "xmpp.example.org")])
+def test_with_addresses_nobody_has_to_ask_dns(folder: Path, host: str, sni: str) -> None:
+    site = site_of(folder, conf=settings("https://xmpp.example.org"), mounts=MOUNTS, ways=full())
+    document = json.loads(ask(site, "/.well-known/host-meta.json", host=host).body)
+    assert document["xmpp"]["ttl"] > 0
+    ips = ["192.0.2.1", "2001:db8::1"]
+    assert [(link["rel"], link.get("port"), link["sni"]) for link in document["links"]] == [
+        (WEBSOCKET, None, "xmpp.example.org"), (XBOSH, None, "xmpp.example.org"), (C2S_TLS, 5223, sni),
+        (S2S_TLS, 5270, sni)]
+    assert all(link["ips"] == ips and {"priority", "weight"} <= set(link) for link in document["links"])
+    # Who knows XEP-0156 alone sees what it saw before.
+    assert document["links"][0]["href"] == "wss://xmpp.example.org/xmpp-websocket"
+    assert "5270" not in ask(site, "/.well-known/host-meta", host=host).body.decode()
+
+
+@pytest.mark.parametrize("listen", [{"c2s_tls": "127.0.0.1:5223"}, {"s2s_tls": ""}, {"s2s_tls": "[::1]:5270"}])
+def test_what_is_not_open_to_everybody_is_no_way_to_do_without_dns(listen: dict[str, str]) -> None:
+    assert full(**listen) is None and full() is not None

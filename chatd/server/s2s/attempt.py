@@ -1,5 +1,8 @@
-"""One attempt to reach a domain: DNS, then its servers in order, several addresses at a time (RFC 8305), then the
-stream.
+"""One attempt to reach a domain: DNS and its web site (XEP-0487), then its servers in order, several addresses at a
+time (RFC 8305), then the stream.
+
+Which of the two is asked first, or at all, is a setting (`s2s.host_meta`); the second is asked when the servers that
+the first one names could not be reached, or there are none.
 
 The next address is tried when the one before has failed or has said nothing for a moment; whoever is connected first
 has the attempt, the others are dropped.  Where its stream comes to nothing, the addresses left are tried.  Each step is
@@ -8,6 +11,7 @@ noted, so that `chatctl check domain` can tell what works.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -20,7 +24,7 @@ from twisted.python.failure import Failure
 from chatd.core.jid import ascii_domain
 from chatd.server.certificates import S2S
 from chatd.server.port import connect
-from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater, is_public
+from chatd.server.s2s.finding import Endpoint, NotFound, Target, TryLater, is_public, without_records
 from chatd.server.s2s.outgoing import Outgoing
 from chatd.server.tls import Times
 
@@ -81,6 +85,7 @@ class Attempt:
         self.terms = federation.policy.terms(remote)
         self.notes: list[Note] = []
         self.done: Deferred[Outgoing] = Deferred()
+        self._sources = self._in_turn()
         self._endpoints: list[Endpoint] = []
         self._targets: list[Target] = []
         self._connecting: dict[Any, Endpoint] = {}
@@ -117,8 +122,10 @@ class Attempt:
 
     # -- DNS
     async def _find(self) -> None:
+        """Asks the next who may know, until somebody does."""
         try:
-            self._targets = await self._where()
+            while self._sources and not self._targets and not self._is_over:
+                self._targets = await self._sources.pop(0)()
         except NotFound as error:
             self.note("dns", False, str(error))
             self._over(NoWay("remote-server-not-found", str(error)))
@@ -129,14 +136,35 @@ class Attempt:
             return
         await self._more()
 
-    async def _where(self) -> list[Target]:
+    def _in_turn(self) -> list[Callable[[], Awaitable[list[Target]]]]:
         if self.terms.address:
-            host, _, port = self.terms.address.rpartition(":")
-            self.note("dns", True, f"not asked: the configuration names {self.terms.address}")
-            return [Target(host.strip("[]"), int(port), False)]
+            return [self._configured]
+        order = self.federation.settings.host_meta
+        if order == "first":
+            return [self._web_site, self._records, self._default]
+        return [self._records, *([self._web_site] if order == "fallback" else []), self._default]
+
+    async def _configured(self) -> list[Target]:
+        host, _, port = self.terms.address.rpartition(":")
+        self.note("dns", True, f"not asked: the configuration names {self.terms.address}")
+        return [Target(host.strip("[]"), int(port), False)]
+
+    async def _records(self) -> list[Target]:
         targets = await self.federation.finder.targets(self.remote)
-        self.note("dns", True, "; ".join(
-            f"{target.host}:{target.port} ({'direct TLS' if target.is_direct else 'STARTTLS'})" for target in targets))
+        if targets:
+            self.note("dns", True, _places(targets))
+            self._sources = [source for source in self._sources if source != self._default]
+        return targets
+
+    async def _default(self) -> list[Target]:
+        target = without_records(self.remote)
+        self.note("dns", True, f"no SRV record, so {target.host}:{target.port} (STARTTLS)")
+        return [target]
+
+    async def _web_site(self) -> list[Target]:
+        targets = await self.federation.host_meta.targets(self.remote)
+        if targets:
+            self.note("host-meta", True, _places(targets))
         return targets
 
     async def _more(self) -> None:
@@ -191,7 +219,7 @@ class Attempt:
         self._connecting[factory] = endpoint
         factory.connector = connect(
             federation.clock, endpoint.address, endpoint.port, factory, context,
-            ascii_domain(self.remote) if context is not None else None,
+            endpoint.sni or ascii_domain(self.remote) if context is not None else None,
             CONNECT_S, Times(handshake_s=federation.limits.handshake_s))
         if self._endpoints:
             self._next = federation.clock.callLater(STAGGER_S, self._try_next)
@@ -247,8 +275,8 @@ class Attempt:
         """Is anything left to try?"""
         if self._is_over or self._stream is not None or self._endpoints or self._connecting:
             return
-        if self._targets and self._tried < _ENDPOINTS_MOST:
-            ensureDeferred(self._more()).addErrback(self._broken)
+        if (self._targets or self._sources) and self._tried < _ENDPOINTS_MOST:
+            ensureDeferred(self._more() if self._targets else self._find()).addErrback(self._broken)
             return
         said = self._failures[-1] if self._failures else "no way was found"
         log.info("{domain} cannot be reached: {notes}", domain=self.remote,
@@ -273,6 +301,11 @@ class Attempt:
     def _broken(self, failure: Failure) -> None:
         log.failure("{domain} could not be tried", failure, domain=self.remote)
         self._over(NoWay("internal-server-error", f"{self.remote} could not be tried."))
+
+
+def _places(targets: list[Target]) -> str:
+    return "; ".join(
+        f"{target.host}:{target.port} ({'direct TLS' if target.is_direct else 'STARTTLS'})" for target in targets)
 
 
 class _Factory(ClientFactory):

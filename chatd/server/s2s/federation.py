@@ -30,6 +30,7 @@ from chatd.core.stanza import Stanza
 from chatd.interfaces import IRemote
 from chatd.server.s2s.attempt import Attempt, NoWay
 from chatd.server.s2s.finding import Finder
+from chatd.server.s2s.host_meta import HostMetaFinder
 from chatd.server.s2s.link import Link, Remote, wants_to_know
 from chatd.server.s2s.outgoing import Outgoing, dialback_key
 from chatd.server.s2s.resumption import Resumable
@@ -93,6 +94,7 @@ class Federation:
         self.router = router
         self.certificates = certificates
         self.finder = Finder(resolver)
+        self.host_meta = HostMetaFinder(self)
         self.clock = clock
         self.secret = secret.hex()
         self.token = token

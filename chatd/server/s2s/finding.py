@@ -1,7 +1,8 @@
 """Where the server of a domain is: SRV records of both kinds (RFC 6120 3.2.1, XEP-0368), addresses IPv6 first.
 
 The records for STARTTLS and for direct TLS are one list (XEP-0368 3); within a priority, chance by weight decides
-(RFC 2782).  Without any record the domain's own address is asked at port 5269.
+(RFC 2782).  Without any record the domain's web site may name servers (`HostMetaFinder`), or else the domain's own
+address is asked at port 5269.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from twisted.names.resolve import ResolverChain
 
 from chatd.core.jid import ascii_domain
 
-__all__ = ["Endpoint", "Finder", "NotFound", "Target", "TryLater", "in_order", "is_public", "system_resolver"]
+__all__ = ["Endpoint", "Finder", "NotFound", "Target", "TryLater", "in_order", "is_public", "system_resolver",
+           "without_records"]
 
 PORT: Final = 5269
 _TIMEOUTS_S: Final = (2, 4)
@@ -54,23 +56,33 @@ class TryLater(Exception):
 
 @attrs.frozen
 class Target:
-    """One SRV record, or what stands for it."""
+    """One SRV record, or what stands for it.
+
+    Of a link of XEP-0487: addresses, which need not be looked up; sni: the name to ask for, which a certificate may be
+    for as well; pins: SHA-256 of public keys that are good whatever their certificates say.
+    """
 
     host: str
     port: int
     is_direct: bool
     priority: int = 0
     weight: int = 0
+    addresses: tuple[str, ...] = ()
+    sni: str = ""
+    pins: frozenset[bytes] = frozenset()
 
 
 @attrs.frozen
 class Endpoint:
-    """Where to connect; is_direct: TLS from the start. host: the name the address belongs to, for messages."""
+    """Where to connect; is_direct: TLS from the start. host: the name the address belongs to, for messages. sni, pins:
+    see Target."""
 
     address: str
     port: int
     is_direct: bool
     host: str
+    sni: str = ""
+    pins: frozenset[bytes] = frozenset()
 
     def __str__(self) -> str:
         where = f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
@@ -89,6 +101,11 @@ def is_public(address: str) -> bool:
             inner = IPv4Address(int(found) & 0xFFFFFFFF)
         found = inner or found
     return found.is_global and not found.is_multicast and not found.is_reserved
+
+
+def without_records(domain: str) -> Target:
+    """What stands for the records of a domain that has none (RFC 6120 3.2.2)."""
+    return Target(ascii_domain(domain), PORT, False)
 
 
 def in_order(targets: Iterable[Target], chance: Callable[[int], int] = _random.randrange) -> list[Target]:
@@ -114,16 +131,15 @@ class Finder:
         self._resolver = resolver
 
     async def targets(self, domain: str) -> list[Target]:
-        """The servers of a domain, in the order to try them. Raises NotFound, TryLater."""
+        """The servers of a domain, in the order to try them; none where there are no records (see `without_records`).
+        Raises NotFound, TryLater."""
         name = ascii_domain(domain)
         found = await gatherResults(
             [maybeDeferred(self._services, f"_xmpp{kind}-server._tcp.{name}", bool(kind)) for kind in ("s", "")],
             consumeErrors=True).addErrback(_first_cause)
         targets = [target for one in found for target in one]
-        if not targets:
-            return [Target(name, PORT, False)]
         usable = [target for target in targets if target.host and target.port]
-        if not usable:
+        if targets and not usable:
             raise NotFound(f"DNS says that {domain} has no XMPP server.")
         return in_order(usable)[:_TARGETS_MOST]
 
@@ -132,14 +148,18 @@ class Finder:
         try:
             addresses = [str(ip_address(target.host.strip("[]")))]
         except ValueError:
-            six, four = await gatherResults([
-                maybeDeferred(self._addresses, lookup, target.host)
-                for lookup in (self._resolver.lookupIPV6Address, self._resolver.lookupAddress)],
-                consumeErrors=True).addErrback(_first_cause)
+            if target.addresses:
+                six, four = ([one for one in target.addresses if (":" in one) is is_six] for is_six in (True, False))
+            else:
+                six, four = await gatherResults([
+                    maybeDeferred(self._addresses, lookup, target.host)
+                    for lookup in (self._resolver.lookupIPV6Address, self._resolver.lookupAddress)],
+                    consumeErrors=True).addErrback(_first_cause)
             six, four = six[:_ADDRESSES_MOST // 2], four[:_ADDRESSES_MOST // 2]
             addresses = [address for pair in zip(six, four, strict=False) for address in pair]
             addresses += six[len(four):] + four[len(six):]
-        return [Endpoint(address, target.port, target.is_direct, target.host) for address in addresses]
+        return [Endpoint(address, target.port, target.is_direct, target.host, target.sni, target.pins)
+                for address in addresses]
 
     async def _services(self, name: str, is_direct: bool) -> list[Target]:
         return [Target(_host(record.target.name), int(record.port), is_direct, int(record.priority), int(record.weight))

@@ -27,6 +27,7 @@ from chatd.core.smacks import StreamManagement, parse_h, resume_s_of
 from chatd.core.stanza import Stanza
 from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.stream import ServerStream
+from chatd.server.s2s.trust import doubt
 
 if TYPE_CHECKING:
     from chatd.server.s2s.attempt import Attempt
@@ -165,6 +166,10 @@ class Outgoing(ServerStream):
             self._fail(f"the certificate does not prove that this is {self.remote}: {self.doubt}")
             return
         self._open()
+
+    def what_to_doubt(self) -> str:
+        """See ServerStream; what the domain's web site said of its server counts too."""
+        return doubt(self.transport.getHandle(), self.remote, self.endpoint.sni, self.endpoint.pins)
 
     def _authenticate(self) -> None:
         offer = self._offer

@@ -427,7 +427,11 @@ class ServerStream:
     # -- TLS
     def judge(self) -> None:
         """Looks at the peer's certificate, now that it is known whom it should be for."""
-        self.doubt = doubt(self.transport.getHandle(), self.remote) if self.remote else "it has not said who it is"
+        self.doubt = self.what_to_doubt() if self.remote else "it has not said who it is"
+
+    def what_to_doubt(self) -> str:
+        """What keeps the peer's certificate from proving that it is `remote`."""
+        return doubt(self.transport.getHandle(), self.remote)
 
     def doubt_about(self, domain: str) -> str | None:
         """What keeps the peer's certificate from proving this domain, which may be another than `remote`."""

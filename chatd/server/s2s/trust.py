@@ -6,11 +6,13 @@ prove who the peer is.  Names are compared by service-identity.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import SSL
 from service_identity import CertificateError, VerificationError
 from service_identity.cryptography import extract_patterns
@@ -58,11 +60,17 @@ def _note(connection: Any, certificate: Any, fault: int, depth: int, is_good: in
     return True
 
 
-def doubt(connection: Any, domain: str) -> str:
-    """What keeps the peer's certificate from proving that it is `domain`, as half a sentence; nothing where it does."""
+def doubt(connection: Any, domain: str, also: str = "", pins: Collection[bytes] = ()) -> str:
+    """What keeps the peer's certificate from proving that it is `domain`, as half a sentence; nothing where it does.
+
+    also, pins: another name it may be for, and SHA-256 of public keys that prove it by themselves; both as the domain
+    has said itself (XEP-0487 2.2).
+    """
     certificate = connection.get_peer_certificate(as_cryptography=True)
     if certificate is None:
         return "it shows none"
+    if pins and sha256(_public_key(certificate)).digest() in pins:
+        return ""
     if connection.chain_fault:
         number = connection.chain_fault
         return _FAULTS.get(number, f"its chain does not hold (OpenSSL's error {number})")
@@ -71,7 +79,9 @@ def doubt(connection: Any, domain: str) -> str:
     name = ascii_domain(domain)
     try:
         patterns = extract_patterns(certificate)
-        wanted: tuple[Callable[[], Any], ...] = (lambda: DNS_ID(name), lambda: SRV_ID(f"_xmpp-server.{name}"))
+        wanted: list[Callable[[], Any]] = [lambda: DNS_ID(name), lambda: SRV_ID(f"_xmpp-server.{name}")]
+        if also:
+            wanted.append(lambda: DNS_ID(also))
         for make in wanted:
             try:
                 verify_service_identity(patterns, [make()], [])
@@ -82,6 +92,11 @@ def doubt(connection: Any, domain: str) -> str:
         return f"it cannot be compared with {domain}"
     names = ", ".join(sorted({_shown(pattern) for pattern in patterns})[:5]) or "nobody"
     return f"it is for {names}, not for {domain}"
+
+
+def _public_key(certificate: Any) -> bytes:
+    key: bytes = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return key
 
 
 def _shown(pattern: Any) -> str:
