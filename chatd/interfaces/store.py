@@ -390,6 +390,9 @@ class IVCardStore(Interface):
     def set(account_id: int, value: bytes, photo_sha1: str | None) -> Deferred[None]:
         """photo_sha1: hexadecimal, "" or None without a photo. Fails: StoreError for an unknown account."""
 
+    def replace(account_id: int, old: bytes | None, value: bytes, photo_sha1: str | None) -> Deferred[bool]:
+        """As set, if the vCard still is `old` (None: there is none); otherwise nothing is written and it is False."""
+
 
 class ILastStore(Interface):
     """When an account was last seen (XEP-0012)."""

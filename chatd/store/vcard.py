@@ -28,6 +28,10 @@ class VCard:
         """See IVCardStore."""
         return self._database.write(_set, account_id, value, photo_sha1 or "")
 
+    def replace(self, account_id: int, old: bytes | None, value: bytes, photo_sha1: str | None) -> Deferred[bool]:
+        """See IVCardStore."""
+        return self._database.write(_replace, account_id, old, value, photo_sha1 or "")
+
 
 def _get(session: Session, account: int) -> bytes | None:
     row = session.one("SELECT value FROM vcard WHERE account = ?", (account,))
@@ -46,3 +50,11 @@ def _set(session: Session, account: int, value: bytes, photo_sha1: str) -> None:
         "ON CONFLICT (account) DO UPDATE SET value = excluded.value, photo_sha1 = excluded.photo_sha1",
         (account, value, photo_sha1),
     )
+
+
+def _replace(session: Session, account: int, old: bytes | None, value: bytes, photo_sha1: str) -> bool:
+    # Jobs that write are done one after the other (chatd.store.database), so nothing comes between.
+    if _get(session, account) != old:
+        return False
+    _set(session, account, value, photo_sha1)
+    return True

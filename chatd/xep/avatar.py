@@ -80,14 +80,18 @@ class Avatar(Module):
 
     # -- from the vCard
     def _vcard_changed(self, account: IAccount, photo: str) -> None:
+        is_other = (account.state.get("avatar") or "") != photo
         self._tell_contacts(account, photo)
-        self._start(account, self._publish(account, photo))
+        if is_other or photo:
+            self._start(account, self._publish(account, photo, is_other))
 
-    async def _publish(self, account: IAccount, sha1: str) -> None:
+    async def _publish(self, account: IAccount, sha1: str, is_other: bool) -> None:
+        """is_other: than the vCard had before. A new vCard with the former picture, or again without one, is no wish
+        to change what is published."""
         nodes = await self._publishing.nodes(account)
         last = await self.api.store.pep.last(account.id, [ns.AVATAR_METADATA])
         shown = "".join(published_id(parse_element(item.payload)) for _, item in last)
-        if shown == sha1 or (not sha1 and ns.AVATAR_METADATA not in nodes):
+        if shown == sha1 or (shown and not is_other) or (not sha1 and ns.AVATAR_METADATA not in nodes):
             return
         for_all = {"access": "open"}
         if not sha1:
@@ -103,27 +107,46 @@ class Avatar(Module):
     # -- from what is published
     def _published(self, account: IAccount, node: Node, items: Sequence[Item], by_us: bool) -> None:
         if node.name == ns.AVATAR_METADATA and items and not by_us:
-            self._start(account, self._to_vcard(account, items[-1]))
+            self._start(account, self._to_vcard(account))
 
-    async def _to_vcard(self, account: IAccount, item: Item) -> None:
+    async def _to_vcard(self, account: IAccount) -> None:
+        """The picture published last, into the vCard as it is by then.
+
+        The owner may store a vCard or publish another picture at any moment between two steps here. The vCard is read
+        first and only replaced if it has not changed, so what counts is the order in which things were stored; and a
+        vCard that came meanwhile with a picture of its own is the newer wish and stays.
+        """
+        store = self.api.store
+        seen: str | None = None
+        while True:
+            old = await store.vcard.get(account.id)
+            before = None if old is None else parse_element(old)
+            had = None if before is None else photo_of_vcard(before)
+            shown = "" if had is None else had.sha1
+            if seen not in (None, shown):
+                return
+            seen = shown
+            last = await store.pep.last(account.id, [ns.AVATAR_METADATA])
+            is_known, photo = await self._published_photo(account, last[0][1]) if last else (False, None)
+            sha1 = "" if photo is None else photo.sha1
+            if not is_known or shown == sha1:
+                return
+            if await store.vcard.replace(account.id, old, with_photo(before, photo).toXml().encode(), sha1):
+                self.api.hooks.tell("vcard.changed", account, sha1)
+                return
+
+    async def _published_photo(self, account: IAccount, item: Item) -> tuple[bool, Photo | None]:
+        """Whether a picture, or that there is none, is published for everybody; and which."""
         metadata = parse_element(item.payload)
-        photo: Photo | None = None
-        if not is_empty(metadata):
-            id_ = published_id(metadata)
-            node = (await self._publishing.nodes(account)).get(ns.AVATAR_DATA)
-            if not id_ or node is None or node.config["access"] != "open":
-                return
-            found = await self.api.store.pep.items(account.id, ns.AVATAR_DATA, [id_])
-            photo = photo_of_data(parse_element(found[0].payload), id_) if found else None
-            if photo is None:
-                return
-        sha1 = "" if photo is None else photo.sha1
-        if (await self.api.store.vcard.photo_sha1(account.id) or "") == sha1:
-            return
-        old = await self.api.store.vcard.get(account.id)
-        vcard = with_photo(None if old is None else parse_element(old), photo)
-        await self.api.store.vcard.set(account.id, vcard.toXml().encode(), sha1)
-        self.api.hooks.tell("vcard.changed", account, sha1)
+        if is_empty(metadata):
+            return True, None
+        id_ = published_id(metadata)
+        node = (await self._publishing.nodes(account)).get(ns.AVATAR_DATA)
+        if not id_ or node is None or node.config["access"] != "open":
+            return False, None
+        found = await self.api.store.pep.items(account.id, ns.AVATAR_DATA, [id_])
+        photo = photo_of_data(parse_element(found[0].payload), id_) if found else None
+        return photo is not None, photo
 
     @staticmethod
     def _start(account: IAccount, work: Any) -> None:

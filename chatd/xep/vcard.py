@@ -75,7 +75,6 @@ class VCard(Module):
 
         return self.api.store.vcard.set(account.id, request.stanza.inner.strip(), photo).addCallback(kept)
 
-
     def _named(self, jid: JID, name: str) -> None:
         """Somebody's account was just made, and who made it knows the name; what the directory says goes before."""
 
@@ -84,8 +83,11 @@ class VCard(Module):
                 if name_of(hook(jid, jid) or b"") not in ("", jid.bare):
                     return None
             vcard = f'<vCard xmlns="{ns.VCARD}"><FN>{escape(name)}</FN></vCard>'.encode()
-            return self.api.store.vcard.set(account.id, vcard, "").addCallback(
-                lambda _: self.api.hooks.tell("vcard.changed", account, ""))
+            return self.api.store.vcard.replace(account.id, None, vcard, "").addCallback(kept, account)
+
+        def kept(is_kept: bool, account: Any) -> None:
+            if is_kept:             # otherwise the owner was faster
+                self.api.hooks.tell("vcard.changed", account, "")
 
         maybeDeferred(self.api.router.accounts.load, jid).addCallback(found).addErrback(
             lambda failure: log.failure("a name could not be kept", failure))

@@ -64,6 +64,12 @@ async def test_vcard(place):
     await store.vcard.set(john, b"<vCard/>", None)
     assert (await store.vcard.get(john), await store.vcard.photo_sha1(john)) == (b"<vCard/>", "")
     assert await store.vcard.get(jane) is None
+    assert await store.vcard.replace(john, b"<vCard/>", ODD, "ff")
+    assert not await store.vcard.replace(john, b"<vCard/>", b"late", "") and not await store.vcard.replace(
+        john, None, b"late", "")
+    assert (await store.vcard.get(john), await store.vcard.photo_sha1(john)) == (ODD, "ff")
+    assert not await store.vcard.replace(jane, ODD, b"late", "") and await store.vcard.get(jane) is None
+    assert await store.vcard.replace(jane, None, ODD, None) and await store.vcard.photo_sha1(jane) == ""
 
 
 @pytest_twisted.ensureDeferred

@@ -6,7 +6,9 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha1
 
+import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 
 from chatd.core import ns
 from chatd.xep.avatar import Avatar
@@ -52,11 +54,11 @@ async def photo(client: Client, of: str = ALICE) -> bytes | None:
     return b64decode(str(answer.element.vCard.PHOTO.BINVAL))
 
 
-async def set_vcard(client: Client, picture: bytes | None) -> None:
+async def set_vcard(client: Client, picture: bytes | None, id_: str = "q") -> None:
     """Sets a vCard with a name."""
     value = b64encode(picture or b"").decode()
     inner = "" if picture is None else f"<PHOTO><TYPE>image/png</TYPE><BINVAL>{value}</BINVAL></PHOTO>"
-    answer = await client.ask_iq("set", f"<vCard xmlns='vcard-temp'><FN>Alice &amp; Co</FN>{inner}</vCard>")
+    answer = await client.ask_iq("set", f"<vCard xmlns='vcard-temp'><FN>Alice &amp; Co</FN>{inner}</vCard>", id_=id_)
     assert answer.type == "result"
     await client.world.settle()
 
@@ -148,6 +150,18 @@ async def test_no_nodes_for_vcards_without_a_picture(world: World) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_another_phone_number_is_no_other_picture(world: World) -> None:
+    """A vCard with the picture it had, or without one as before, leaves what is published for a few."""
+    alice = await world.client(ALICE + "/a")
+    for had in (None, PNG):
+        await set_vcard(alice, had)
+        await show(alice, JPEG, access_model="whitelist")
+        assert ids(await items(alice, METADATA)) == [hash_of(JPEG)]
+        await set_vcard(alice, had)
+        assert ids(await items(alice, METADATA)) == [hash_of(JPEG)], had
+
+
+@pytest_twisted.ensureDeferred
 async def test_access_is_the_owners(world: World) -> None:
     """What he has set for his node stays when the vCard changes."""
     alice = await world.client(ALICE + "/a")
@@ -156,3 +170,30 @@ async def test_access_is_the_owners(world: World) -> None:
     assert ids(await items(alice, METADATA)) == [hash_of(JPEG)]
     answer = await alice.ask_iq("get", owner(f"<configure node='{METADATA}'/>"))
     assert "whitelist" in [str(field.value) for field in answer.element.pubsub.configure.x.elements()]
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("newer", [None, JPEG], ids=["only a name", "another picture"])
+async def test_a_vcard_stored_meanwhile_is_not_lost(world: World, newer: bytes | None) -> None:
+    """The owner stores one while the published picture is on its way into the former: what he wrote stays, and a
+    picture of his own is the newer wish in both forms."""
+    alice, bob = await world.client(ALICE + "/a"), await world.client(BOB + "/b")
+    await befriend(alice, bob)
+    read, between = world.store.vcard.get, []
+
+    async def slow_get(account_id: int) -> bytes | None:
+        found = await read(account_id)
+        if not between:
+            between.append(True)
+            await set_vcard(alice, newer, "meanwhile")
+        return found
+
+    world.store.vcard.get = lambda account_id: Deferred.fromCoroutine(slow_get(account_id))
+    await show(alice, PNG, **OPEN)
+    assert between, "the vCard was never read"
+    for _ in range(3):
+        await world.settle()
+    card = (await bob.ask_iq("get", "<vCard xmlns='vcard-temp'/>", to=ALICE)).element.vCard
+    assert str(card.FN) == "Alice & Co"
+    assert await photo(bob) == (newer or PNG)
+    assert ids(await items(bob, METADATA, ALICE)) == [hash_of(newer or PNG)]
