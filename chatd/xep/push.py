@@ -81,6 +81,8 @@ class Push(Module):
         super().start(api)
         self._is_used = True            # until the store has said that nobody has ever asked for it
         self._is_enabled = False
+        self._is_stopped = False
+        self._paused: set[_Client] = set()
         self._asked: dict[str, tuple[_Client, Any]] = {}
         api.iq("set", f"{ns.PUSH} enable", self._enable)
         api.iq("set", f"{ns.PUSH} disable", self._disable)
@@ -97,10 +99,12 @@ class Push(Module):
         for account in self.api.router.accounts.online():
             for session in account.sessions.values():
                 session.unseen = None
-        for client, timer in list(self._asked.values()):
+        self._is_stopped = True         # what was asked of the store meanwhile may still come
+        for _, timer in self._asked.values():
             timer.cancel()
-            self._rest(client)
         self._asked.clear()
+        for client in list(self._paused):
+            self._rest(client)
 
     def _counted(self, count: int) -> None:
         self._is_used = bool(count) or self._is_enabled     # somebody may have asked meanwhile
@@ -239,9 +243,11 @@ class Push(Module):
     def _tell(self, client: _Client) -> None:
         """Publishes, and waits a moment with the next (sections 7, 8)."""
         client.pause = None
-        if not client.untold or len(self._asked) >= _ASKED_MOST:
+        self._paused.discard(client)
+        if self._is_stopped or not client.untold or len(self._asked) >= _ASKED_MOST:
             return
         client.untold = 0
+        self._paused.add(client)
         client.pause = self.api.clock.callLater(self.api.options["pause_s"], self._tell, client)
         id = f"push-{secrets.token_hex(8)}"
         self._asked[id] = (client, self.api.clock.callLater(_ANSWER_S, self._no_answer, id))
@@ -254,6 +260,7 @@ class Push(Module):
             client.pause.cancel()
         client.pause = None
         client.untold = 0
+        self._paused.discard(client)
 
     # -- answers
     def _answered(self, stanza: Stanza, from_: JID, to: JID) -> None:
