@@ -20,6 +20,7 @@ Events, with what their hooks get and may return
     message.received(message)                   a message reaches an account; may raise or change it
     message.routed(message, sessions)           delivered to these; who else wants a copy? (0280)
     message.offline(message)                    nobody is there; a hook that keeps it returns True
+    organisation.seen(account, jids)            it may see these colleagues from now on; a Deferred is waited for
     blocking.reported(account, jid, report)     somebody was blocked, with a report (0377), an element
     roster.adding(account, jid)                 a contact is about to be added by its owner; may raise
     roster.removed(account, item, types, hide)  a contact is out of the roster; stanzas owed to it

@@ -18,9 +18,10 @@ import attrs
 
 from chatd.core.roster import RosterItem
 
-__all__ = ["Contacts", "Group", "Organisation", "Wish", "differences", "version_of"]
+__all__ = ["Contacts", "Differences", "Group", "Organisation", "Wish", "version_of"]
 
 _NONE: Final[Mapping[str, str]] = {}
+_VERSIONS: Final = 1 << 48
 
 
 @attrs.frozen
@@ -42,9 +43,23 @@ class Group:
     @classmethod
     def of(cls, name: str, members: Mapping[str, str]) -> Group:
         """The group of these members."""
-        text = "\0".join(f"{jid}\1{shown}" for jid, shown in sorted(members.items()))
-        digest = blake2b(f"{name}\0{text}".encode(), digest_size=6).digest()
-        return cls(name, members, int.from_bytes(digest))
+        return cls(name, members, sum(_digest(name, *member) for member in members.items()) % _VERSIONS)
+
+    def including(self, jid: str, shown: str) -> Group:
+        """With a member more."""
+        version = (self.version + _digest(self.name, jid, shown)) % _VERSIONS
+        return Group(self.name, {**self.members, jid: shown}, version)
+
+    def excluding(self, jid: str) -> Group:
+        """Without this member."""
+        members = dict(self.members)
+        version = (self.version - _digest(self.name, jid, members.pop(jid))) % _VERSIONS
+        return Group(self.name, members, version)
+
+
+def _digest(*texts: str) -> int:
+    """What a member adds to the version of a group: so a large one need not be gone through for one member."""
+    return int.from_bytes(blake2b("\0".join(texts).encode(), digest_size=6).digest())
 
 
 class Organisation:
@@ -83,10 +98,9 @@ class Organisation:
         has = self._has_account(jid)
         is_changed = False
         for name in wish.groups if wish is not None else ():
-            former = self._groups[name].members
-            if (jid in former) != has and wish is not None:
-                members = {**former, jid: wish.name} if has else {one: former[one] for one in former if one != jid}
-                self._groups[name] = Group.of(name, members)
+            former = self._groups[name]
+            if (jid in former.members) != has and wish is not None:
+                self._groups[name] = former.including(jid, wish.name) if has else former.excluding(jid)
                 is_changed = True
         return is_changed
 
@@ -99,7 +113,7 @@ class Organisation:
 def version_of(groups: Iterable[Group]) -> str:
     """What the groups of one account add to its roster's version; "" without any."""
     found = [group.version for group in groups]
-    return f"{sum(found) % (1 << 48):012x}" if found else ""
+    return f"{sum(found) % _VERSIONS:012x}" if found else ""
 
 
 class Contacts(Mapping[str, RosterItem]):
@@ -117,6 +131,11 @@ class Contacts(Mapping[str, RosterItem]):
         """Is that person in one of the groups?"""
         return jid != self._bare and any(jid in group.members for group in self._groups)
 
+    def subscribers(self) -> Iterator[str]:
+        """Who may see its presence: everybody in the groups, and the contacts that may."""
+        yield from (jid for jid, item in self._own.items() if item.may_see_us and not self.shares(jid))
+        yield from self._colleagues()
+
     def __getitem__(self, jid: str) -> RosterItem:
         if not self.shares(jid):
             return self._own[jid]
@@ -131,6 +150,9 @@ class Contacts(Mapping[str, RosterItem]):
 
     def __iter__(self) -> Iterator[str]:
         yield from (jid for jid in self._own if not self.shares(jid))
+        yield from self._colleagues()
+
+    def _colleagues(self) -> Iterator[str]:
         seen: set[str] = {self._bare}
         for group in self._groups:
             for jid in group.members:
@@ -145,16 +167,28 @@ class Contacts(Mapping[str, RosterItem]):
         return jid in self._own or (isinstance(jid, str) and self.shares(jid))
 
 
-def differences(bare: str, before: tuple[Group, ...], after: tuple[Group, ...]) -> set[str]:
-    """Whose item in the roster of `bare` differs between these groups."""
-    if before == after:
-        return set()
-    found: set[str] = set()
-    names = {group.name for group in (*before, *after)}
-    for name in names:
-        old = next((group.members for group in before if group.name == name), _NONE)
-        new = next((group.members for group in after if group.name == name), _NONE)
-        if old is not new:
-            found |= {jid for jid, _ in set(old.items()) ^ set(new.items())}
-    found.discard(bare)
-    return found
+class Differences:
+    """What differs between two states of the organisation, asked for many accounts: however many of them are in two
+    groups, these are compared once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Group | None, Group | None], frozenset[str]] = {}
+
+    def of(self, bare: str, before: tuple[Group, ...], after: tuple[Group, ...]) -> set[str]:
+        """Whose item in the roster of `bare` differs between these groups."""
+        found: set[str] = set()
+        for name in {group.name for group in (*before, *after)}:
+            old = next((group for group in before if group.name == name), None)
+            new = next((group for group in after if group.name == name), None)
+            if old is not new:
+                found |= self._between(old, new)
+        found.discard(bare)
+        return found
+
+    def _between(self, old: Group | None, new: Group | None) -> frozenset[str]:
+        known = self._known.get((old, new))
+        if known is None:
+            was, is_ = (_NONE if group is None else group.members for group in (old, new))
+            known = frozenset(jid for jid, _ in was.items() ^ is_.items())
+            self._known[old, new] = known
+        return known

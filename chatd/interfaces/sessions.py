@@ -80,6 +80,7 @@ class IAccount(Interface):
     own = Attribute("What is kept of its roster: RosterItem by bare address; items not `listed` only keep something.")
     roster = Attribute("The same with the people of the organisation's groups in it; to look into, never to change.")
     groups = Attribute("The organisation's groups it is in: a tuple of chatd.core.organisation.Group.")
+    groups_version = Attribute("Of the groups as its clients know them, a text; older while they are being told.")
     roster_version = Attribute("Of the last change, an int.")
     blocked = Attribute("Frozen set of blocked addresses (XEP-0191).")
     subscribers = Attribute("Bare addresses that may see its presence.")

@@ -354,9 +354,11 @@ class IPepStore(Interface):
     def last(account_id: int, names: Iterable[str]) -> Deferred[list[tuple[str, Item]]]:
         """The last item of each of these nodes, with the node's name; nothing of those that have none."""
 
-    def last_of(domain: str, locals_: Iterable[str], reader: JID, names: Iterable[str]) -> Deferred[list[Published]]:
+    def last_of(domain: str, locals_: Iterable[str], reader: JID, names: Iterable[str],
+                colleagues: Iterable[str] = ()) -> Deferred[list[Published]]:
         """The last item of each of these nodes of these accounts of a domain, as far as `reader` (a full address) may
-        see the account's presence by its roster and is not blocked. Who may read the node is not looked at."""
+        see the account's presence by its roster, or because they are colleagues (of `locals_`), and is not blocked.
+        Who may read the node is not looked at."""
 
     def count(account_id: int) -> Deferred[tuple[int, int, int]]:
         """How many nodes, items and bytes of items."""

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from chatd.core.accounts import LoadedAccount
 from chatd.core.jid import JID
-from chatd.core.organisation import Contacts, Group
+from chatd.core.organisation import Contacts, Group, version_of
 from chatd.core.roster import RosterItem
 from chatd.interfaces import IAccount, IAccounts, ISession
 
@@ -32,8 +32,8 @@ class Account:
     `state` belongs to the modules, each under its own name.
     """
 
-    __slots__ = ("_subscribers", "bare", "blocked", "groups", "id", "jid", "own", "roster", "roster_version",
-                 "sessions", "state")
+    __slots__ = ("_subscribers", "bare", "blocked", "groups", "groups_version", "id", "jid", "own", "roster",
+                 "roster_version", "sessions", "state")
 
     def __init__(self, row_id: int, jid: JID) -> None:
         self.id = row_id
@@ -42,6 +42,7 @@ class Account:
         self.sessions: dict[str, ISession] = {}
         self.own: dict[str, RosterItem] = {}
         self.groups: tuple[Group, ...] = ()
+        self.groups_version = ""
         self.roster: Mapping[str, RosterItem] = self.own
         self.roster_version = 0
         self.blocked: frozenset[str] = frozenset()
@@ -61,6 +62,7 @@ class Account:
     def set_groups(self, groups: tuple[Group, ...]) -> None:
         """The groups of the organisation it is in now."""
         self.groups = groups
+        self.groups_version = version_of(groups)
         self.roster = Contacts(self.own, self.bare, groups) if groups else self.own
         self._subscribers = None
 
@@ -72,7 +74,9 @@ class Account:
     def subscribers(self) -> tuple[str, ...]:
         """Bare addresses that may see this account's presence (subscription from or both)."""
         if self._subscribers is None:
-            self._subscribers = tuple(item.jid for item in self.roster.values() if item.may_see_us)
+            roster = self.roster
+            self._subscribers = tuple(roster.subscribers() if isinstance(roster, Contacts) else (
+                item.jid for item in roster.values() if item.may_see_us))
         return self._subscribers
 
     def available(self) -> list[ISession]:

@@ -65,10 +65,10 @@ class Pep:
         """See IPepStore."""
         return self._database.read(_last, account_id, list(names))
 
-    def last_of(self, domain: str, locals_: Iterable[str], reader: JID, names: Iterable[str]
-                ) -> Deferred[list[Published]]:
+    def last_of(self, domain: str, locals_: Iterable[str], reader: JID, names: Iterable[str],
+                colleagues: Iterable[str] = ()) -> Deferred[list[Published]]:
         """See IPepStore."""
-        return self._database.read(_last_of, domain, list(locals_), reader, list(names))
+        return self._database.read(_last_of, domain, list(locals_), reader, list(names), list(colleagues))
 
     def count(self, account_id: int) -> Deferred[tuple[int, int, int]]:
         """See IPepStore."""
@@ -179,20 +179,24 @@ def _last(session: Session, account: int, names: list[str]) -> list[tuple[str, I
     return [(row[0], Item(*row[1:])) for row in rows]
 
 
-def _last_of(session: Session, domain: str, locals_: list[str], reader: JID, names: list[str]) -> list[Published]:
+def _last_of(session: Session, domain: str, locals_: list[str], reader: JID, names: list[str], colleagues: list[str]
+             ) -> list[Published]:
     if not locals_ or not names:
         return []
+    shown = "r.subscription IN ('from', 'both')"
+    if colleagues:
+        shown = f"({shown} OR a.local IN ({marks(len(colleagues))}))"
     rows = session.all(
         "SELECT a.local, r.groups, n.node, n.settings, n.affiliations, n.subscriptions, i.id, i.payload, i.publisher "
-        "FROM account a JOIN roster_item r ON r.account = a.id AND r.jid = ? "
+        "FROM account a LEFT JOIN roster_item r ON r.account = a.id AND r.jid = ? "
         "JOIN pep_node n ON n.account = a.id JOIN pep_item i ON i.account = n.account AND i.node = n.node "
-        f"WHERE a.domain = ? AND a.local IN ({marks(len(locals_))}) AND r.subscription IN ('from', 'both') "
+        f"WHERE a.domain = ? AND a.local IN ({marks(len(locals_))}) AND {shown} "
         f"AND n.node IN ({marks(len(names))}) AND {_IS_LAST} "
         "AND NOT EXISTS (SELECT 1 FROM blocked b WHERE b.account = a.id AND b.jid IN (?, ?, ?, ?)) "
         "ORDER BY a.local, n.node",
-        [reader.bare, domain, *locals_, *names, reader.bare, reader.full, reader.domain,
+        [reader.bare, domain, *locals_, *colleagues, *names, reader.bare, reader.full, reader.domain,
          f"{reader.domain}/{reader.resource}"])
-    return [Published(f"{row[0]}@{domain}", tuple(json.loads(row[1])), _node(row[2:6]), Item(*row[6:]))
+    return [Published(f"{row[0]}@{domain}", tuple(json.loads(row[1] or "[]")), _node(row[2:6]), Item(*row[6:]))
             for row in rows]
 
 

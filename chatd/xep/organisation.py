@@ -8,15 +8,17 @@ Where a change concerns several items, only the last push tells the new version:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import attrs
+from twisted.internet.task import Cooperator, SchedulerStopped
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.core.escaping import jid_of_address
 from chatd.core.jid import InvalidJID
-from chatd.core.organisation import Group, Organisation, Wish, differences, version_of
-from chatd.core.roster import version_text
+from chatd.core.organisation import Differences, Group, Organisation, Wish, version_of
 from chatd.interfaces import IAccount
 from chatd.xep.api import Api, Module
 from chatd.xep.presence import Presence
@@ -25,6 +27,15 @@ from chatd.xep.roster import Roster
 __all__ = ["OrganisationGroups"]
 
 log = Logger()
+
+
+@attrs.frozen(eq=False)
+class _Change:
+    """Somebody who is signed in was in the groups `before` and is in `after`."""
+
+    account: IAccount
+    before: tuple[Group, ...]
+    after: tuple[Group, ...]
 
 
 class OrganisationGroups(Module):
@@ -41,9 +52,12 @@ class OrganisationGroups(Module):
         self._roster, self._presence = roster, presence
         self._domains: dict[str, Any] = {}
         self._organisations: dict[str, Organisation] = {}
+        self._untold: list[list[_Change]] = []
         api.on("account.loaded", self._loaded)
         if api.directories is None:
             return
+        self._cooperator = Cooperator(scheduler=lambda work: api.clock.callLater(0, work))
+        api.undo(self._cooperator.stop)
         self._domains = {domain.name: domain for domain in api.settings.domains
                          if domain.directory and (domain.groups_by_department or domain.group)}
         for name in self._domains:
@@ -84,33 +98,75 @@ class OrganisationGroups(Module):
             self._follow(domain)
 
     def _follow(self, domain: str) -> None:
-        """Brings the rosters in memory up to date: first all of them, then clients and presence are told."""
+        """Brings the rosters in memory up to date, all in one go; who is signed in is told of it bit by bit."""
         organisation = self._organisations[domain]
-        told: list[tuple[IAccount, tuple[Group, ...], set[str], set[str]]] = []
-        for account in list(self.api.router.accounts.known()):
+        changes: list[_Change] = []
+        for account in self.api.router.accounts.known():
             if account.jid.domain != domain:
                 continue
             before, after = account.groups, organisation.of(account.bare)
-            changed = differences(account.bare, before, after)
             if before != after:
-                saw = {jid for jid in changed if account.shares(jid)}
+                known = account.groups_version
                 account.set_groups(after)
-                told.append((account, before, changed, saw))
-        for account, before, changed, _ in told:
-            self._push(account, before, sorted(changed))
-        for account, _, changed, saw in told:
-            for jid in sorted(changed):
-                if account.shares(jid) and jid not in saw:
-                    self._presence.tell(account, jid, is_shown=True)
-                elif jid in saw and not account.shares(jid):
-                    item = account.own.get(jid)
-                    if item is None or not item.may_see_us:
-                        self._presence.tell(account, jid, is_shown=False)
+                if account.sessions:
+                    account.groups_version = known
+                    changes.append(_Change(account, before, after))
+        if changes:
+            self._untold.append(changes)
+            if len(self._untold) == 1:
+                self._cooperator.cooperate(self._tell_all()).whenDone().addErrback(self._broke)
 
-    def _push(self, account: IAccount, before: tuple[Group, ...], changed: list[str]) -> None:
-        former = version_text(account.roster_version, version_of(before))
-        for jid in changed:
-            self._roster.push(account, jid, "" if jid == changed[-1] else former)
+    @staticmethod
+    def _broke(failure: Failure) -> None:
+        if not failure.check(SchedulerStopped):
+            log.failure("changes of groups could not be told", failure=failure)
+
+    # -- who is told.  Each step is short, so that others are served between any two of them; a large group has as many
+    # pushes and presences as the square of its members who are signed in.
+    def _tell_all(self) -> Iterator[Any]:
+        try:
+            while self._untold:
+                changes, differences = self._untold[0], Differences()
+                for change in changes:
+                    yield from self._push(change, differences)
+                for change in changes:
+                    yield from self._show(change, differences)
+                self._untold.pop(0)
+        finally:
+            self._untold.clear()
+
+    def _push(self, change: _Change, differences: Differences) -> Iterator[None]:
+        account = change.account
+        changed = sorted(differences.of(account.bare, change.before, change.after))
+        for jid in changed[:-1]:
+            self._roster.push(account, jid)
+            yield
+        if account.groups == change.after:          # no later change waits to be told
+            account.groups_version = version_of(account.groups)
+        for jid in changed[-1:]:
+            self._roster.push(account, jid)
+            yield
+
+    def _show(self, change: _Change, differences: Differences) -> Iterator[Any]:
+        account, find = change.account, self.api.router.accounts.find
+        seen: list[str] = []
+        for jid in sorted(differences.of(account.bare, change.before, change.after)):
+            saw, sees = any(jid in group.members for group in change.before), account.shares(jid)
+            if saw == sees:
+                continue
+            if sees:
+                seen.append(jid)
+            contact = find(jid)
+            if contact is None or not contact.sessions:
+                continue
+            item = account.own.get(jid)
+            if sees:
+                self._presence.show(account, jid)
+            elif item is None or not item.may_see_us:
+                self._presence.hide(account, jid)
+            yield
+        for hook in self.api.hooks.events.get("organisation.seen", ()) if seen else ():
+            yield hook(account, seen)
 
     def _command(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"domain": domain, "group": name, "members": count, "problem": "too large" if is_too_large else ""}

@@ -332,15 +332,19 @@ class Presence(Module):
 
     def _show_or_hide(self, account: IAccount, bare: str, actions: Action) -> None:
         if Action.SHOW in actions:
-            self._show(account, bare, (session.presence for session in account.available()))
+            self.show(account, bare)
             self._hooks.tell("presence.shown", account, bare)
         if Action.HIDE in actions and not account.shares(bare):
-            self._show(account, bare, (
-                Stanza("presence", {"from": session.full, "type": "unavailable"}) for session in account.available()))
+            self.hide(account, bare)
 
-    def tell(self, account: IAccount, bare: str, is_shown: bool) -> None:
-        """Somebody may see this account from now on, or no more: he gets its presence, or sees it go."""
-        self._show_or_hide(account, bare, Action.SHOW if is_shown else Action.HIDE)
+    def show(self, account: IAccount, bare: str) -> None:
+        """Somebody may see this account from now on: he gets its presence."""
+        self._show(account, bare, (session.presence for session in account.available()))
+
+    def hide(self, account: IAccount, bare: str) -> None:
+        """He may see it no more."""
+        self._show(account, bare, (
+            Stanza("presence", {"from": session.full, "type": "unavailable"}) for session in account.available()))
 
     def _show(self, account: IAccount, bare: str, stanzas: Iterable[Stanza]) -> None:
         to = JID.parse(bare)

@@ -51,22 +51,23 @@ class Roster(Module):
             raise StanzaError("forbidden")
         session.interested = True
         version = parse_version(request.child)
-        if version and version != (0, "") and version == (account.roster_version, version_of(account.groups)):
+        known = version_of(account.groups)      # from now on, whatever is still to be pushed
+        if version and version != (0, "") and version == (account.roster_version, known):
             return b""                                      # RFC 6121 2.6.3: nothing has changed
-        if version and version[0] and version[1] == version_of(account.groups):
+        if version and version[0] and version[1] == known:
             return self.api.store.roster.changes_since(account.id, version[0]).addCallback(
                 self._changes, request, account)
-        return query_bytes(account.roster.values(), None if version is None else _version(account))
+        return query_bytes(account.roster.values(), None if version is None else _version(account, known))
 
     def _changes(self, changes: Iterable[RosterItem | str] | None, request: Request, account: IAccount) -> Any:
         if changes is None:
-            return query_bytes(account.roster.values(), _version(account))
+            return query_bytes(account.roster.values(), _version(account, version_of(account.groups)))
         self.api.router.back(request.stanza.result())
         for change in changes:
             jid = change if isinstance(change, str) else change.jid
             item = account.roster.get(jid, change)
             if isinstance(item, str) or item.listed:
-                self._push_to([request.session], item, _version(account))
+                self._push_to([request.session], item, _version(account, version_of(account.groups)))
         return ANSWERED
 
     def _set(self, request: Request) -> Any:
@@ -121,11 +122,11 @@ class Roster(Module):
             self.push(account, item.jid)
         return b""
 
-    def push(self, account: IAccount, jid: str, version: str = "") -> None:
-        """Tells the interested resources how somebody stands in the roster now. version: another than it has now."""
+    def push(self, account: IAccount, jid: str) -> None:
+        """Tells the interested resources how somebody stands in the roster now."""
         item = account.roster.get(jid)
         shown = item if item is not None and item.listed else jid
-        self._push_to(self._interested(account), shown, version or _version(account))
+        self._push_to(self._interested(account), shown, _version(account, account.groups_version))
 
     def drop(self, account: IAccount, jid: str) -> Deferred[Any]:
         """Takes an item away that no client ever saw."""
@@ -147,5 +148,5 @@ class Roster(Module):
             session.deliver(Stanza("iq", attributes, query, (f"{ns.ROSTER} query",)))
 
 
-def _version(account: IAccount) -> str:
-    return version_text(account.roster_version, version_of(account.groups))
+def _version(account: IAccount, groups: str) -> str:
+    return version_text(account.roster_version, groups)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatd.core.organisation import Contacts, Group, Organisation, Wish, differences, version_of
+from chatd.core.organisation import Contacts, Differences, Group, Organisation, Wish, version_of
 from chatd.core.roster import RosterItem
 
 WISHES = {"a": Wish("Anna", ("Sales", "All")), "b": Wish("Bob", ("Sales",)), "c": Wish("Carl", ("All",)),
@@ -35,11 +35,13 @@ def test_an_account_comes_and_goes() -> None:
     accounts = {"a", "b"}
     found = Organisation(WISHES, 10, accounts.__contains__)
     before = found.of("a")
+    differences = Differences()
     assert not found.account_changed("a") and not found.account_changed("x")
     accounts.add("d")
     assert found.account_changed("d")
     assert names(found.of("a")) == {"Sales": ["a", "b", "d"], "All": ["a", "d"]}
-    assert differences("a", before, found.of("a")) == {"d"}
+    assert differences.of("a", before, found.of("a")) == {"d"}
+    assert version_of(found.of("a")) == version_of(made("a", "b", "d").of("a")), "as if made anew"
     accounts.discard("d")
     assert found.account_changed("d")
     assert version_of(found.of("a")) == version_of(before)
@@ -50,11 +52,12 @@ def test_what_does_not_change_stays_the_very_same() -> None:
     first = made("a", "b", "c", "d")
     renamed = {**WISHES, "c": Wish("Karl", ("All",))}
     second = made("a", "b", "c", "d", wishes=renamed, before=first)
+    differences = Differences()
     assert second.of("b")[0] is first.of("b")[0]
-    assert differences("b", first.of("b"), second.of("b")) == set()
-    assert differences("a", first.of("a"), second.of("a")) == {"c"}
+    assert differences.of("b", first.of("b"), second.of("b")) == set()
+    assert differences.of("a", first.of("a"), second.of("a")) == {"c"}
     assert version_of(first.of("a")) != version_of(second.of("a"))
-    assert differences("a", first.of("a"), ()) == {"b", "c", "d"}
+    assert differences.of("a", first.of("a"), ()) == {"b", "c", "d"}
 
 
 def test_a_roster_with_groups_in_it() -> None:
@@ -86,7 +89,7 @@ def test_differences_are_what_two_rosters_differ_in(old: dict[str, Wish], new: d
     for one in "abcdefgh":
         before, after = (Contacts({}, one, found.of(one)) for found in (first, second))
         changed = {jid for jid in {*before, *after} if before.get(jid) != after.get(jid)}
-        told = differences(one, first.of(one), second.of(one))
+        told = Differences().of(one, first.of(one), second.of(one))
         assert changed <= told
         if changed:
             assert version_of(first.of(one)) != version_of(second.of(one))

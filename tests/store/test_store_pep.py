@@ -115,6 +115,13 @@ async def test_last_items_of_contacts(place):
     assert [one.owner for one in await store.pep.last_of("example.net", ["john"], reader, ["urn:a"])] == [
         "john@example.net"]
     assert await store.pep.last_of("example.org", [], reader, ["urn:a"]) == []
+    both = await store.pep.last_of("example.org", ["john", "jane"], reader, ["urn:a"], ["jane", "nobody"])
+    assert [(one.owner, one.groups) for one in both] == [
+        ("jane@example.org", ()), ("john@example.org", ("Friends", "B"))]
+    await store.roster.remove(jane, reader.bare)
+    assert len(await store.pep.last_of("example.org", ["jane"], reader, ["urn:a"], ["jane"])) == 1
+    await store.blocking.add(jane, [reader.bare])
+    assert await store.pep.last_of("example.org", ["jane"], reader, ["urn:a"], ["jane"]) == []
     for address in (reader.bare, reader.full, "example.org", "example.org/phone"):
         await store.blocking.add(john, [address])
         assert await store.pep.last_of("example.org", ["john"], reader, ["urn:a"]) == [], address

@@ -99,6 +99,7 @@ class World:
             http=SimpleNamespace(public_url="https://chat.example.com"),
             turn=SimpleNamespace(urls=(), secret="", ttl_s=3600))
         self.media: Any = None
+        self.directories: Any = None
         self.router = Router(["example.com", "example.net"], store, reactor, time.time)
         self.modules: dict[str, Module] = {}
         self.apis: dict[str, Api] = {}
@@ -117,7 +118,7 @@ class World:
         module = kind()
         values = {option.name: option.default for option in kind.options} | options
         api = Api(module, self.router.hooks, self.router, self.store, values, self.settings, reactor, time.time,
-                  self.modules, self.media)
+                  self.modules, self.media, self.directories)
         self.modules[module.name] = module
         self.apis[module.name] = api
         module.start(api)

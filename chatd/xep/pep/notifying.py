@@ -11,7 +11,7 @@ Whoever is blocked, or blocks, hears nothing (XEP-0191).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,7 @@ class Notifying:
         clients.heard = self._heard
         self._api.undo(lambda: setattr(clients, "heard", None))
         self._api.on("presence.shown", self._shown)
+        self._api.on("organisation.seen", self._seen)
 
     # -- changes
     def tell(self, account: IAccount, node: Node, inner: bytes) -> None:
@@ -127,20 +128,37 @@ class Notifying:
                 session.deliver(self._notice(account.bare, node, item).addressed(session.full))
         domains = self._api.router.domains
         contacts = [JID.parse(item.jid) for item in account.roster.values() if item.shows_us]
-        contacts = [jid for jid in contacts if jid.domain in domains]
-        for start in range(0, len(contacts), _AT_ONCE):
+        await self._last_of_many(session, [jid for jid in contacts if jid.domain in domains], wanted)
+
+    def _seen(self, account: IAccount, bares: Sequence[str]) -> Deferred[None]:
+        """Colleagues of the organisation whom an account may see from now on."""
+        return Deferred.fromCoroutine(self._last_of_colleagues(account, bares)).addErrback(
+            lambda failure: log.failure("no last items for {to}", failure=failure, to=account.bare))
+
+    async def _last_of_colleagues(self, account: IAccount, bares: Sequence[str]) -> None:
+        colleagues = [JID.parse(bare) for bare in bares]
+        for session in account.available():
+            wanted = self._clients.of_session(session)
+            if wanted:
+                await self._last_of_many(session, colleagues, wanted)
+
+    async def _last_of_many(self, session: ISession, owners: Sequence[JID], wanted: frozenset[str]) -> None:
+        for start in range(0, len(owners), _AT_ONCE):
             if session.presence is None:
                 return
-            await self._last_of_accounts(session, contacts[start:start + _AT_ONCE], wanted)
+            await self._last_of_accounts(session, owners[start:start + _AT_ONCE], wanted)
 
     async def _last_of_accounts(self, session: ISession, owners: Iterable[JID], wanted: frozenset[str]) -> None:
         by_domain: dict[str, list[str]] = {}
         for owner in owners:
             by_domain.setdefault(owner.domain, []).append(owner.local)
-        blocked = session.account.blocked
+        account = session.account
+        blocked = account.blocked
         for domain, locals_ in by_domain.items():
-            for found in await self._api.store.pep.last_of(domain, locals_, session.jid, sorted(wanted)):
-                if session.presence is not None and _may_have(session.account.bare, found) and not (
+            colleagues = [local for local in locals_ if account.shares(f"{local}@{domain}")]
+            for found in await self._api.store.pep.last_of(domain, locals_, session.jid, sorted(wanted), colleagues):
+                shared = tuple(group.name for group in account.groups if found.owner in group.members)
+                if session.presence is not None and _may_have(account.bare, found, shared) and not (
                         blocked and blocks(blocked, JID.parse(found.owner))):
                     session.deliver(self._notice(found.owner, found.node, found.item).addressed(session.full))
 
@@ -180,7 +198,8 @@ class Notifying:
         self._api.send(Stanza("message", attrs, inner, (f"{ns.PUBSUB_EVENT} event",)))
 
 
-def _may_have(reader: str, found: Published) -> bool:
+def _may_have(reader: str, found: Published, shared: tuple[str, ...]) -> bool:
+    """shared: groups of the organisation they are both in."""
     config = found.node.config
     return config["send_last"] == "on_sub_and_presence" and config["notify"] and may_read(
-        found.node, Reader(reader, is_owner=False, sees_presence=True, groups=found.groups)) is None
+        found.node, Reader(reader, is_owner=False, sees_presence=True, groups=found.groups + shared)) is None
