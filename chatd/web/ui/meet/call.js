@@ -212,8 +212,9 @@ export class Call {
     get isSilenced() { return this.#room.state === ConnectionState.Connected && !this.#room.canPlaybackAudio; }
 
     /**
-     * Who is there: {identity, isLocal, isSpeaking, level, spokeAt, quality, hasSound, camera, screen, isUnreadable, isPlain};
-     * the tracks as LiveKit's. isUnreadable: encrypted with another key; isPlain: not encrypted where all should be.
+     * Who is there: {identity, isLocal, isSpeaking, level, spokeAt, quality, hasSound, camera, screen, paused, isUnreadable,
+     * isPlain}; the tracks as LiveKit's. paused: which of them, camera or screen, this line has no room for at the moment;
+     * isUnreadable: encrypted with another key; isPlain: not encrypted where all should be.
      */
     people() {
         if (this.#room.state === ConnectionState.Disconnected) return [];
@@ -223,9 +224,11 @@ export class Call {
                 return found && !found.isMuted && found.track && this.#isTrusted(found) ? found.track : null;
             };
             const published = [...one.trackPublications.values()];
+            const [camera, screen] = [of('camera'), of('screen')];
+            const isPaused = (track) => track?.streamState === Track.StreamState.Paused;
             return {
                 identity: one.identity, isLocal: one.isLocal, isSpeaking: one.isSpeaking, quality: one.connectionQuality,
-                hasSound: one.isMicrophoneEnabled, camera: of('camera'), screen: of('screen'),
+                hasSound: one.isMicrophoneEnabled, camera, screen, paused: { camera: isPaused(camera), screen: isPaused(screen) },
                 level: one.audioLevel, spokeAt: one.lastSpokeAt?.getTime() ?? 0,
                 isUnreadable: Boolean(this.#encryption?.isUnreadable(one.identity)),
                 isPlain: published.some((found) => !this.#isTrusted(found)),

@@ -39,6 +39,7 @@ const PATHS = {
     keyboard: <><rect x="2.500" y="6" width="19" height="12" rx="2" /><path d="M6.500 10h.1M10.200 10h.1M13.800 10h.1M17.500 10h.1M8 14h8" /></>,
     lock: <><rect x="5" y="10.500" width="14" height="9.500" rx="2" /><path d="M8 10.500V8a4 4 0 0 1 8 0v2.500M12 14.500v1.800" /></>,
     lockOff: <><rect x="5" y="10.500" width="14" height="9.500" rx="2" /><path d="M8 10.500V8a4 4 0 0 1 7.600-1.800M4 4l16 16" /></>,
+    paused: <><circle cx="12" cy="12" r="8.500" /><path d="M9.800 9v6M14.200 9v6" /></>,
     before: <path d="m14.500 6-6 6 6 6" />,
     next: <path d="m9.500 6 6 6-6 6" />,
     check: <path d="m5 12.500 4.500 4.500L19 7.500" />,

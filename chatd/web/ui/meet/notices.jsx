@@ -2,10 +2,12 @@
 import { useEffect, useRef, useState } from 'react';
 import { keyTrouble } from './encrypted.jsx';
 import { Knocks } from './lobby.jsx';
+import { labelOf } from './tiles.jsx';
 import { t } from './words.js';
 
 const NOTICE_MS = 6_000;
 const UNDO_MS = 12_000;
+const PAUSED_MS = 2_000;
 const LASTING = { reconnecting: 'mediaReconnecting', failed: 'mediaFailed', connecting: 'connecting' };
 
 export function Notices({ meeting, state, tiles, isTalking, onPeople, onCheck }) {
@@ -41,9 +43,24 @@ export function Notices({ meeting, state, tiles, isTalking, onPeople, onCheck })
     );
 }
 
-/** Hands and screens that are new, for a screen reader. */
+/** Which pictures are paused for want of line, and that they go on: said when it lasts. */
+function usePaused(tiles, say) {
+    const names = tiles.filter((one) => one.isPaused).map(labelOf).join(', ');
+    const told = useRef('');
+    useEffect(() => {
+        if (names === told.current) return undefined;
+        const timer = setTimeout(() => {
+            told.current = names;
+            say(names ? t('pausedNow', { names }) : t('pausedOver'));
+        }, PAUSED_MS);
+        return () => clearTimeout(timer);
+    }, [names, say]);
+}
+
+/** Hands and screens that are new, pictures that are paused, for a screen reader. */
 export function Spoken({ tiles }) {
     const [said, setSaid] = useState('');
+    usePaused(tiles, setSaid);
     const known = useRef(null);
     useEffect(() => {
         const now = new Map(tiles.filter((one) => !one.isLocal && (one.hand || one.isScreen))

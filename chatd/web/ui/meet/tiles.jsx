@@ -18,11 +18,31 @@ const HUES = 6;
 const hueOf = (name) => [...name].reduce((sum, sign) => sum + sign.codePointAt(0), 0) % HUES;
 const initialsOf = (name) => name.split(/\s+/).map((word) => [...word][0] ?? '').slice(0, 2).join('').toUpperCase();
 
-/** What is seen of somebody: the picture, or the initials. */
+const Initials = ({ one }) => <span className={`initials hue${hueOf(one.nick)}`} aria-hidden="true">{initialsOf(one.nick)}</span>;
+
+/** Over a picture that the line has no room for: of a person the initials, of a screen what was last seen of it. */
+function Paused({ one }) {
+    return (
+        <div className={`paused ${one.isScreen ? 'paused--screen' : ''}`}>
+            {!one.isScreen && <Initials one={one} />}
+            <p className="paused__words">
+                <span className="paused__what"><Icon name="paused" /><span>{t('paused')}</span><span className="hidden">. </span></span>
+                <span className="paused__why">{t('pausedWhy')}</span>
+            </p>
+        </div>
+    );
+}
+
+/** What is seen of somebody: the picture, or the initials. A picture that is paused stays below, or nobody would want it any more. */
 export function Picture({ one }) {
     const { isMirrored } = useChoices();
-    if (one.track && !one.isUnreadable) return <Video track={one.track} isMirrored={isMirrored && one.isLocal && !one.isScreen} />;
-    return <span className={`initials hue${hueOf(one.nick)}`} aria-hidden="true">{initialsOf(one.nick)}</span>;
+    if (!one.track || one.isUnreadable) return <Initials one={one} />;
+    return (
+        <>
+            <Video track={one.track} isMirrored={isMirrored && one.isLocal && !one.isScreen} />
+            {one.isPaused && <Paused one={one} />}
+        </>
+    );
 }
 
 const Mark = ({ icon, text, className = '' }) => (
@@ -81,8 +101,8 @@ export function tilesOf({ people, occupants }) {
             : occupants.find((found) => found.media.includes(one.identity));
         if (!occupant) return [];
         const { nick, hand } = occupant;
-        const tile = { ...one, nick, hand, handAt: hands.length > 1 ? hands.indexOf(nick) + 1 : 0, key: one.identity, track: one.camera };
+        const tile = { ...one, nick, hand, handAt: hands.length > 1 ? hands.indexOf(nick) + 1 : 0, key: one.identity, track: one.camera, isPaused: one.paused.camera };
         if (!one.screen) return [tile];
-        return [tile, { ...tile, key: `${one.identity} screen`, track: one.screen, isScreen: true, isSpeaking: false, hand: '' }];
+        return [tile, { ...tile, key: `${one.identity} screen`, track: one.screen, isPaused: one.paused.screen, isScreen: true, isSpeaking: false, hand: '' }];
     });
 }

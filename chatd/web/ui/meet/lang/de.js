@@ -24,6 +24,7 @@ export default {
     // The stage: pictures, bar, menu
     pages: 'Seiten', pageOf: 'Seite {n} von {all}', pageBefore: 'Vorige Seite', pageNext: 'Nächste Seite', andMore: 'und {n} weitere', speaks: 'Spricht',
     qualityGood: 'Gute Verbindung', qualityFair: 'Mittelmäßige Verbindung', qualityPoor: 'Schlechte Verbindung', qualityLost: 'Verbindung unterbrochen',
+    paused: 'Bild angehalten', pausedWhy: 'Ihre Verbindung ist dafür gerade zu langsam.', pausedNow: 'Angehalten, weil Ihre Verbindung langsam ist: {names}.', pausedOver: 'Alle Bilder sind wieder da.',
     layoutGrid: 'Alle gleich groß zeigen', layoutSpeaker: 'Wer spricht, groß zeigen', selfAmong: 'Mich unter den anderen zeigen', fullScreen: 'Ganzer Bildschirm', fullScreenOff: 'Ganzen Bildschirm verlassen',
     smallWindow: 'Kleines Fenster', backToPage: 'Zurück zur Seite', more: 'Mehr', settings: 'Einstellungen', copyByHand: 'Kopieren Sie diesen Link und schicken Sie ihn.', youShare: 'Alle sehen Ihren Bildschirm.', talking: 'Man hört Sie, solange Sie die Leertaste halten.',
     sharesNow: '{name} teilt einen Bildschirm.', raisesNow: '{name} hebt die Hand.',

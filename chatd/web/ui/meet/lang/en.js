@@ -24,6 +24,7 @@ export default {
     // The stage: pictures, bar, menu
     pages: 'Pages', pageOf: 'Page {n} of {all}', pageBefore: 'Page before', pageNext: 'Next page', andMore: 'and {n} more', speaks: 'Speaking',
     qualityGood: 'Good connection', qualityFair: 'Fair connection', qualityPoor: 'Poor connection', qualityLost: 'Connection lost',
+    paused: 'Picture paused', pausedWhy: 'Your connection is too slow for it at the moment.', pausedNow: 'Paused, because your connection is slow: {names}.', pausedOver: 'All pictures are shown again.',
     layoutGrid: 'Show everybody alike', layoutSpeaker: 'Show who speaks large', selfAmong: 'Show me among the others', fullScreen: 'Full screen', fullScreenOff: 'Leave full screen',
     smallWindow: 'Small window', backToPage: 'Back to the page', more: 'More', settings: 'Settings', copyByHand: 'Copy this link and send it.', youShare: 'Everybody sees your screen.', talking: 'You are heard as long as you hold the space bar.',
     sharesNow: '{name} shares a screen.', raisesNow: '{name} raises a hand.',

@@ -24,6 +24,7 @@ export default {
     // The stage: pictures, bar, menu
     pages: 'Páginas', pageOf: 'Página {n} de {all}', pageBefore: 'Página anterior', pageNext: 'Página siguiente', andMore: 'y {n} más', speaks: 'Está hablando',
     qualityGood: 'Buena conexión', qualityFair: 'Conexión regular', qualityPoor: 'Mala conexión', qualityLost: 'Conexión perdida',
+    paused: 'Imagen en pausa', pausedWhy: 'Ahora mismo su conexión es demasiado lenta.', pausedNow: 'En pausa porque su conexión es lenta: {names}.', pausedOver: 'Se ven de nuevo todas las imágenes.',
     layoutGrid: 'Mostrar a todos por igual', layoutSpeaker: 'Mostrar en grande a quien habla', selfAmong: 'Mostrarme entre los demás', fullScreen: 'Pantalla completa', fullScreenOff: 'Salir de pantalla completa',
     smallWindow: 'Ventana pequeña', backToPage: 'Volver a la página', more: 'Más', settings: 'Ajustes', copyByHand: 'Copie este enlace y envíelo.', youShare: 'Todos ven su pantalla.', talking: 'Se le oye mientras mantenga pulsada la barra espaciadora.',
     sharesNow: '{name} comparte una pantalla.', raisesNow: '{name} levanta la mano.',

@@ -24,6 +24,7 @@ export default {
     // The stage: pictures, bar, menu
     pages: 'Pages', pageOf: 'Page {n} sur {all}', pageBefore: 'Page précédente', pageNext: 'Page suivante', andMore: 'et {n} de plus', speaks: 'Parle',
     qualityGood: 'Bonne connexion', qualityFair: 'Connexion moyenne', qualityPoor: 'Mauvaise connexion', qualityLost: 'Connexion perdue',
+    paused: 'Image en pause', pausedWhy: 'Votre connexion est trop lente pour le moment.', pausedNow: 'En pause, car votre connexion est lente : {names}.', pausedOver: 'Toutes les images sont de nouveau affichées.',
     layoutGrid: 'Afficher tout le monde à égalité', layoutSpeaker: 'Afficher en grand qui parle', selfAmong: 'M’afficher parmi les autres', fullScreen: 'Plein écran', fullScreenOff: 'Quitter le plein écran',
     smallWindow: 'Petite fenêtre', backToPage: 'Revenir à la page', more: 'Plus', settings: 'Réglages', copyByHand: 'Copiez ce lien et envoyez-le.', youShare: 'Tout le monde voit votre écran.', talking: 'On vous entend tant que vous maintenez la barre d’espace.',
     sharesNow: '{name} partage un écran.', raisesNow: '{name} lève la main.',
