@@ -62,6 +62,7 @@ export const labelOf = (one) => (one.isScreen ? t('screenOf', { name: one.nick }
 /** `one`: of tilesOf; `place`: large, strip, self or nothing; `onPin` shows it large or no longer. */
 export function Tile({ one, place = '', isLarge, onPin, children }) {
     const label = labelOf(one);
+    const shown = place === 'self' ? t('yourself') : label; // in the corner there is room for a word
     const pin = isLarge ? t('unpin') : t('pin', { name: label });
     const secret = one.isUnreadable ? t('unreadable') : one.isPlain ? t('notEncrypted') : '';
     return (
@@ -77,7 +78,7 @@ export function Tile({ one, place = '', isLarge, onPin, children }) {
             <div className="tile__name">
                 {one.isSpeaking && <Mark icon="speaking" text={t('speaks')} className="mark--speaking" />}
                 {!one.isScreen && !one.hasSound && <Mark icon="microphoneOff" text={t('muted')} />}
-                <span className="tile__label">{label}</span>
+                <span className="tile__label">{shown}</span>
                 {!one.isScreen && <Quality value={one.quality} />}
             </div>
             <div className="tile__actions">

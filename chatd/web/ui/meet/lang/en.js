@@ -19,7 +19,7 @@ export default {
     waitingTitle: 'Waiting to be let in', waitingText: 'The people in the meeting know that you are here. Keep this page open.', stopWaiting: 'Stop waiting',
     leftTitle: 'You have left the meeting', ended: 'The meeting was ended for all.', kicked: 'You were put out of the meeting.', rejoin: 'Rejoin',
     screen: 'Share screen', screenStop: 'Stop sharing', hand: 'Raise hand', handDown: 'Lower hand', chat: 'Chat', people: 'Participants', leave: 'Leave', close: 'Close', controls: 'Meeting controls',
-    you: '{name} (you)', guest: 'Guest', moderator: 'Moderator', muted: 'Microphone off', handUp: 'Hand raised', screenOf: 'Screen of {name}', noMedia: 'Chat only',
+    yourself: 'You', you: '{name} (you)', guest: 'Guest', moderator: 'Moderator', muted: 'Microphone off', handUp: 'Hand raised', screenOf: 'Screen of {name}', noMedia: 'Chat only',
     pin: 'Show {name} large', unpin: 'Show everybody alike', notAllowed: 'A moderator has forbidden this.',
     // The stage: pictures, bar, menu
     pages: 'Pages', pageOf: 'Page {n} of {all}', pageBefore: 'Page before', pageNext: 'Next page', andMore: 'and {n} more', speaks: 'Speaking',
@@ -197,7 +197,7 @@ export default {
     lobbyTurnedOn: 'The lobby is on: newcomers have to wait.',
     lobbyTurnedOff: 'The lobby is off: who waited is in.',
     lockMeeting: 'Lock the meeting',
-    lockAbout: 'Nobody new comes in. Who has been in may come back.',
+    lockAbout: 'Nobody new comes in. Whoever has been in may come back.',
     passwordNone: 'There is no password.',
     passwordIs: 'The password is',
     showPassword: 'Show',

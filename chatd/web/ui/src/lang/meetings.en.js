@@ -86,19 +86,19 @@ export default {
     ask: {
         leave: {
             title: 'Leave the meeting?',
-            text: (name) => `You are in ${name}. You can come back with its link.`,
+            text: (name) => `You are in “${name}”. You can come back with its link.`,
             yes: 'Leave meeting',
             no: 'Stay',
         },
         second: {
             title: 'Leave this meeting for the other?',
-            text: (name, other) => `You are in ${name}. You can be in one meeting at a time: to join ${other} you leave this one.`,
+            text: (name, other) => `You are in “${name}”. You can be in one meeting at a time: to join “${other}” you leave this one.`,
             yes: 'Leave and join',
             no: 'Stay here',
         },
         logOut: {
             title: 'Log out and leave the meeting?',
-            text: (name) => `You are in ${name}. Logging out ends it for you.`,
+            text: (name) => `You are in “${name}”. Logging out ends it for you.`,
             yes: 'Log out',
             no: 'Stay',
         },
