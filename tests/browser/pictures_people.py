@@ -1,19 +1,18 @@
 """Takes the pictures of a meeting's people for docs/: participants, chat, security, the lobby on both sides, recording.
 
-    .venv/bin/python -m tests.browser.pictures_people docs
+    .venv/bin/python -m tests.browser.pictures_people docs [1440-light] [1440-dark] [390-light] [390-dark]
 
-Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.png.
+Takes all, or only those of the sizes named. Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.webp.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
@@ -43,13 +42,14 @@ class Shot:
 
     def __init__(self, reactor: Any, party: Party, folder: Path, screen: str, options: dict[str, Any]) -> None:
         self.reactor, self.party, self.folder, self.screen, self.options = reactor, party, folder, screen, options
-        self.taken: list[Path] = []
 
     async def take(self, page: Page, view: str) -> None:
         await task.deferLater(self.reactor, 0.6)  # type: ignore[misc]
         target = self.folder / "screenshots" / f"meeting-{view}-{self.screen}.png"
         await page.screenshot(target)
-        self.taken.append(target)
+        with Image.open(target) as image:
+            image.save(target.with_suffix(".webp"), quality=82, method=6)
+        target.unlink()
 
     async def run(self) -> None:
         room = self.party.meeting("Project North")
@@ -131,7 +131,6 @@ async def main(reactor: Any) -> None:
     folder = Path(sys.argv[1]).resolve()
     (folder / "screenshots").mkdir(parents=True, exist_ok=True)
     browser = Browser()
-    taken: list[Path] = []
     try:
         with (
             tempfile.TemporaryDirectory() as place,
@@ -141,15 +140,11 @@ async def main(reactor: Any) -> None:
             people.expect(".")
             party = Party(people, daemon)
             for screen in sys.argv[2:] or SCREENS:
-                shot = Shot(reactor, party, folder, screen, SCREENS[screen])
-                await shot.run()
-                taken += shot.taken
+                await Shot(reactor, party, folder, screen, SCREENS[screen]).run()
             party.stack.close()
             await people.leave()
     finally:
         browser.stop()
-    if pngquant := shutil.which("pngquant"):
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *taken], check=True)
 
 
 if __name__ == "__main__":
