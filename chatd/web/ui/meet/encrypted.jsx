@@ -1,5 +1,6 @@
 // End-to-end encryption as people see it: that it is on, and what to do without the key.
 import { useId, useState } from 'react';
+import { Dialog } from './dialog.jsx';
 import { Icon } from './icons.jsx';
 import { newKey } from './key.js';
 import { t } from './words.js';
@@ -27,9 +28,17 @@ export function KeyMissing({ meeting, info }) {
     );
 }
 
-/** In the meeting: a badge that says it, and what it means for chat and recordings. */
+/** In the meeting: a badge that says it, and at a click what it means for chat and recordings. */
 export function Encrypted() {
-    return <span className="encrypted" title={t('encryptedMeans')}><Icon name="lock" /><span>{t('encryptedOn')}</span><span className="hidden">. {t('encryptedMeans')}</span></span>;
+    const [isOpen, setOpen] = useState(false);
+    return (
+        <>
+            <button className="encrypted" aria-label={t('encryptedOn')} aria-haspopup="dialog" title={t('encryptedMeans')} onClick={() => setOpen(true)}>
+                <Icon name="lock" /><span>{t('encryptedOn')}</span>
+            </button>
+            {isOpen && <Dialog title={t('encryptedOn')} className="dialog--small" onClose={() => setOpen(false)}><p>{t('encryptedMeans')}</p></Dialog>}
+        </>
+    );
 }
 
 /** What is wrong with keys at the moment: a key of the language files and its values, or null. */
