@@ -3,6 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Head } from './aside.jsx';
 import { Icon } from './icons.jsx';
 import { Recorded } from './recording.jsx';
+import { clock, dateOf } from './when.js';
 import { t } from './words.js';
 
 const NEAR_PX = 80; // from the end: who reads further up is not pulled down
@@ -10,7 +11,6 @@ const TOGETHER_MS = 300_000;
 const LONG = { signs: 900, lines: 14 };
 const BYTES_MOST = 9_000; // of the 10,240 that a stanza of a visitor may have
 
-const clock = (stamp) => new Date(stamp).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 const dayOf = (stamp) => new Date(stamp).toDateString();
 
 function dayName(stamp) {
@@ -19,7 +19,7 @@ function dayName(stamp) {
     const yesterday = new Date(today.getFullYear(), today.getMonth(), today.getDate() - 1);
     if (dayOf(day) === dayOf(today)) return t('today');
     if (dayOf(day) === dayOf(yesterday)) return t('yesterday');
-    return day.toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long', year: day.getFullYear() === today.getFullYear() ? undefined : 'numeric' });
+    return dateOf(day, { weekday: 'long', day: 'numeric', month: 'long', year: day.getFullYear() === today.getFullYear() ? undefined : 'numeric' });
 }
 
 /** A link, with where it really leads for whoever points at it. */

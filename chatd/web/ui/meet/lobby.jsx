@@ -1,5 +1,6 @@
 // The lobby: what somebody sees who waits, and what moderators see of those who do.
 import { useEffect, useState } from 'react';
+import { clock } from './when.js';
 import { t } from './words.js';
 
 const AGAIN_MS = 30_000; // docs/protocol.md section 6
@@ -64,8 +65,6 @@ export function Knocks({ meeting, waiting, onPeople }) {
         </p>
     );
 }
-
-const clock = (stamp) => new Date(stamp).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 
 /** For moderators, among the participants: everybody who waits. */
 export function WaitingList({ meeting, waiting }) {

@@ -2,15 +2,8 @@
 import { useEffect, useRef, useState } from 'react';
 import { Dialog } from './dialog.jsx';
 import { Icon } from './icons.jsx';
+import { clock, dateOf, lasted, sizeOf } from './when.js';
 import { t } from './words.js';
-
-function lasted(seconds) {
-    const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
-    const two = (number) => String(number).padStart(2, '0');
-    return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-}
-
-const sizeOf = (bytes) => `${(bytes / 1e6).toLocaleString([], { maximumFractionDigits: bytes < 1e7 ? 1 : 0 })} MB`;
 
 function Elapsed({ since }) {
     const [now, setNow] = useState(Date.now);
@@ -109,7 +102,7 @@ function Player({ meeting, id, onClose }) {
             {found && (
                 <>
                     <video ref={video} src={address} controls autoPlay playsInline aria-label={t('recordingFile')} onError={() => setProblem('recordingUnplayable')} />
-                    <p className="quietly">{found.expires ? t('recordingExpires', { date: new Date(found.expires).toLocaleDateString() }) : t('recordingStays')}</p>
+                    <p className="quietly">{found.expires ? t('recordingExpires', { date: dateOf(found.expires) }) : t('recordingStays')}</p>
                     <div className="row">
                         <a className="button primary" href={`${address}&download=1`} download>{t('download')}</a>
                         {!isSure && <button className="danger" onClick={() => setSure(true)}>{t('deleteRecording')}</button>}
@@ -130,13 +123,12 @@ function Player({ meeting, id, onClose }) {
 /** In the chat: that there is a file. */
 export function Recorded({ meeting, recorded }) {
     const [isOpen, setOpen] = useState(false);
-    const since = new Date(recorded.since);
     const facts = [recorded.seconds && lasted(Number(recorded.seconds)), recorded.bytes && sizeOf(Number(recorded.bytes))].filter(Boolean);
     return (
         <div className="recorded">
             <Icon name="record" />
             <p>
-                <b>{t('recordingOf', { date: since.toLocaleDateString(), time: since.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) })}</b>
+                <b>{t('recordingOf', { date: dateOf(recorded.since), time: clock(recorded.since) })}</b>
                 <small>{facts.join(' · ')}</small>
                 {!meeting.self?.isKeeper && <small>{t('recordingForModerators')}</small>}
             </p>

@@ -28,6 +28,9 @@ onChoice((now, before) => { if (now.language !== before.language) loadWords(); }
 export const useWords = () => useSyncExternalStore(
     (listener) => { listeners.add(listener); return () => listeners.delete(listener); }, () => words);
 
+/** How dates and numbers are written: as in the browser's own kind of the page's language, if it has one. */
+export const locale = () => (navigator.languages ?? []).find((one) => one.split('-')[0] === document.documentElement.lang) ?? document.documentElement.lang;
+
 /** The sentence of this key, with {words} filled in from `values`. */
 export function t(key, values = {}) {
     return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
