@@ -51,9 +51,10 @@ export function useMediaSession(meeting, openSmall) {
     useEffect(() => {
         const session = navigator.mediaSession;
         if (!session) return undefined;
+        const flip = (kind) => () => { if (meeting.mine[kind] || meeting.may(kind)) meeting.set(kind, !meeting.mine[kind]); };
         const actions = {
-            togglemicrophone: () => meeting.set('microphone', !meeting.mine.microphone),
-            togglecamera: () => meeting.set('camera', !meeting.mine.camera),
+            togglemicrophone: flip('microphone'),
+            togglecamera: flip('camera'),
             hangup: () => meeting.leave(),
             enterpictureinpicture: openSmall,
         };
