@@ -5,7 +5,8 @@
 //              `touch`: a phone or tablet, without a mouse; `noEncryption`: a browser that has no means to encrypt what it sends; `media`: "granted" (Chromium's fake
 //              camera and microphone; a shared screen is a canvas, with a tone), "drawn" (the same, but the camera shows a
 //              drawn person, another one for each `name`d page), "none" (there are none, until __plug()), "busy" (another
-//              program has the camera), "asks" (the browser asks, and __allow() answers), or not given: refused; `blocked`:
+//              program has the camera), "asks" (the browser asks, and __allow() answers), "microphone" (that alone is allowed),
+//              or not given: refused; `blocked`:
 //              transports ("udp", "tcp") whose packets to the media server go nowhere
 // op "call"    a method of the page or of a locator in it: {name, selector?, method, args}
 // op "eval"    an expression in the page, or in the frame that an iframe's selector names: {name, code, frame?}
@@ -159,6 +160,7 @@ async function open({
     });
     const allowed = ['camera', 'microphone', 'clipboard-read', 'clipboard-write'];
     if (['granted', 'drawn', 'asks', 'busy', 'none'].includes(media)) await context.grantPermissions(allowed);
+    if (media === 'microphone') await context.grantPermissions(['microphone']);
     const page = await context.newPage();
     page.setDefaultTimeout(TIMEOUT_MS);
     const entry = { context, page, log: watch(page), popups: [], wanted: [] };

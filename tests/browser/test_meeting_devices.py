@@ -9,15 +9,11 @@ import pytest_twisted
 
 from tests.browser.harness import Page
 from tests.browser.party import Party, inside, join, sees, tile
-from tests.browser.test_meeting_door import choose, option
+from tests.browser.test_meeting_door import HEARD, choose, option
 from tests.coturn import SECRET, Coturn
 from tests.daemon import DOMAIN
 from tests.media_daemon import MediaDaemon, running_media
 
-HEARD = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
-    .filter((one) => one.type === 'inbound-rtp' && one.kind === 'audio')
-    .reduce((sum, one) => sum + (one.totalAudioEnergy ?? 0), 0)))
-    .then((all) => all.reduce((sum, one) => sum + one, 0))"""
 WIDTHS = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
     .filter((one) => one.type === 'inbound-rtp' && one.kind === 'video').map((one) => one.frameWidth ?? 0)))
     .then((all) => all.flat())"""
@@ -69,6 +65,11 @@ async def test_in_the_meeting(party: Party) -> None:
     before = await bea.eval(HEARD)
     await bea.until(f"({HEARD}).then((now) => now > {before} + 0.001)", 30)
     await bea.until(f"({WIDTHS}).then((all) => Math.max(0, ...all) > 320)", 60)
+    await ada.see(".tile[data-nick=Bea] >> text=Microphone off")
+    for kind in ("microphone", "camera"):
+        await bea.click(f"button[aria-label='Turn {kind} on']")
+        await bea.see(f".toast--bad:has-text('No {kind} was found.')")
+    assert await bea.eval(f"!({MICROPHONE}) && !({CAMERA})"), "nothing is sent"
 
     await settings(ada)
     assert await ada.axe() == []

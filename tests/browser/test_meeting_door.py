@@ -16,6 +16,10 @@ from tests.browser.party import Party, inside, join
 
 MIRROR = "document.querySelector('.mirror video')"
 LEVEL = "Number(getComputedStyle(document.querySelector('.level')).getPropertyValue('--level'))"
+HEARD = """Promise.all(__peers.map(async (peer) => [...(await peer.getStats()).values()]
+    .filter((one) => one.type === 'inbound-rtp' && one.kind === 'audio')
+    .reduce((sum, one) => sum + (one.totalAudioEnergy ?? 0), 0)))
+    .then((all) => all.reduce((sum, one) => sum + one, 0))"""
 KEPT = "JSON.parse(localStorage.getItem('chatd-meeting'))"
 
 
@@ -99,6 +103,32 @@ async def test_refused(party: Party) -> None:
     await page.see("dialog.settings")
     assert await page.axe() == []
     assert await page.eval("document.querySelector('dialog.settings .dialog__body').scrollWidth") <= 390
+
+
+@pytest_twisted.ensureDeferred
+async def test_in_all_the_same(party: Party) -> None:
+    """The camera alone refused: she speaks without. Both refused: he hears her, and the buttons say why not more."""
+    room = party.meeting()
+    ada = await party.open(room, media="microphone")
+    await ada.see("text=The browser may not use your camera. Allow it at the left of the address bar")
+    await ada.until(f"{LEVEL} > 0.01")
+    assert await ada.count("text=You can join without") == 0, "she has a microphone"
+    await join(ada, "Ada")
+    await inside(ada)
+    await ada.see("button[aria-label='Turn microphone off']")
+    await ada.click("button[aria-label='Turn camera on']")
+    await ada.see(".toast--bad:has-text('The browser may not use your camera.')")
+
+    emil = await party.open(room, media=None)
+    await emil.see("text=The browser may not use your camera and microphone.")
+    await join(emil, "Emil")
+    await inside(emil)
+    await emil.see(".tile[data-nick=Ada]")
+    await emil.until(f"({HEARD}).then((energy) => energy > 0.001)", 30)
+    await ada.see(".tile[data-nick=Emil] >> text=Microphone off")
+    await emil.click("button[aria-label='Turn microphone on']")
+    await emil.see(".toast--bad:has-text('The browser may not use your microphone.')")
+    assert await emil.axe() == []
 
 
 @pytest_twisted.ensureDeferred
