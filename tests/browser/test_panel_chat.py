@@ -52,6 +52,11 @@ async def test_add_a_contact_and_chat_both_ways_with_history(people: People) -> 
     # And what is said there is seen here (carbons).
     await elsewhere.say("From my other screen")
     await alice.reads("From my other screen")
+    # The system goes dark meanwhile: icons that were drawn already do so too.
+    fill = "getComputedStyle(document.querySelector('converse-chat converse-icon svg')).fill"
+    light = await alice.page.eval(fill)
+    await alice.page.call("emulateMedia", {"colorScheme": "dark"})
+    await alice.page.until(f"{fill} !== '{light}'")
 
 
 @pytest_twisted.ensureDeferred

@@ -93,10 +93,10 @@ class Hall:
         await caller.log_in_and_see()
         return caller
 
-    async def guest(self, id: str, name: str) -> Page:
+    async def guest(self, id: str, name: str, **options: Any) -> Page:
         """A guest, with nothing but the link."""
         url = f"https://localhost:{self.daemon.ports['https']}/meet/{id}"
-        page = await self.people.browser.page(url, https=True, media="granted")
+        page = await self.people.browser.page(url, **({"https": True, "media": "granted"} | options))
         self.people.persons.append(Person(page, name))
         await page.fill("input[name=name]", name)
         await page.click("form.card button.primary")
@@ -367,7 +367,7 @@ async def test_the_window_by_keyboard_and_mouse(hall: Hall) -> None:
 
     await fritz.menu("list-meetings")
     await page.click(f'.chatd-list__one[data-id="{second}"] [data-do=join]')
-    await page.see("dialog.question:has-text('You are in First')")
+    await page.see("dialog.question:has-text('You are in “First”')")
     assert await page.axe() == []
     await page.key("Escape")
     await page.gone("dialog.question")

@@ -265,10 +265,10 @@ class MeetingWindow extends EventTarget {
         const parts = [];
         if (this.#isMoving) parts.push(words.moving);
         else if (phase === 'in') {
-            if (since) parts.push(clock(since));
             if (link !== 'up' || ['reconnecting', 'failed'].includes(media)) parts.push(words.reconnecting);
             else parts.push(speaker ? words.speaks(speaker) : words.people(people));
             if (waiting) parts.push(words.knocking(waiting));
+            if (since) parts.push(clock(since)); // where there is little room it is what may be missing
         } else parts.push(phase === 'waiting' ? words.waiting : phase === 'left' || phase === 'problem' ? words.over : words.outside);
         const isRecorded = phase === 'in' && recording && recording !== 'off';
         const text = parts.join(' · ');

@@ -20,7 +20,7 @@ import { TEXT } from './strings.js';
 
 const FEATURES = [
     emptyRoster, addContact, acceptContact, notYetAccepted, presenceAfterReconnect, unreadInTitle, noticesButton, noOwnLogIn,
-    nothingForeign, emojiWithoutPep, keysOfDialogs,
+    nothingForeign, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme,
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
@@ -94,4 +94,15 @@ function keysOfDialogs(converse, _converse) {
         window.removeEventListener('keydown', this.onKeyDown);
         disconnected.call(this);
     };
+}
+
+/** COMPAT(Converse 14.0.0): icons ask for their colour once, and stayed dark when the system went dark. */
+function iconsOfTheScheme(converse, { api }) {
+    class Icon extends api.elements.registry['converse-icon'] {
+        getStyles() {
+            const size = this.size ? `width: ${this.size}; height: ${this.size};` : '';
+            return `${size} ${this.color ? `fill: ${this.color};` : ''} ${this.css}`;
+        }
+    }
+    api.elements.define('converse-icon', Icon);
 }
