@@ -46,7 +46,8 @@ class MeetingsResource(Resource):
         self._signatures = signatures
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """The meeting of this id."""
+        """The meeting of this id. Pages of other hosts may read the answer, or why there is none: the id is the secret."""
+        request.setHeader(b"Access-Control-Allow-Origin", b"*")
         if request.postpath:
             return ErrorPage(404)
         if not self._meetings.is_open:

@@ -179,6 +179,14 @@ def test_while_the_daemon_starts(site: Site) -> None:
     assert ask(site.site, f"{MEETINGS_PATH}/talk-abc").code == 503
 
 
+def test_pages_of_other_hosts_read_it(site: Site) -> None:
+    """Also why there is none; only the Webmail's server makes meetings, so nothing of that is said to pages."""
+    for path, code in (("/talk-abc", 200), ("/talk", 404)):
+        answer = ask(site.site, MEETINGS_PATH + path)
+        assert answer.code == code and answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-origin" not in site.make().headers
+
+
 def test_the_page(folder: Path) -> None:
     (folder / "meet").mkdir()
     (folder / "meet" / "index.html").write_text("<!doctype html><title>Meeting</title>")
