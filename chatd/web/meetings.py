@@ -46,7 +46,7 @@ class MeetingsResource(Resource):
         self._signatures = signatures
 
     def getChild(self, path: bytes, request: Request) -> IResource:
-        """The meeting of this id. Pages of other hosts may read the answer, or why there is none: the id is the secret."""
+        """The meeting of this id. Pages of other hosts may read the answer too: the id is the secret."""
         request.setHeader(b"Access-Control-Allow-Origin", b"*")
         if request.postpath:
             return ErrorPage(404)

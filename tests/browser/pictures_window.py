@@ -117,7 +117,7 @@ class Studio:
         page = dora.page
         await dora.menu("list-meetings")
         await self.take(dora, "list-empty")
-        await page.click(".modal-header button")
+        await page.click("#converse-modals .modal.show .modal-header button")
         await page.gone("#converse-modals .modal.show")
         await self.hall.people.elsewhere("emil")
         await dora.add_contact("emil", "Emil Novák")
