@@ -7,18 +7,31 @@ counts is that it *falls* to about what is sent: then packets queue up somewhere
 half of what is sent, for minutes). So a limit needs a witness in the receiver reports: packets that are lost, or
 answers that take longer than they have to. Loss counts by itself as there in section 6, above 10 %. A limit once found
 stays until `Prober` has seen that more gets through.
+
+On a computer that starves (measured: two cores with a load of 27, nothing lost) answers are late as well, sometimes by
+seconds, and an estimate that is believed falls without end: what arrives becomes less because less is sent. So only
+the quickest answer of some seconds speaks for a queue, since a full line lets none pass; and where answers take as
+long after a cut as before, it was not our queue that they waited in.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 LOWEST_BPS = 30_000.0
 LIFE_S = 60.0
-SURE_LOSS = 0.02
+# Speaks for a full line; so much, for one that is too narrow for all pictures (Wi-Fi may lose a few per cent always).
+SOME_LOSS = 0.02
+SURE_LOSS = 0.1
 SURE_TRIP_S = 0.8
 QUEUE_S = 0.05
 WITNESS_S = 2.0
+SILENCE_S = 5.0
+MOST_LATE_S = 0.03
+# Of so many seconds the quickest answer counts; so long after a cut a queue has become shorter.
+TRIPS_S = 4.0
+DRAINED_S = 5.0
 STAGNATION_S = 0.8
 REPORT_S = 1.2
 
@@ -26,22 +39,25 @@ REPORT_S = 1.2
 class Estimator:
     """One subscriber's line. Times are seconds of one steady clock, rates bits a second.
 
-    `congested_at`: when it was last seen to be full; `proven`: what got through at least, or was its limit then;
-    `loss`: smoothed, 0…1; `is_sure`: while it was limited packets were lost or answers took most of a second, which a
-    busy computer at the other end hardly does.
+    `congested_at`: when it last seemed to be full, `witnessed_at`: when reports bore that out; `proven`: what got
+    through at least, or was its limit then; `loss`: smoothed, 0…1; `is_sure`: while it was limited many packets were
+    lost, or not one answer came within most of a second, which a busy computer at the other end hardly does.
     """
 
-    __slots__ = ("_remb", "_base", "_base_at", "_limit", "_trip", "_trip_at", "_least_trip", "_suspect", "_suspect_at",
-                 "_ends", "congested_at", "is_sure", "loss", "proven", "round_trip_s")
+    __slots__ = ("_remb", "_base", "_base_at", "_limit", "_trips", "_trip_at", "_least_trip", "_suspect", "_suspect_at",
+                 "_cut_at", "_cut_trip", "_ends", "congested_at", "witnessed_at", "is_sure", "loss", "proven",
+                 "round_trip_s")
 
     def __init__(self) -> None:
         self._remb: float | None = None
         self._base = self._base_at = 0.0
         self._limit: float | None = None
-        self._trip, self._trip_at, self._least_trip = 0.0, -LIFE_S, math.inf
+        self._trips: deque[tuple[float, float]] = deque(maxlen=32)
+        self._trip_at, self._least_trip = -LIFE_S, math.inf
+        self._cut_at, self._cut_trip = -LIFE_S, 0.0
         self._suspect, self._suspect_at = 0.0, -LIFE_S
         self._ends = 0.0
-        self.congested_at = -LIFE_S
+        self.congested_at = self.witnessed_at = -LIFE_S
         self.proven = LOWEST_BPS
         self.is_sure = False
         self.loss = 0.0
@@ -65,31 +81,51 @@ class Estimator:
                 # Below what is sent and not growing: held down by a full line, not lagging behind.
                 is_full = is_full or (bitrate < 0.9 * sent and bitrate < 1.03 * self._base)
                 self._base, self._base_at = bitrate, now
-        if is_full and (padding or self._is_witnessed(now)):
+        if is_full and self._is_witnessed(now):
             self._full(bitrate, now)
+        elif is_full and padding:
+            # A probe that fails by the estimate alone says that there is not more, not that there is less.
+            if self._limit is None:
+                self._full(bitrate, now)
+            self.congested_at = now
         elif is_full:
             self._suspect, self._suspect_at = bitrate, now
         elif self._limit is not None and bitrate > self._limit:
             self._limit = bitrate
 
-    def answered(self, trip: float, now: float) -> None:
-        """A packet and the report on it took `trip` seconds there and back."""
+    def answered(self, trip: float, now: float, late_s: float = 0.0) -> None:
+        """A packet and the report on it took `trip` seconds there and back; this process itself is behind by `late_s`.
+        """
         self.round_trip_s += 0.2 * (min(trip, 5.0) - self.round_trip_s)
-        self._trip, self._trip_at = trip, now
+        self._trip_at = now
+        if late_s > MOST_LATE_S:
+            # It waited here.
+            return
+        self._trips.append((now, trip))
         # The way may have become longer for good.
         self._least_trip = min(trip, self._least_trip * 1.01 + 0.0005)
+        if self._cut_trip and now - self._cut_at >= DRAINED_S:
+            quickest = self._quickest(now)
+            if quickest > 0.7 * self._cut_trip:
+                self._least_trip = quickest
+            self._cut_trip = 0.0
+
+    def _quickest(self, now: float) -> float:
+        """The quickest answer of the last seconds; 0 without any."""
+        return min((trip for at, trip in self._trips if now - at <= TRIPS_S), default=0.0)
 
     def _is_witnessed(self, now: float) -> bool:
         """Whether reports speak for a full line: by loss, by waiting, or by not coming."""
-        return (self.loss > SURE_LOSS or now - self._trip_at > WITNESS_S
-                or self._trip > self._least_trip + QUEUE_S)
+        return (self.loss > SOME_LOSS or now - self._trip_at > SILENCE_S
+                or self._quickest(now) > self._least_trip + QUEUE_S)
 
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
         """A receiver report: `fraction_lost` 0…1 of what was sent at the rate `sent`."""
         self.loss = 0.7 * self.loss + 0.3 * fraction_lost
         if now - self._suspect_at < WITNESS_S and self._is_witnessed(now):
             self._full(self._suspect, now)
-        if self._limit is not None and (self.loss > SURE_LOSS or self.round_trip_s > SURE_TRIP_S):
+        if self._limit is not None and (self.loss > SURE_LOSS or (
+                self._quickest(now) > SURE_TRIP_S and self._is_witnessed(now))):
             self.is_sure = True
         # A report is of the second before it: what was lost before the last cut does not cut once more. A report of a
         # few packets says little, so the smoothed loss has to be high as well.
@@ -98,9 +134,11 @@ class Estimator:
             self._full(min(self._limit or sent, sent) * (1 - 0.5 * fraction_lost), now)
 
     def _full(self, limit: float, now: float) -> None:
-        if self._limit is None or self._is_witnessed(now):
-            # Probes that fail by the estimate alone do not keep a limit alive for ever.
-            self._ends = now + LIFE_S
+        # Probes that fail by the estimate alone do not keep a limit alive for ever.
+        self._ends = now + LIFE_S
+        self.witnessed_at = now
+        if not self._cut_trip and self.loss <= SOME_LOSS:
+            self._cut_at, self._cut_trip = now, self._quickest(now)
         self._limit = self.proven = max(LOWEST_BPS, limit)
         self.congested_at, self._suspect_at = now, -LIFE_S
 
@@ -160,7 +198,9 @@ class Prober:
             self._started = 0.0
             return 0.0
         if self._started:
-            if line.congested_at >= self._started or line.loss > 0.08:
+            # Where nothing is to be seen, a picture is tried whatever an estimate says against it.
+            failed_at = line.witnessed_at if is_dark else line.congested_at
+            if failed_at >= self._started or line.loss > 0.08:
                 self._failed(now)
                 return 0.0
             passed = now - self._started
