@@ -110,7 +110,8 @@ class Double(Negotiation):
         """Give every wanted track a section, an unused one if there is one."""
         entries = self.participant.subscriptions.entries
         for slot in self._slots:
-            if slot.entry is not None and entries.get(slot.entry.track.sid) is not slot.entry:
+            held = slot.entry
+            if held is not None and (entries.get(held.track.sid) is not held or held.mid != slot.mid):
                 slot.entry = None
         for entry in self.participant.subscriptions.unbound():
             found = self._own(entry)
@@ -123,7 +124,8 @@ class Double(Negotiation):
                 slot = Slot(str(len(self._slots)), entry.track.kind)
                 self._slots.append(slot)
             slot.entry = entry
-            entry.bind(self._subscriber.transport, slot.mid, *found)
+            # What came before the answer would be lost on a section that is not there yet, the keyframe with it.
+            entry.bind(self._subscriber.transport, slot.mid, *found, is_held=True)
 
     @staticmethod
     def _own(entry: Entry) -> tuple[Encoding, sdp.Codec] | None:

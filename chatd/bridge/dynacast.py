@@ -95,11 +95,11 @@ class Dynacast:
         found = {e.word: e.publication.wanted_ranks() for e in track.encodings if e.publication is not None}
         for viewer in self._participant.room.participants.values():
             entry = viewer.subscriptions.entries.get(track.sid)
-            if entry is None or entry.is_disabled or entry.mid:
+            if entry is None or entry.is_disabled or entry.mid and not entry.is_held:
                 continue
             if not entry.is_refused:
                 # It is about to begin: not to be switched off under its feet.
-                found[track.encodings[0].word] = _ALL
+                found[(entry.encoding or track.encodings[0]).word] = _ALL
             elif track.backup and track.backup not in found:
                 found[track.backup] = _ALL
         return found

@@ -115,7 +115,8 @@ class Publication:
         assert self.transport is not None
         for layer in self.layers:
             if layer.rid == rid:
-                layer.ssrc = ssrc
+                if layer.ssrc != ssrc:
+                    layer.renumber(ssrc)
                 return layer
         if not self.rids and self.layers:
             return None

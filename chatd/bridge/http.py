@@ -2,7 +2,7 @@
 
     /rtc/v1            WebSocket, one peer connection       /rtc/v1/validate   would it be accepted?
     /rtc               WebSocket, two peer connections      /rtc/validate      the same
-    /twirp/…           the server API: twirp.py, roomservice.py, egress.py
+    /twirp/…           the server API: twirp.py, roomservice.py, egress.py; our own ListFlows: inspection.py
 
 A token is checked before the upgrade; refusals are plain HTTP. The browser shows a refusal only if `validate` repeats
 it with a CORS header.
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from google.protobuf.struct_pb2 import Struct
+from livekit.protocol import room as API
 from livekit.protocol import rtc as R
 
-from chatd.bridge import egress, joining, roomservice, tokens
-from chatd.bridge.twirp import Twirp
+from chatd.bridge import egress, inspection, joining, roomservice, tokens
+from chatd.bridge.twirp import Twirp, denied
 
 if TYPE_CHECKING:
     from chatd.bridge.bridge import Bridge
@@ -44,8 +46,18 @@ class Site:
         self.app.router.add_get("/", self._alive)
         self.twirp = Twirp(bridge.keys, count=bridge.rooms.count)
         self.twirp.add(roomservice.DESCRIPTOR, roomservice.RoomService(bridge.rooms))
+        self.twirp.add_method("chatd.Media", "ListFlows", API.ListParticipantsRequest, self._flows)
         self.twirp.add(egress.DESCRIPTOR, egress.EgressService(bridge.rooms, bridge.egresses))
         self.twirp.add_to(self.app)
+
+    def _flows(self, request: API.ListParticipantsRequest, grants: tokens.Grants | None) -> Struct:
+        """What inspection.py tells of a room, for its admin; LiveKit's API has nothing of the kind."""
+        if grants is None or not grants.may_administer(request.room):
+            raise denied()
+        room = self._bridge.rooms.get(request.room)
+        answer = Struct()
+        answer.update({"tracks": inspection.tracks(room, self._bridge.port.now()) if room is not None else []})
+        return answer
 
     async def _alive(self, request: web.Request) -> web.Response:
         return web.Response(text="OK")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # A keyframe costs as much as a second of video: asking more often than this only makes the stream worse.
 KEYFRAME_INTERVAL_S = 0.5
+# And one who does not answer, because it is overloaded, is asked less and less often.
+LONGEST_INTERVAL_S = 3.0
 LIVE_S = 1.0
 
 _packers: dict[int, struct.Struct] = {}
@@ -91,7 +93,8 @@ class Profile:
 class Layer:
     """One SSRC of a publication. `rank`: 0 is the smallest of its track's layers.
 
-    `subscriptions`: who gets it now; `waiting`: who wants to, from its next keyframe on.
+    `subscriptions`: who gets it now; `waiting`: who wants to, from its next keyframe on. `keyframes` came so far, the
+    last at `keyframe_at`; the publisher was `asked` so often for one.
     """
 
     __slots__ = (
@@ -123,7 +126,11 @@ class Layer:
         "_templates",
         "_groups",
         "_careful",
-        "_keyframe_at",
+        "keyframes",
+        "keyframe_at",
+        "asked",
+        "_asked_at",
+        "_ask_again_s",
         "_keyframe_wanted",
     )
 
@@ -154,7 +161,9 @@ class Layer:
         self._templates = Templates()
         self._groups: list[tuple[Profile, list[Subscription], bool]] = []
         self._careful: list[Sink] = []
-        self._keyframe_at = -10.0
+        self.keyframes = self.asked = 0
+        self.keyframe_at = self._asked_at = -10.0
+        self._ask_again_s = KEYFRAME_INTERVAL_S
         self._keyframe_wanted = False
 
     # -- packets
@@ -192,7 +201,7 @@ class Layer:
         self.rate.add(len(payload), now)
         if self.is_video:
             if found.is_key:
-                self._keyframe(found)
+                self._keyframe(found, now)
             if self.publication.is_layered:
                 rate = self.rates.get(found.spatial)
                 if rate is None:
@@ -220,8 +229,11 @@ class Layer:
                     found.spatial, found.temporal = place.spatial, place.temporal
                     found.is_key = place.is_key and place.spatial == 0
 
-    def _keyframe(self, found: codecs.Description) -> None:
+    def _keyframe(self, found: codecs.Description, now: float) -> None:
         self._keyframe_wanted = False
+        self.keyframes += 1
+        self.keyframe_at = now
+        self._ask_again_s = KEYFRAME_INTERVAL_S
         if found.width:
             self.width, self.height = found.width, found.height
 
@@ -272,9 +284,17 @@ class Layer:
                     i = 0
         outbox.used = i
 
+    def renumber(self, ssrc: int) -> None:
+        """The same layer comes with another SSRC, so with other numbers."""
+        self.ssrc = ssrc
+        self.reception.renumber()
+        self._restart()
+
     def _restart(self) -> None:
         """The publisher began with new numbers: everybody goes on from the next packet that can be decoded."""
         self.cache.clear()
+        # Numbers of before say nothing about those that come.
+        self.report = None
         for subscription in list(self.subscriptions):
             subscription.leave(is_restart=True)
             self.waiting.add(subscription)
@@ -303,15 +323,18 @@ class Layer:
     # -- keyframes and reports
 
     def request_keyframe(self, now: float) -> None:
-        """Ask the publisher for a keyframe: at once, or when KEYFRAME_INTERVAL_S since the last request are over."""
+        """Ask the publisher for a keyframe: at once, or when enough time since the last request has passed."""
         self._keyframe_wanted = True
         self.keyframe_due(now)
 
     def keyframe_due(self, now: float) -> None:
         """Called often: asks if somebody still waits and it is time."""
-        if (self._keyframe_wanted or self.waiting) and now - self._keyframe_at >= KEYFRAME_INTERVAL_S:
-            self._keyframe_at = now
+        if (self._keyframe_wanted or self.waiting) and now - self._asked_at >= self._ask_again_s:
+            if self._asked_at > self.keyframe_at:
+                self._ask_again_s = min(LONGEST_INTERVAL_S, self._ask_again_s * 1.5)
+            self._asked_at = now
             if self.is_video:
+                self.asked += 1
                 self.publication.ask_keyframe(self)
 
     def reported(self, report: SenderReport, now: float) -> None:

@@ -173,13 +173,17 @@ class Negotiation:
                 log.info("%s: no codec of %s is forwarded", participant.identity, track.sid)
                 participant.end_track(track)
                 continue
-            is_new = encoding.publication is None
+            before = encoding.publication
             publication = track.receive(encoding, section, codec)
             transport.receive(publication, mid, section.rids, section.ssrcs, section.rtx_ssrcs)
             self._sending[mid] = held
             plans[mid] = answer.Receive(codec, track.is_stereo, track.has_dtx)
-            if is_new:
+            if before is None:
                 fresh.append(track)
+            elif before is not publication:
+                log.info("%s: %s comes in %s now, not in %s", participant.identity, track.sid, publication.codec,
+                         before.codec)
+                participant.recoded(track)
         return plans, fresh
 
     def _is_replaced(self, held: tuple[Track, Encoding], section: sdp.Section) -> bool:
@@ -193,6 +197,7 @@ class Negotiation:
             self.participant.unpublish(track)
         else:
             track.end_encoding(encoding)
+            self.participant.recoded(track)
 
     @staticmethod
     def _incoming_codec(section: sdp.Section, encoding: Encoding) -> sdp.Codec | None:

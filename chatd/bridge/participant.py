@@ -241,6 +241,14 @@ class Participant:
                 other.subscriptions.retry(track)
         self.dynacast.watch(track)
 
+    def recoded(self, track: Track) -> None:
+        """A codec of the track has ended, or another is sent in its place: who had it has to be bound anew."""
+        if track.is_published:
+            self.dynacast.watch(track)
+            self.changed()
+            for other in list(self.room.participants.values()):
+                other.subscriptions.cut(track)
+
     def unpublish(self, track: Track) -> None:
         """The track has ended."""
         if self.tracks.pop(track.sid, None) is None:

@@ -22,17 +22,18 @@ class Reception:
     """Statistics of one SSRC; `clock_hz` is its RTP clock, `asks`: whether what is missing will be asked for, so is
     to be kept.
 
-    `recent_loss`: smoothed over some reports, 0…1. `highest` is unwrapped (beyond 16 bits), -1 before the first packet.
+    `recent_loss`: smoothed over some reports, 0…1. `highest` is unwrapped (beyond 16 bits), -1 before the first packet;
+    `ended` is the highest of before the last restart.
     """
 
-    __slots__ = ("clock_hz", "base", "highest", "received", "octets", "jitter", "missing", "recovered", "_transit",
-                 "_expected_before", "_received_before", "_asks", "recent_loss")
+    __slots__ = ("clock_hz", "base", "highest", "ended", "received", "octets", "jitter", "missing", "recovered",
+                 "_transit", "_expected_before", "_received_before", "_asks", "recent_loss")
 
     def __init__(self, clock_hz: int, asks: bool = True) -> None:
         self.clock_hz = clock_hz
         self._asks = asks
         self.base = 0
-        self.highest = -1
+        self.highest = self.ended = -1
         self.received = 0
         self.octets = 0
         self.jitter = 0.0
@@ -79,7 +80,15 @@ class Reception:
             self.recovered += 1
         return 0
 
+    def renumber(self) -> None:
+        """The next packet begins a stream with other numbers, however near they are."""
+        if self.highest >= 0:
+            self.ended = self.highest
+        self.highest, self.received, self._expected_before, self._received_before = -1, 0, 0, 0
+        self.missing.clear()
+
     def _restart(self, sequence: int) -> None:
+        self.ended = self.highest
         self.highest = self.base = sequence + 0x10000
         self.received, self._expected_before, self._received_before = 1, 0, 0
         self.missing.clear()

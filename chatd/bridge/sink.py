@@ -54,4 +54,4 @@ def await_layer(sink: Sink, layer: Layer | None, now: float) -> None:
     sink.awaited = layer
     if layer is not None:
         layer.waiting.add(sink)
-        layer.request_keyframe(now)
+        layer.keyframe_due(now)

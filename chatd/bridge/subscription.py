@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # The mid extension goes with the first packets of a stream only; the SSRC is in the SDP as well.
 ANNOUNCED_PACKETS = 100
+# Who has had nothing for so long while something arrives takes a keyframe of any smaller layer as well.
+PATIENCE_S = 1.0
 # Retransmissions to one subscription in a second; more would be an amplifier. On a line of known capacity its share.
 MOST_RESENT_OCTETS_PER_S = 400_000
 RESEND_SHARE = 0.25
@@ -35,7 +37,7 @@ class Subscription:
 
     `payload_type`, `rtx_payload_type` (None: no retransmissions) and `mid` are the receiver's. `wanted`: rank asked
     for by the receiver; `allowed`: rank that its line can take, set by the transport. `refused`: packets that libsrtp
-    did not seal.
+    did not seal; `resent`: those sent again; `asked`: how often the receiver wanted a keyframe.
     """
 
     __slots__ = (
@@ -60,6 +62,7 @@ class Subscription:
         "is_plain",
         "refused",
         "resent",
+        "asked",
         "packets",
         "octets",
         "max_temporal",
@@ -74,6 +77,7 @@ class Subscription:
         "_resent_at",
         "_reports",
         "_started",
+        "_dark_since",
     )
 
     def __init__(
@@ -85,6 +89,8 @@ class Subscription:
         mid: str = "",
         ssrc: int | None = None,
         rtx_ssrc: int | None = None,
+        *,
+        is_paused: bool = False,
     ) -> None:
         self.publication = publication
         self.transport = transport
@@ -95,7 +101,7 @@ class Subscription:
         self.mid = mid
         self.wanted = HIGH
         self.allowed = HIGH
-        self.is_paused = self.is_closed = False
+        self.is_paused, self.is_closed = is_paused, False
         self.layer: Layer | None = None
         self.awaited: Layer | None = None
         self.map = PacketMap()
@@ -104,7 +110,7 @@ class Subscription:
         self.name: Any = None
         self.profile: Profile = transport.profile
         self.is_plain = False
-        self.refused = self.resent = 0
+        self.refused = self.resent = self.asked = 0
         self.packets = self.octets = 0
         self.max_temporal = self.max_spatial = self._next_spatial = 7
         self._announce = ANNOUNCED_PACKETS if mid else 0
@@ -114,6 +120,8 @@ class Subscription:
         # 3711 3.3.1).
         self._last = (secrets.randbelow(0x4000), 0, 0, 0, 0.0)
         self._started = False
+        # Since when there is something to send, and nothing is sent; None otherwise.
+        self._dark_since: float | None = None
         self._rtx_sequence = secrets.randbelow(0x4000)
         self._resend_until = 0.0
         self._resends = 0
@@ -159,9 +167,12 @@ class Subscription:
 
     def request_keyframe(self) -> None:
         """The receiver needs a keyframe (its PLI, or the signalling's wish)."""
-        layer = self.awaited or self.layer
-        if layer is not None:
-            layer.request_keyframe(self.transport.port.now())
+        self.asked += 1
+        now = self.transport.port.now()
+        # What is shown now matters as much as what is to come: the larger layer's keyframe may be long in coming.
+        for layer in (self.layer, self.awaited):
+            if layer is not None:
+                layer.request_keyframe(now)
 
     def close(self) -> None:
         """Unsubscribed."""
@@ -171,6 +182,11 @@ class Subscription:
             self.publication.subscriptions.discard(self)
             self.transport.unsubscribe(self)
             self.publication.wants_changed()
+
+    @property
+    def left_at(self) -> float:
+        """When the last layer that was sent ended; 0 before the first."""
+        return self._last[4]
 
     @property
     def is_limited(self) -> bool:
@@ -237,6 +253,18 @@ class Subscription:
             await_layer(self, None, now)
         elif target is not self.awaited:
             await_layer(self, target, now)
+        if self.layer is None and rank != NONE:
+            self._settle(rank, now)
+
+    def _settle(self, rank: int, now: float) -> None:
+        """The best layer's keyframe is long in coming: any smaller one is better than nothing."""
+        if self._dark_since is None:
+            self._dark_since = now
+        elif now - self._dark_since >= PATIENCE_S:
+            for layer in self.publication.layers:
+                if layer.rank < rank and layer.is_live(now) and self not in layer.waiting:
+                    layer.waiting.add(self)
+                    layer.keyframe_due(now)
 
     def _choose_inside(self, live: Sequence[int], now: float) -> None:
         if not self.publication.layers:
@@ -258,20 +286,30 @@ class Subscription:
     def leave(self, is_restart: bool = False) -> None:
         """Stop sending; remembers where the numbers stand. `is_restart`: the layer's own numbers begin anew."""
         await_layer(self, None, 0.0)
+        self._settled()
         layer = self.layer
         if layer is not None:
-            self._remember(layer)
+            self._remember(layer, is_restart)
             self.layer = None
             layer.subscriptions.remove(self)
             layer.regroup()
             if is_restart:
-                self.segment = _NOWHERE
+                # What is asked for again by an old number is in no cache any more.
+                self.segment, self.map = _NOWHERE, PacketMap()
 
-    def _remember(self, layer: Layer) -> None:
-        segment = self.segment
+    def _settled(self) -> None:
+        """Something is sent, or nothing is to be: only what is aimed at is waited for."""
+        if self._dark_since is not None:
+            self._dark_since = None
+            for layer in self.publication.layers:
+                if layer is not self.awaited:
+                    layer.waiting.discard(self)
+
+    def _remember(self, layer: Layer, is_restart: bool = False) -> None:
+        segment, reception = self.segment, layer.reception
         self.packets, self.octets = self.counted()
         self._last = (
-            layer.reception.highest + segment.delta & 0xFFFF,
+            (reception.ended if is_restart else reception.highest) + segment.delta & 0xFFFF,
             layer.timestamp + segment.timestamp_delta & 0xFFFFFFFF,
             layer.picture + segment.picture_delta & 0x7FFF,
             layer.tl0 + segment.tl0_delta & 0xFF,
@@ -286,7 +324,9 @@ class Subscription:
             before.subscriptions.remove(self)
             before.regroup()
         layer.waiting.discard(self)
-        self.awaited = None
+        if self.awaited is layer or self.awaited is not None and self.awaited.rank < layer.rank:
+            await_layer(self, None, now)
+        self._settled()
         found: Any = packet.described
         sequence, timestamp, picture, tl0, at = self._last
         shift = picture_delta = tl0_delta = 0

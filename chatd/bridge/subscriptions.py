@@ -29,7 +29,9 @@ MOST_SID = 64
 
 
 class Entry:
-    """One wanted track. `mid` is "" while no section is bound; `media` is its packets then."""
+    """One wanted track. `mid` is "" while no section is bound; `media` is its packets then, which wait while `is_held`:
+    the participant has not answered the offer with the section yet.
+    """
 
     def __init__(self, track: Track) -> None:
         self.track = track
@@ -37,7 +39,7 @@ class Entry:
         self.media: Subscription | None = None
         self.encoding: Encoding | None = None
         self.codec: sdp.Codec | None = None
-        self.is_disabled = False
+        self.is_disabled = self.is_held = False
         # No codec of the track is among those that the participant decodes; it was told.
         self.is_refused = False
         # Codecs that it did not take when they were offered.
@@ -46,20 +48,26 @@ class Entry:
         self._quality = HIGH
         self._size: tuple[int, int] | None = None
 
-    def bind(self, transport: Transport, mid: str, encoding: Encoding, codec: sdp.Codec) -> None:
+    def bind(self, transport: Transport, mid: str, encoding: Encoding, codec: sdp.Codec, *,
+             is_held: bool = False) -> None:
         """Send the track on this section, with a new SSRC."""
         assert encoding.publication is not None
         self.unbind()
+        self.is_held = is_held
         self.mid, self.encoding, self.codec = mid, encoding, codec
         self.is_refused = self.is_paused_by_line = False
-        self.media = Subscription(encoding.publication, transport, codec.payload_type, codec.rtx, mid)
+        self.media = Subscription(
+            encoding.publication, transport, codec.payload_type, codec.rtx, mid, is_paused=is_held)
         self.apply()
 
     def renumber(self, codec: sdp.Codec) -> None:
-        """The payload types that the participant answered with."""
+        """The payload types that the participant answered with: now packets may come."""
         self.codec = codec
         if self.media is not None:
             self.media.payload_type, self.media.rtx_payload_type = codec.payload_type, codec.rtx
+            if self.is_held:
+                self.is_held = False
+                self.apply()
 
     def is_untakeable(self, word: str) -> bool:
         """Whether this codec was refused."""
@@ -70,6 +78,7 @@ class Entry:
         if self.media is not None:
             self.media.close()
         self.mid, self.media, self.encoding, self.codec = "", None, None, None
+        self.is_held = False
 
     def set(self, settings: R.UpdateTrackSettings) -> None:
         """The participant's track_setting. LOW is 0 and so not on the wire: without a size, no quality means LOW."""
@@ -85,7 +94,7 @@ class Entry:
         media = self.media
         if media is None:
             return
-        if self.is_disabled or self.track.info.muted:
+        if self.is_held or self.is_disabled or self.track.info.muted:
             media.pause()
         else:
             media.resume()
@@ -188,6 +197,14 @@ class Subscriptions:
                 track_sid=track.sid, err=M.SubscriptionError.SE_CODEC_UNSUPPORTED))
             track.participant.dynacast.needs_backup(track)
 
+    def cut(self, track: Track) -> None:
+        """A codec of the track has ended, or begins anew: who had it gets what there is now."""
+        entry = self.entries.get(track.sid)
+        if entry is not None and entry.media is not None and entry.media.is_closed:
+            mid = entry.mid
+            entry.unbind()
+            self.participant.negotiation.released(mid)
+
     def retry(self, track: Track) -> None:
         """The track comes in another codec as well: who could not have it may try again."""
         entry = self.entries.get(track.sid)
@@ -203,6 +220,9 @@ class Subscriptions:
             self._is_short = False
             for track in self.participant.room.tracks():
                 self.consider(track)
+        for entry in list(self.entries.values()):
+            # Whatever ended it: a section must not stay with what sends nothing any more.
+            self.cut(entry.track)
         self.tell_streams()
 
     def tell_streams(self) -> None:

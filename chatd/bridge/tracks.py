@@ -155,9 +155,14 @@ class Track:
         return [e.publication for e in self.encodings if e.publication is not None]
 
     def receive(self, encoding: Encoding, section: sdp.Section, codec: sdp.Codec) -> Publication:
-        """A section of an offer sends this encoding: make its publication, or follow what has changed."""
-        publication = encoding.publication
-        if publication is None or encoding.codec is None or encoding.codec.payload_type != codec.payload_type:
+        """A section of an offer sends this encoding: make its publication, or follow what has changed.
+
+        Another codec makes another publication. LiveKit's SDKs that name no codec in AddTrack do that: an offer that
+        comes while they publish has all codecs in their usual order, the one after it the wanted codec first.
+        """
+        publication, before = encoding.publication, encoding.codec
+        if publication is None or before is None or (before.payload_type, before.word) != (
+                codec.payload_type, codec.word):
             if publication is not None:
                 publication.close()
             encoding.word = codec.word

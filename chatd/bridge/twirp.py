@@ -80,6 +80,11 @@ class Twirp:
             self._methods[descriptor.full_name, method.name] = _Method(
                 message_factory.GetMessageClass(method.input_type), getattr(service, name, None))
 
+    def add_method(self, service: str, name: str, request: type[Message],
+                   handle: Callable[[Any, Grants | None], Any]) -> None:
+        """Serve one method of a service that has no descriptor."""
+        self._methods[service, name] = _Method(request, handle)
+
     def add_to(self, app: web.Application) -> None:
         """Serve everything below /twirp/."""
         app.router.add_route("*", "/twirp/{path:.*}", self.serve)

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import time
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ from tests.bridge.clients.cuttable import Cuttable
 from tests.bridge.clients.page import Chromium, Page
 from tests.bridge.clients.sdk import Sdk
 from tests.bridge.hostile import House
+
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +66,18 @@ class People:
         self._wires.append(made)
         return made
 
+    def tell_of_flows(self) -> None:
+        """Print what the bridge and the clients know of every track, twice: what stands is then to be seen."""
+        for _ in range(2):
+            try:
+                for track in self.bridge.flows(self.room):
+                    print(json.dumps(track))
+                for one in self._all:
+                    print(one.identity, json.dumps(one.frames() if isinstance(one, Sdk) else one.incoming()))
+            except (AssertionError, OSError) as error:
+                print("no more is known:", error)
+            time.sleep(1)
+
     def go(self) -> None:
         for one in self._all:
             if isinstance(one, Sdk):
@@ -72,10 +88,20 @@ class People:
             wire.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    if call.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
 def people(bridge: BridgeProcess, request: pytest.FixtureRequest) -> Iterator[People]:
     everybody = People(bridge, request.node.name, lambda: request.getfixturevalue("chromium"))
     yield everybody
+    if request.node.stash.get(FAILED, False):
+        everybody.tell_of_flows()
     everybody.go()
 
 

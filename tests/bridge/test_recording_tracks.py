@@ -210,7 +210,7 @@ def test_after_a_loss_for_good_a_keyframe_is_asked_for_and_the_hole_is_noted(tmp
 
             def asked() -> bool:
                 nonlocal n
-                if time.monotonic() >= started + n / 25:
+                while time.monotonic() >= started + n / 25:
                     stage.video(encoder.picture(40 + n % 100), False, n / 25)
                     n += 1
                 return any(isinstance(r, rtcp.KeyframeRequest) and r.media == VIDEO for r in stage.peer.reports)

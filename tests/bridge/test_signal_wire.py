@@ -15,7 +15,7 @@ from livekit.protocol import models as M
 from livekit.protocol import rtc as R
 
 from chatd.bridge import bridge as bridge_module
-from chatd.bridge import dynacast, tokens
+from chatd.bridge import dynacast, inspection, tokens
 from chatd.bridge.forward import HIGH, NONE
 from tests.bridge.clients.bridge_process import KEY, SECRET
 from tests.bridge.clients.raw_signal import (
@@ -903,12 +903,85 @@ def answer_to(offer, rejects=False):
         if kind == "application":
             lines += ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", mid, *transport, "a=sctp-port:5000"]
         else:
-            lines += ["m=audio %d UDP/TLS/RTP/SAVPF 111" % (0 if rejects else 9), mid, *transport,
-                      "a=rtpmap:111 opus/48000/2", "a=recvonly"]
+            numbers = part.split("\r\n")[0].split()[3:]
+            lines += ["m=%s %d UDP/TLS/RTP/SAVPF %s" % (kind, 0 if rejects else 9, " ".join(numbers)), mid, *transport,
+                      *(line for line in part.split("\r\n") if line.startswith(("a=rtpmap:", "a=fmtp:"))), "a=recvonly"]
         if not rejects or kind == "application":
             bundled.append(mid.removeprefix("a=mid:"))
     head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE " + " ".join(bundled)]
     return R.SessionDescription(type="answer", id=offer.id, sdp="\r\n".join([*head, *lines]) + "\r\n")
+
+
+@scenario()
+async def test_in_the_older_mode_nothing_is_sent_before_the_answer(server):
+    """A section that is not there yet would lose the keyframe, or take it for a stream that nobody named."""
+    ann = await server.join("ann", single=False)
+    await ann.send(answer=answer_to(await ann.next("offer")))
+    ben = await server.join("ben")
+    info = await publish(ben, "cam", "video", source=M.TrackSource.CAMERA)
+    offer = await ann.next("offer")
+    assert dict(offer.mid_to_track_id) == {"0": info.sid}
+    entry = receiving(server, "ann")
+    assert entry.media.is_paused and inspection.state(entry, 0) == "offered"
+    # The publisher goes on meanwhile.
+    assert server.bridge.rooms.get("room").participants["ben"].dynacast._wanted(
+        entry.track) == {"vp8": frozenset({0, 1, 2})}
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], quality=M.VideoQuality.HIGH))
+    await ann.pong()
+    assert entry.media.is_paused, "whatever it says of the track"
+    await ann.send(answer=answer_to(offer))
+    await ann.pong()
+    assert not entry.media.is_paused and inspection.state(entry, 0) == "connecting"
+
+
+async def recode(ben):
+    """Ben's next offer, in which his camera comes in another codec."""
+    await ben.send(offer=description(own_offer(section("video", "sendonly", "cam", codec="VP9")), 2))
+    await ben.next("answer")
+
+
+@scenario()
+async def test_who_had_a_codec_that_is_replaced_gets_the_new_one(server):
+    """LiveKit's SDKs name no codec: an offer made while they publish has VP8 first, the one after it the real one."""
+    both = own_offer(section("video", "recvonly"), section("video", "recvonly", codec="VP9"))
+    ann = await server.join("ann", request=join_request(publisher_offer=description(both)))
+    await ann.next("answer")
+    ben = await server.join("ben")
+    info = await publish(ben, "cam", "video", source=M.TrackSource.CAMERA)
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(both, 2))
+    assert dict((await ann.next("answer")).mid_to_track_id) == {"0": info.sid}
+    first = receiving(server, "ann").media
+    await recode(ben)
+    assert first.is_closed
+    update = await ann.next("update", lambda u: u.participants[0].tracks[0].mime_type == "video/VP9")
+    assert [track.sid for track in update.participants[0].tracks] == [info.sid]
+    await ann.next("media_sections_requirement")
+    await ann.send(offer=description(both, 3))
+    answer = await ann.next("answer")
+    assert dict(answer.mid_to_track_id) == {"1": info.sid} and "VP9" in answer.sdp.split("m=")[3]
+    second = receiving(server, "ann").media
+    assert second.publication.codec == "vp9" and not second.is_closed and not second.is_paused
+    # Whatever ends a publication, nobody stays bound to it.
+    second.close()
+    await ann.next("media_sections_requirement")
+    assert receiving(server, "ann").media is None
+
+
+@scenario()
+async def test_who_had_a_codec_that_is_replaced_gets_the_new_one_in_the_older_mode(server):
+    ann = await server.join("ann", single=False)
+    await ann.send(answer=answer_to(await ann.next("offer")))
+    ben = await server.join("ben")
+    info = await publish(ben, "cam", "video", source=M.TrackSource.CAMERA)
+    await ann.send(answer=answer_to(await ann.next("offer")))
+    await recode(ben)
+    offer = await ann.next("offer")
+    assert list(offer.mid_to_track_id.values()) == [info.sid] and "VP9" in offer.sdp and "VP8" not in offer.sdp
+    await ann.send(answer=answer_to(offer))
+    await ann.pong()
+    media = receiving(server, "ann").media
+    assert media.publication.codec == "vp9" and not media.is_closed and not media.is_paused
 
 
 @scenario()

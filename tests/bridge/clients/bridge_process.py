@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ class BridgeProcess(LineProcess):
                timeout_s: float = 20.0) -> dict[str, Any]:
         """The next health report that `wanted` accepts."""
         return self.wait_for(lambda e: e["event"] == "health" and wanted(e), timeout_s, after=len(self.events))
+
+    def flows(self, room: str = "room") -> list[dict[str, Any]]:
+        """What the bridge says of a room's tracks and their ways to receivers (chatd/bridge/inspection.py)."""
+        request = urllib.request.Request(
+            self.http_url + "/twirp/chatd.Media/ListFlows", json.dumps({"room": room}).encode(),
+            {"Content-Type": "application/json",
+             "Authorization": "Bearer " + self.token("", room, room_join=False, room_admin=True)})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return list(json.load(answer)["tracks"])
 
     def complaints(self) -> list[str]:
         """What it logged as a warning or an error; a test ends with none it did not ask for."""
