@@ -37,7 +37,7 @@ BUFFER_BYTES = 2 << 20
 # Datagrams taken in one wake-up, so that timers and signalling get their turn.
 BATCH = 64
 TICK_S = 0.02
-# A peer behind a changing NAT shows several addresses; more than these are not kept.
+# A peer behind a changing NAT shows several addresses; more than these are not kept, nor more TCP connections.
 MOST_ADDRESSES = 16
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ class Port:
         self._paths: dict[tuple[str, int], UdpPath] = {}
         self._profiles: dict[tuple[tuple[str, int], ...], Profile] = {}
         self._server: asyncio.Server | None = None
-        self._tcp_paths: set[TcpPath] = set()
+        # Oldest first.
+        self._tcp_paths: dict[TcpPath, None] = {}
         self._later: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -226,11 +227,12 @@ class Port:
         if first < 4:
             request = stun.parse(data)
             named = self._ufrags.get(request.ufrag) if request is not None else None
-            answer = named.checked(request, path) if request is not None and named is not None else None
+            answer = None
+            if request is not None and named is not None and transport in (None, named):
+                answer = named.checked(request, path)
             if answer is None:
                 self.dropped["stun"] += 1
                 return transport is not None
-            path.transport = named
             path.send(answer)
         elif transport is None:
             self.dropped["unknown address"] += 1
@@ -293,7 +295,7 @@ class Port:
     def know_path(self, path: Path, transport: Transport) -> None:
         """A signed check came this way."""
         if isinstance(path, TcpPath):
-            self._tcp_paths.add(path)
+            self._know_connection(path, transport)
             return
         key = path.key
         if self._by_address.get(key) is transport:
@@ -311,6 +313,15 @@ class Port:
             transport.addresses.remove(old)
             self._forget_address(old, transport)
 
+    def _know_connection(self, path: TcpPath, transport: Transport) -> None:
+        if path.transport is not None:
+            return
+        others = [p for p in self._tcp_paths if p.transport is transport and not p.is_closed]
+        if len(others) >= MOST_ADDRESSES:
+            next(p for p in others if p is not transport.path).close()
+        path.transport = transport
+        self._tcp_paths[path] = None
+
     def _forget_address(self, key: tuple[str, int], transport: Transport) -> None:
         if self._by_address.get(key) is transport:
             del self._by_address[key]
@@ -318,7 +329,7 @@ class Port:
 
     def forget_tcp(self, path: TcpPath) -> None:
         """The connection has ended."""
-        self._tcp_paths.discard(path)
+        self._tcp_paths.pop(path, None)
 
     def remove(self, transport: Transport) -> None:
         """The transport is closed."""

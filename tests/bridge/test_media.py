@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from peer import FINGERPRINT, IDS, Peer, own_address, vp8_payload
 from chatd.bridge import layers, rtcp, rtp, stun
 from chatd.bridge.forward import Publication, Subscription
 from chatd.bridge.layers import Size
-from chatd.bridge.port import Port
+from chatd.bridge.port import MOST_ADDRESSES, Port
 
 Q, H, F = 11, 22, 33
 RIDS = {Q: b"q", H: b"h", F: b"f"}
@@ -497,6 +498,37 @@ def test_a_tcp_connection_that_begins_with_anything_else_is_closed() -> None:
                     assert await asyncio.wait_for(reader.read(), 5) == b""
                 except ConnectionResetError:
                     pass
+                writer.close()
+    run(scenario)
+
+
+def test_a_participant_keeps_few_tcp_connections_and_each_is_its_own() -> None:
+    async def scenario() -> None:
+        async with Room() as room:
+            viewer = await room.join(tcp=True)
+            in_use, port = viewer.transport.path, room.port
+            ufrag, pwd = viewer.transport.ufrag, viewer.transport.pwd
+            check = stun.request(os.urandom(12), ufrag + ":abcd", pwd, nominates=False)
+            others = []
+            for _ in range(MOST_ADDRESSES + 4):
+                reader, writer = await asyncio.open_connection(room.host, port.number)
+                writer.write(len(check).to_bytes(2, "big") + check)
+                await asyncio.wait_for(reader.readexactly(2), 5)
+                others.append((reader, writer))
+            await viewer.until(lambda: len(port._tcp_paths) == MOST_ADDRESSES)
+            assert viewer.transport.path is in_use and not in_use.is_closed
+            await viewer.check()
+            for reader, _ in others[:5]:
+                # The oldest are closed.
+                with contextlib.suppress(ConnectionResetError):
+                    await asyncio.wait_for(reader.read(), 5)
+            # Somebody else's check does not make the connection theirs.
+            refused = port.dropped["stun"]
+            theirs = room.publisher.transport
+            viewer.send(stun.request(os.urandom(12), theirs.ufrag + ":abcd", theirs.pwd))
+            await viewer.until(lambda: port.dropped["stun"] > refused)
+            assert in_use.transport is viewer.transport and theirs.path is not in_use
+            for _, writer in others:
                 writer.close()
     run(scenario)
 
