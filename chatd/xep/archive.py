@@ -64,6 +64,7 @@ class Archive(Module):
     version = "1.1.3"
     also = (("0059", "1.0"), ("0297", "1.0"), ("0334", "1.0.0"), ("0359", "0.7.0"), ("0431", "0.2.0"),
             ("0441", "0.2.0"))
+    features = (ns.MAM,)        # COMPAT(profanity 0.13): of disco it asks the domain alone
     account_features = (*FEATURES, ns.SID)
     options = (
         Option("page", int, 250, "How many messages one query may return at most.", 10, 1000),

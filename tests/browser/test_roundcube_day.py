@@ -18,7 +18,7 @@ from tests.browser.flow import comes, longest_gap_s, watch
 from tests.browser.harness import Browser
 from tests.browser.mail import Readers
 from tests.daemon import DOMAIN, PASSWORD
-from tests.interop.test_profanity import Terminal, profanity
+from tests.interop.test_profanity import Terminal, profanity, shows_history
 from tests.media_daemon import MediaDaemon, running_media
 from tests.roundcube import Webmail
 from tests.roundcube import webmail as running_webmail
@@ -189,12 +189,16 @@ def shows_group(terminal: Terminal, group: str) -> None:
 
 
 def in_a_terminal(daemon: MediaDaemon, home: Path) -> None:
+    """Log-in with the password of the mail, the contact in both groups, and what was said today, in its order."""
     address = f"alice@{DOMAIN}"
     with profanity(daemon, home, address, PASSWORD) as terminal:
+        terminal.type("/mam on")        # profanity shows no history otherwise, of no server
+        terminal.see("Message Archive Management enabled")
         terminal.type(f"/connect {address}")
         terminal.see("logged in successfully")
         for group in ("Sales", "Monday"):
             shows_group(terminal, group)
+        shows_history(terminal, "Bob", "me: Good morning, Bob!", r"Bob[^:]*: Good morning\.", r"Bob[^:]*: Thank you!")
         terminal.type("/msg Bob From the terminal")
         terminal.see("From the terminal")
         terminal.type("/quit")

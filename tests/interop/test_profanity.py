@@ -45,6 +45,23 @@ def profanity(daemon: Daemon, tmp_path: Path, address: str, password: str) -> It
         terminal.end()
 
 
+def shows_history(terminal: Terminal, whom: str, first: str, *more: str) -> None:
+    """A chat that is opened now shows what was said before, in this order. profanity asks for the history of windows
+    that it opens itself, not of those of news, and only once it knows what the server can."""
+    for _ in range(12):
+        terminal.type("/close all")
+        terminal.type(f"/msg {whom}")
+        try:
+            terminal.see(first, 5)
+        except AssertionError:
+            continue
+        break
+    else:
+        raise AssertionError(f"no history with {whom}: {first!r} is not shown")
+    for said in more:
+        terminal.see(said)
+
+
 @pytest.fixture
 def terminal(daemon: Daemon, tmp_path: Path) -> Iterator[Terminal]:
     """One with an account of ours."""
@@ -96,4 +113,24 @@ def test_chat(daemon: Daemon, terminal: Terminal) -> None:
             await sam.presence_of(f"{PAT}/terminal", "unavailable")
 
     asyncio.run(asyncio.wait_for(run(), 120))
+    assert terminal.process.wait(20) == 0
+
+
+def test_history(daemon: Daemon, terminal: Terminal) -> None:
+    """What was said in another client before is there, both sides of it in their order."""
+
+    async def talk() -> None:
+        async with Client(daemon, PAT) as pat, Client(daemon, SAM) as sam:
+            pat.send_message(mto=SAM, mbody="said-by-pat", mtype="chat")
+            await sam.text("said-by-pat")
+            sam.send_message(mto=PAT, mbody="said-by-sam", mtype="chat")
+            await pat.text("said-by-sam")
+
+    asyncio.run(asyncio.wait_for(talk(), 120))
+    terminal.type("/mam on")
+    terminal.see("Message Archive Management enabled")
+    terminal.type(f"/connect {PAT}")
+    terminal.see("logged in successfully")
+    shows_history(terminal, SAM, "me: said-by-pat", f"{SAM}[^:]*: said-by-sam")
+    terminal.type("/quit")
     assert terminal.process.wait(20) == 0

@@ -66,7 +66,8 @@ async def test_domain_and_account(world: World) -> None:
     listed = [feature["var"] for feature in query.elements(INFO, "feature")]
     assert listed == sorted(set(listed))
     assert {INFO, ITEMS, "urn:xmpp:carbons:2", "urn:xmpp:ping", "http://jabber.org/protocol/caps"} <= set(listed)
-    assert "urn:xmpp:mam:2" not in listed
+    assert "urn:xmpp:mam:2" in listed, "profanity 0.13 asks nobody else"
+    assert "urn:xmpp:sid:0" not in listed
     for own in (ALICE, ""):
         query = await info(alice, own)
         assert identities(query) == [("account", "registered")]
