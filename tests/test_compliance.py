@@ -54,6 +54,12 @@ def test_row(category: str, cells: list[str]) -> None:
         assert f"rfc{number}" in (ROOT / "doap.xml").read_text("utf-8"), number
 
 
+def test_an_advanced_server() -> None:
+    """As the page says at its beginning."""
+    claimed = "an Advanced Server in all" in PAGE
+    assert claimed == all(cells[3] == "yes" for _, cells in rows())
+
+
 def test_the_tests_exist() -> None:
     """All that are named anywhere on the page."""
     named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", PAGE)
