@@ -278,7 +278,9 @@ class Attempt:
         if (self._targets or self._sources) and self._tried < _ENDPOINTS_MOST:
             ensureDeferred(self._more() if self._targets else self._find()).addErrback(self._broken)
             return
-        said = self._failures[-1] if self._failures else "no way was found"
+        # Who got as far as to be connected can tell more.
+        told = [why for why in self._failures if why != _NO_CONNECTION] or self._failures
+        said = told[-1] if told else "no way was found"
         log.info("{domain} cannot be reached: {notes}", domain=self.remote,
                  notes="; ".join(f"{note.step}: {note.text}" for note in self.notes if not note.ok))
         condition = "remote-server-timeout" if self._tried else "remote-server-not-found"
