@@ -15,16 +15,15 @@ PACE_S = 0.005
 
 
 class Bystanders(threading.Thread):
-    """Alice writes, Bob answers, and so on; every round trip is timed."""
+    """Alice writes, Bob answers, and so on; every round trip is timed. people: them, by default two of this daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, *people: Raw) -> None:
         super().__init__(daemon=True)
-        self.daemon_ = daemon
         self.times: list[float] = []
         self.error: BaseException | None = None
         self._more = threading.Condition()
         self._enough = threading.Event()
-        self._people = [Raw(daemon).login(account(daemon, name)) for name in ("alice", "bob")]
+        self._people = people or [Raw(daemon).login(account(daemon, name)) for name in ("alice", "bob")]
 
     def run(self) -> None:
         """Chats until told to stop."""

@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
-from xml.sax.saxutils import quoteattr
 
 import pytest
 
 from chatd.core import ns
 from tests.daemon import PASSWORD
 from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
-from tests.raw import SASL, Cut, Raw
-
-EVIL = "evil.example"
-DIALBACK = "{jabber:server:dialback}"
-EXTERNAL = f"<auth xmlns='{ns.SASL}' mechanism='EXTERNAL'>=</auth>"
-
-
-class RawServer(Raw):
-    """Another server, by hand."""
-
-    def __init__(self, daemon: Country, context: ssl.SSLContext, port: str = "s2s") -> None:
-        self.context = context
-        self.own = EVIL
-        super().__init__(daemon, port)
-
-    def header(self, to: str = HERE) -> str:
-        return (f"<stream:stream xmlns='jabber:server' xmlns:stream='{ns.STREAMS}' xmlns:db='{ns.DIALBACK}' "
-                f"from={quoteattr(self.own)} to={quoteattr(to)} version='1.0'>")
-
-    def secured(self, to: str = HERE) -> ET.Element:
-        """Up to the features under TLS."""
-        self.open(to)
-        self.send(f"<starttls xmlns='{ns.TLS}'/>")
-        self.until("{%s}proceed" % ns.TLS)
-        self.secure(self.context, to)
-        return self.open(to)
-
-    def proved(self, to: str = HERE) -> RawServer:
-        """By its certificate."""
-        self.secured(to)
-        self.send(EXTERNAL)
-        self.until(SASL + "success")
-        self.open(to)
-        return self
+from tests.integration.rawserver import DIALBACK, EVIL, RawServer, showing
+from tests.raw import Cut, Raw
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +20,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Country, C
     folder = Path(tmp_path_factory.mktemp("forged"))
     authority = Authority(folder)
     certificate, key = authority.issue(folder, [EVIL])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.load_cert_chain(certificate, key)
+    context = showing(certificate, key)
     with Names() as dns, countries(*(
             Country(folder / domain, domain, authority, dns, extra="[limits]\nauth_s = 5") for domain in (HERE, THERE)
     )) as (here, there):
