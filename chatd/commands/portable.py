@@ -203,6 +203,7 @@ class PortableCommands:
         await self.store.barrier()
         await self.store.accounts.set_disabled(row.id, bool(arguments.get("disabled")))
         self.accounts.forget(row.jid)
+        self.hooks.tell("account.imported", row.jid)
         self.created(row.jid)
         return {"jid": row.jid}
 

@@ -33,6 +33,7 @@ Events, with what their hooks get and may return
     adhoc.commands() -> commands                see chatd.xep.adhoc
     account.loaded(account)                     its state was read from the store
     account.created(jid)                        there is a new one, of this bare address (str)
+    account.imported(jid)                       likewise, told right before: it was taken over from elsewhere (0227)
     account.deleted(account)                    it is no more
     account.disabled(jid, is_disabled)          the account may log in no more, or again
     vcard.none(reader, jid) -> vCard            an account has none; bytes for this reader in its place, or None

@@ -28,7 +28,7 @@ from chatd.ctl.meetings import add_meeting_commands
 from chatd.ctl.portable import add_portable_commands
 from chatd.ctl.reports import add_report_commands
 from chatd.ctl.rooms import add_room_commands
-from chatd.ctl.server import add_invite_command, add_server_commands
+from chatd.ctl.server import add_invite_command, add_notice_commands, add_server_commands
 from chatd.ctl.tokens import add_token_commands
 from chatd.ctl.uploads import add_upload_commands
 from chatd.ctl.verbs import WrongUse, add_noun
@@ -87,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_upload_commands(commands, _do, confirm)
     add_server_commands(commands, _do)
     add_invite_command(commands, _do)
+    add_notice_commands(commands, _do)
     check = commands.add_parser("check", help="what is wrong with configuration, certificates, DNS, ports, disk")
     check.add_argument("--offline", action="store_true", help="ask nobody: leave DNS out")
     check.add_argument("--from", dest="local", metavar="DOMAIN", help="with domain: in the name of this one of ours")

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatd.ctl.verbs import Do
 
-__all__ = ["add_invite_command", "add_server_commands"]
+__all__ = ["add_invite_command", "add_notice_commands", "add_server_commands"]
 
 
 def add_server_commands(commands: Any, do: Do) -> None:
@@ -21,6 +21,25 @@ def add_server_commands(commands: Any, do: Do) -> None:
     shutdown.add_argument("text", nargs="*", metavar="WORD", help="told to everybody who is online")
     shutdown.set_defaults(do=lambda arguments: do(arguments, "shutdown", {
         "delay_s": arguments.delay, "text": " ".join(arguments.text)}))
+
+
+def add_notice_commands(commands: Any, do: Do) -> None:
+    """`motd` and `welcome`: what all accounts of a domain are told."""
+    for kind, says in (("motd", "the message of the day, told each account once"),
+                       ("welcome", "what each new account is told")):
+        verbs = commands.add_parser(kind, help=says).add_subparsers(metavar="VERB", required=True)
+        for verb in ("show", "set", *(["edit"] if kind == "motd" else []), "delete"):
+            parser = verbs.add_parser(verb, help={"edit": "correct it; nobody is told again", "show": "show it",
+                                                  "delete": "tell it no more"}.get(verb, "set it"))
+            parser.add_argument("--domain", help="where there are several")
+            if verb in ("set", "edit"):
+                parser.add_argument("text", nargs="+", metavar="WORD")
+            parser.set_defaults(do=lambda arguments, words=f"{kind} {verb}": _notice(arguments, words, do))
+
+
+def _notice(arguments: argparse.Namespace, words: str, do: Do) -> int:
+    values = {"domain": arguments.domain} if arguments.domain else {}
+    return do(arguments, words, {**values, "text": " ".join(arguments.text)} if "text" in arguments else values)
 
 
 def add_invite_command(commands: Any, do: Do) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chatd.core.jid import JID
     from chatd.core.meeting import MeetingRow, RecordingRow
     from chatd.core.muc import Affiliate, RoomRow
+    from chatd.core.notices import Notice
     from chatd.core.pubsub import Item, Node, Published
     from chatd.core.push import PushRow
     from chatd.core.reports import ReportRow
@@ -63,6 +64,7 @@ class IStore(Interface):
     uploads = Attribute("The IUploadStore.")
     push = Attribute("The IPushStore.")
     reports = Attribute("The IReportStore.")
+    notices = Attribute("The INoticeStore.")
     pending = Attribute("bool: hot rows were added that are not durable yet.")
 
     def new_id(stamp_ms: int) -> int:
@@ -282,6 +284,22 @@ class IInvitationStore(Interface):
 
     def list(domain: str) -> Deferred[list[InvitationRow]]:
         """All of a domain."""
+
+
+class INoticeStore(Interface):
+    """What all accounts of a domain are told (XEP-0133)."""
+
+    def all() -> Deferred[list[Notice]]:
+        """Those of all domains."""
+
+    def set(notice: Notice) -> Deferred[None]:
+        """Keeps it in place of the domain's former one of this kind."""
+
+    def delete(domain: str, kind: str) -> Deferred[None]:
+        """None there is no error."""
+
+    def told(account_id: int, stamp_ms: int) -> Deferred[bool]:
+        """Notes that an account is told the message of the day of that time. False: it was already, or a newer one."""
 
 
 class IOfflineStore(Interface):

@@ -24,6 +24,7 @@ from chatd.store.last import Last
 from chatd.store.late_index import LateIndex, enter_rows
 from chatd.store.lazy import LazyWrites
 from chatd.store.meetings import Meetings
+from chatd.store.notices import Notices
 from chatd.store.offline import Offline
 from chatd.store.pep import Pep
 from chatd.store.private import Private
@@ -148,6 +149,7 @@ class Store:
         self.uploads = Uploads(database)
         self.push = Push(database)
         self.reports = Reports(database)
+        self.notices = Notices(database)
         # The hot path calls these often: bound once instead of looked up through self each time.
         self.new_id = self._ids.new_id
         self.then = self._batches.then

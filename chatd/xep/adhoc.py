@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.words.xish import domish
 
 from chatd.core import ns
@@ -42,21 +42,23 @@ class Field:
     value: str = ""
     choices: tuple[tuple[str, str], ...] = ()
 
-    def to_xml(self) -> str:
-        """The field as it is asked."""
-        values = [self.value] if self.value else []
+    def to_xml(self, values: Sequence[str] = ()) -> str:
+        """The field as it is asked, with what stands in it before: values, or `value`."""
+        values = values or ([self.value] if self.value else [])
         return field_xml(self.var, values, self.kind, self.label, self.choices, self.is_required)
 
 
 @attrs.frozen
 class Outcome:
-    """What came of a command: a sentence, and values by field name, shown as a form. is_warning: not all was done."""
+    """What came of a command: a sentence, and values by field name, shown as a form. is_warning: not all was done.
+    inner: XML that stands in the form behind its fields."""
 
     note: str = ""
     values: Mapping[str, list[str]] = attrs.field(factory=dict)
     fields: tuple[Field, ...] = ()
     form_type: str = ""
     is_warning: bool = False
+    inner: str = ""
 
 
 Run = Callable[[Request, dict[str, list[str]]], Any]
@@ -66,6 +68,7 @@ Run = Callable[[Request, dict[str, list[str]]], Any]
 class AdhocCommand:
     """node, name: as it is listed. may(request): may they run it? run(request, values): does it and gives an Outcome or
     a Deferred of one; values are what the form has by field, [] where there is none. fields: what is asked, in order.
+    before(request): what stands in them before, by field; it may refuse.
     """
 
     node: str
@@ -76,6 +79,7 @@ class AdhocCommand:
     form_type: str = ""
     title: str = ""
     instructions: str = ""
+    before: Callable[[Request], Any] | None = None
 
 
 class AdhocCommands(Module):
@@ -155,6 +159,10 @@ class AdhocCommands(Module):
         session = secrets.token_urlsafe(12)
         if not command.fields:
             return self._done(request, command, {}, session)
+        before: Deferred[Any] = maybeDeferred(command.before, request) if command.before is not None else succeed({})
+        return before.addCallback(self._form, request, command, session)
+
+    def _form(self, values: Mapping[str, list[str]], request: Request, command: AdhocCommand, session: str) -> bytes:
         now = self.api.clock.seconds()
         while self._sessions and (len(self._sessions) >= _SESSIONS_MOST
                                   or next(iter(self._sessions.values()))[2] < now):
@@ -166,7 +174,7 @@ class AdhocCommands(Module):
             parts.append(f"<instructions>{text(command.instructions)}</instructions>")
         if command.form_type:
             parts.append(field_xml("FORM_TYPE", [command.form_type], "hidden"))
-        parts += [field.to_xml() for field in command.fields]
+        parts += [field.to_xml(values.get(field.var, ())) for field in command.fields]
         return _command_xml(command.node, session, "executing", "".join(parts) + "</x>")
 
     def _continue(self, request: Request, command: AdhocCommand, session: str) -> None:
@@ -197,7 +205,7 @@ def _result_xml(outcome: Outcome) -> str:
     kind = field_xml("FORM_TYPE", [outcome.form_type], "hidden") if outcome.form_type else ""
     fields = "".join(field_xml(field.var, outcome.values.get(field.var, ()), field.kind, field.label)
                      for field in outcome.fields)
-    return f'<x xmlns="{ns.DATA}" type="result">{kind}{fields}</x>'
+    return f'<x xmlns="{ns.DATA}" type="result">{kind}{fields}{outcome.inner}</x>'
 
 
 def _filled(command: AdhocCommand, form: domish.Element | None) -> dict[str, list[str]]:

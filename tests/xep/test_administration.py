@@ -19,6 +19,8 @@ from chatd.xep.adhoc import AdhocCommands
 from chatd.xep.administration import Administration
 from chatd.xep.disco import Disco
 from chatd.xep.message import Messages
+from chatd.xep.notices import Notices
+from chatd.xep.offline import Offline
 from chatd.xep.presence import Presence
 from chatd.xep.roster import Roster
 from tests.xep.world import Client, World
@@ -32,7 +34,7 @@ class Site:
     @classmethod
     async def open(cls) -> Site:
         site = cls()
-        site.world = world = await World.open(Roster, Presence, Messages, Disco, AdhocCommands)
+        site.world = world = await World.open(Roster, Presence, Messages, Offline, Disco, AdhocCommands)
         world.settings.server.admins = (ADMIN,)
         world.settings.domain = lambda name: SimpleNamespace(admins=(DOMAIN_ADMIN,) if name == "example.com" else ())
         commands = Commands()
@@ -56,6 +58,9 @@ class Site:
                 return maybeDeferred(lambda: {"accounts": 2})
             return commands.run(words, arguments).addErrback(refused)
 
+        world.start(Notices)
+        for offered in world.apis["notices"].commands:
+            commands.register(offered.words, offered.run, offered.says)
         world.start(Administration)
         world.apis["administration"].perform = perform
         site.root, site.warden, site.alice = [
@@ -101,7 +106,7 @@ async def test_who_sees_and_may() -> None:
     ask = f"<query xmlns='{ns.DISCO_ITEMS}' node='{ns.COMMANDS}'/>"
     seen = {name: (await getattr(site, name).ask_iq("get", ask, "example.com")).inner.count(b"<item ")
             for name in ("root", "warden", "alice")}
-    assert seen == {"root": 15, "warden": 15, "alice": 0}
+    assert seen == {"root": 26, "warden": 26, "alice": 0}
     assert (await site.warden.ask_iq("get", ask, "example.net")).inner.count(b"<item ") == 0
     for client, to in ((site.alice, "example.com"), (site.warden, "example.net")):
         answer = await client.ask_iq("set", command(f"{ns.ADMIN}#add-user"), to)
@@ -156,6 +161,11 @@ async def test_one_session_of_several() -> None:
     ("get-user-lastlogin", {"accountjid": "x@example.com"}, ("item-not-found",)),
     ("add-user", {"accountjid": "x@example.com", "password": "p", "password_verify": "p", "kind": "urn:x"},
      ("bad-request",)),
+    ("get-user-roster", {"accountjids": ["x@example.com"]}, ("item-not-found",)),
+    ("get-user-roster", {"accountjids": [PERSON, ADMIN]}, ("not-acceptable",)),
+    ("user-stats", {"accountjid": "x@example.net"}, ("forbidden",)),
+    ("set-motd", {"motd": "x" * 8193}, ("not-acceptable",)),
+    ("set-welcome", {"welcome": " "}, ("bad-request", "bad-payload")),
 ])
 async def test_refusals(word: str, values: dict[str, Any], wanted: tuple[str, ...]) -> None:
     site = await Site.open()
@@ -169,6 +179,8 @@ async def test_refusals(word: str, values: dict[str, Any], wanted: tuple[str, ..
     ("disable-user", {"accountjids": [PERSON, ADMIN]}),
     ("delete-user", {"accountjids": [ADMIN]}),
     ("end-user-session", {"accountjids": [f"{ADMIN}/desk"]}),
+    ("get-user-roster", {"accountjids": [ADMIN]}),
+    ("user-stats", {"accountjid": ADMIN}),
     ("add-user", {"accountjid": ADMIN, "password": "p", "password_verify": "p"}),
 ])
 async def test_who_administers_a_domain_leaves_those_of_all_alone(word: str, values: dict[str, Any]) -> None:
@@ -220,6 +232,126 @@ async def test_who_there_is() -> None:
     assert b"asleep" not in answer.inner and answer.inner.count(b"@example.com") == 3
     assert b"asleep@example.com" in (await run(site.root, "get-disabled-users-list", max_items="none")).inner
     assert b"<value>never</value>" in (await run(site.root, "get-user-lastlogin", accountjid=PERSON)).inner
+    await site.world.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_contacts_and_clients_of_an_account() -> None:
+    site = await Site.open()
+    await site.alice.ask_iq("set", "<query xmlns='jabber:iq:roster'><item jid='romeo@example.net' name='R'>"
+                                   "<group>Friends</group></item></query>")
+    await site.world.client(f"{PERSON}/phone")
+    answer = await run(site.root, "get-user-roster", accountjids=[PERSON])
+    form_, item = answer.element.command.x, answer.element.command.x.query.item
+    assert (item["jid"], item["name"], str(item.group)) == ("romeo@example.net", "R", "Friends")
+    assert [str(field.value) for field in form_.elements() if field.name == "field"] == [ns.ADMIN, PERSON]
+    site.alice.address = "192.0.2.7"        # type: ignore[attr-defined]
+    site.world.router.accounts.find(PERSON).sessions["phone"].stream = None
+    answer = await run(site.root, "user-stats", accountjid=PERSON)
+    told = {field["var"]: [str(value) for value in field.elements()] for field in answer.element.command.x.elements()}
+    assert told.pop("FORM_TYPE") == [ns.ADMIN]
+    assert told == {"accountjid": [PERSON], "ipaddresses": ["192.0.2.7"], "rostersize": ["1"],
+                    "onlineresources": ["desk", "phone"]}
+    await site.world.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_active() -> None:
+    """Somebody who is away, whose client nobody looks at, or whose link is cut, is online and idle."""
+    site = await Site.open()
+
+    async def values(word: str) -> list[bytes]:
+        answer = await (run(site.root, word) if word.endswith("users") else site.root.ask_iq(
+            "set", command(f"{ns.ADMIN}#{word}"), "example.com"))
+        return re.findall(rb"<value>([^<]*)", answer.inner)[1:]
+
+    assert await values("get-active-users") == [b"alice@example.com", b"root@example.com", b"warden@example.com"]
+    await site.alice.send_xml("<presence><show>away</show></presence>")
+    assert await values("get-idle-users") == [b"alice@example.com"]
+    site.warden.s.inactive = True
+    assert [await values(f"get-{kind}-users-num") for kind in ("active", "idle")] == [[b"1"], [b"2"]]
+    await site.world.client(f"{PERSON}/phone")
+    assert await values("get-active-users") == [b"alice@example.com", b"root@example.com"], "one client is enough"
+    site.alice.s.stream = None
+    await site.alice.send_xml("<presence/>")
+    assert await values("get-idle-users") == [b"warden@example.com"]
+    await site.world.close()
+
+
+def told(client: Client) -> list[tuple[str, str]]:
+    """Types and bodies of what came."""
+    return [(message.type or "", str(message.element.body)) for message in client.take("message")]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_message_of_the_day() -> None:
+    """Each account once: who is online at once, with all clients; others when they come. Corrected, it is not told
+    again to anybody; another is. Nobody of another domain hears of it."""
+    site = await Site.open()
+    world = site.world
+    assert condition(await site.root.ask_iq("set", command(f"{ns.ADMIN}#edit-motd"), "example.com")) == (
+        "item-not-found",)
+    stranger = await world.client("bob@example.net/x")
+    await run(site.root, "set-motd", motd=["Tea &amp;", "cake"])
+    assert told(site.alice) == [("headline", "Tea &\ncake")] and told(stranger) == []
+    late = await world.client("late@example.com/1", available=False)
+    assert told(late) == []
+    await late.send_xml("<presence/>")
+    assert told(late) == [("headline", "Tea &\ncake")]
+    await late.send_xml("<presence type='unavailable'/>")
+    await late.send_xml("<presence/>")
+    await site.alice.send_xml("<presence type='unavailable'/>")
+    await site.alice.send_xml("<presence/>")
+    assert told(late) == told(site.alice) == []
+    asked = await site.root.ask_iq("set", command(f"{ns.ADMIN}#edit-motd"), "example.com")
+    [field] = [field for field in asked.element.command.x.elements() if field.getAttribute("var") == "motd"]
+    assert [str(value) for value in field.elements() if value.name == "value"] == ["Tea &", "cake"]
+    assert (await run(site.root, "edit-motd", motd="Coffee")).type == "result"
+    newest = await world.client("newest@example.com/1", available=False)
+    await newest.send_xml("<presence/>")
+    assert told(newest) == [("headline", "Coffee")] and told(site.alice) == []
+    world.apis["notices"].now = lambda: 4e9
+    await run(site.root, "set-motd", motd="Tomorrow")
+    assert told(site.alice) == told(newest) == [("headline", "Tomorrow")]
+    for account in world.router.accounts.known():
+        account.state.pop("notices", None)          # as after a restart: the store knows
+    world.modules.pop("notices").stop()
+    world.apis.pop("notices").release()
+    world.start(Notices)
+    await world.settle()
+    for client in (site.alice, newest):
+        await client.send_xml("<presence type='unavailable'/>")
+        await client.send_xml("<presence/>")
+        assert told(client) == []
+    await world.apis["notices"].commands[2].run({"domain": "example.com"})
+    last = await world.client("last@example.com/1", available=False)
+    await last.send_xml("<presence/>")
+    assert told(last) == []
+    await world.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_welcome_message() -> None:
+    """It waits for each new account, not for those that were imported, and not after it was taken back."""
+    site = await Site.open()
+    tell = site.world.router.hooks.tell
+
+    async def new(name: str, *events: str) -> list[tuple[str, str]]:
+        await site.world.store.accounts.create(name, "example.com", {}, 0.0)
+        for event in events:
+            tell(event, f"{name}@example.com")
+        await site.world.settle()
+        client = await site.world.client(f"{name}@example.com/1", available=False)
+        await client.send_xml("<presence/>")
+        return told(client)
+
+    assert await new("a", "account.created") == []
+    assert (await run(site.root, "set-welcome", welcome="Hello")).type == "result"
+    assert await new("b", "account.created") == [("normal", "Hello")]
+    assert await new("c", "account.imported", "account.created") == []
+    done = await site.root.ask_iq("set", command(f"{ns.ADMIN}#delete-welcome"), "example.com")
+    assert b'status="completed"' in done.inner
+    assert await new("d", "account.created") == []
     await site.world.close()
 
 

@@ -296,3 +296,18 @@ CREATE TABLE invitation (
     created_ms BIGINT NOT NULL,
     expires_ms BIGINT NOT NULL
 );
+
+-- What all of a domain are told (XEP-0133): kind 'motd', each account once; 'welcome', each that is new.
+CREATE TABLE notice (
+    domain TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    stamp_ms BIGINT NOT NULL,              -- when it was set; correcting it changes nothing
+    PRIMARY KEY (domain, kind)
+);
+
+-- Who has been told the message of the day.
+CREATE TABLE notice_told (
+    account BIGINT NOT NULL PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+    stamp_ms BIGINT NOT NULL               -- of the newest that was told
+);

@@ -313,3 +313,18 @@ CREATE TABLE invitation (
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What all of a domain are told (XEP-0133): kind 'motd', each account once; 'welcome', each that is new.
+CREATE TABLE notice (
+    domain TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    text TEXT NOT NULL,
+    stamp_ms INTEGER NOT NULL,              -- when it was set; correcting it changes nothing
+    PRIMARY KEY (domain, kind)
+) STRICT, WITHOUT ROWID;
+
+-- Who has been told the message of the day.
+CREATE TABLE notice_told (
+    account INTEGER NOT NULL PRIMARY KEY REFERENCES account (id) ON DELETE CASCADE,
+    stamp_ms INTEGER NOT NULL               -- of the newest that was told
+) STRICT, WITHOUT ROWID;
