@@ -28,11 +28,9 @@ _SAYS = {MOTD: "message of the day", WELCOME: "welcome message"}
 
 
 class Notices(Module):
-    """XEP-0133, what stands: told to whom it concerns. The commands that change it are chatctl's."""
+    """Messages (RFC 6121 5) of a domain to all its accounts. Administrators' clients change them by chatctl's commands."""
 
     name = "notices"
-    xep = "0133"
-    version = "1.3.1"
     needs = ("message",)
 
     def start(self, api: Api) -> None:

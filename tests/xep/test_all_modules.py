@@ -14,7 +14,7 @@ from chatd.xep.api import Module, Option
 from tests.xep.world import World
 
 CLASSES = module_classes()
-INTERNAL = {"message", "organisation", "roster", "presence"}
+INTERNAL = {"message", "notices", "organisation", "roster", "presence"}
 OWN = {"meet"}      # what they speak is in docs/protocol.md
 
 
