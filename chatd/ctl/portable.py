@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import attrs
 from twisted.words.xish import domish
@@ -23,6 +23,7 @@ from chatd.core import portable as pie
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import attribute
 from chatd.ctl.client import Refused, ask
+from chatd.ctl.portable_rooms import RoomImport, is_rooms_file, write_rooms
 from chatd.ctl.verbs import WrongUse
 from chatd.server.control import REQUEST_BYTES
 from chatd.settings import Settings
@@ -39,9 +40,10 @@ def add_portable_commands(commands: Any, settings_of: Callable[[argparse.Namespa
     """Put `export` and `import` into the parser of the command line."""
     out = commands.add_parser("export", help="write all accounts with all that is theirs to a file (XEP-0227)")
     out.add_argument("file", metavar="FILE", type=Path, help="a new file; only its owner will be able to read it")
-    out.add_argument("--domain", help="the accounts of this domain only")
+    out.add_argument("--domain", help="the accounts, or rooms, of this domain only")
+    out.add_argument("--rooms", action="store_true", help="write the rooms instead, in a format of chatd's own")
     out.set_defaults(do=lambda arguments: export(arguments, settings_of(arguments)))
-    back = commands.add_parser("import", help="take over accounts from such files, of chatd, Prosody or ejabberd")
+    back = commands.add_parser("import", help="take over what is in such files, of chatd, Prosody or ejabberd")
     back.add_argument("files", metavar="FILE", type=Path, nargs="+", help="a file, or a folder of *.xml files")
     back.add_argument("--dry-run", action="store_true", help="read everything, say what would happen, change nothing")
     back.set_defaults(do=lambda arguments: import_(arguments, settings_of(arguments)))
@@ -70,14 +72,10 @@ class _Progress:
 def export(arguments: argparse.Namespace, settings: Settings) -> int:
     """`export FILE`."""
     socket, progress = settings.control_socket, _Progress(arguments.json)
+    if arguments.rooms:
+        return _export_rooms(arguments, socket)
     rows = ask(socket, "user list", {"domain": arguments.domain} if arguments.domain else {})
-    try:
-        handle = os.open(arguments.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise WrongUse(f"{arguments.file} is there already; nothing was written") from None
-    except OSError as error:
-        raise WrongUse(f"{arguments.file}: {error.strerror}") from None
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+    with _new_file(arguments.file) as file:
         file.write(f'{_START}<server-data xmlns="{pie.PIE}">\n')
         host = ""
         for row in sorted(rows, key=lambda row: row["jid"].partition("@")[::-1]):
@@ -96,7 +94,29 @@ def export(arguments: argparse.Namespace, settings: Settings) -> int:
     _say(arguments, {"file": str(arguments.file), "accounts": progress.counts["accounts"],
                      "messages": progress.counts["history"]},
          f"{progress.counts['accounts']} accounts with {progress.counts['history']} messages of history are in "
-         f"{arguments.file}. Rooms, meetings and files are not: the format has no place for them.")
+         f"{arguments.file}. Rooms are not (chatctl export --rooms), nor meetings and files.")
+    return DONE
+
+
+def _new_file(path: Path) -> TextIO:
+    """A file that only its owner can read; raises WrongUse."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise WrongUse(f"{path} is there already; nothing was written") from None
+    except OSError as error:
+        raise WrongUse(f"{path}: {error.strerror}") from None
+    return os.fdopen(handle, "w", encoding="utf-8")
+
+
+def _export_rooms(arguments: argparse.Namespace, socket: Path) -> int:
+    counts: Counter[str] = Counter()
+    with _new_file(arguments.file) as file:
+        write_rooms(file, socket, arguments.domain, counts)
+        file.flush()
+        os.fsync(file.fileno())
+    _say(arguments, {"file": str(arguments.file), "rooms": counts["rooms"], "messages": counts["messages"]},
+         f"{counts['rooms']} rooms with {counts['messages']} messages are in {arguments.file}.")
     return DONE
 
 
@@ -273,11 +293,16 @@ def import_(arguments: argparse.Namespace, settings: Settings) -> int:
         raise WrongUse("there is no *.xml file in the folder")
     run = _Import(settings.control_socket, arguments.dry_run, _Progress(arguments.json))
     broken = ""
+    rooms = [file for file in files if is_rooms_file(file)]
     try:
-        run.take(files)
+        run.take([file for file in files if file not in rooms])
     except BadFile as error:
         broken = str(error)
     run.progress.end()
+    for file in rooms if not broken else ():
+        taken = RoomImport(run.socket, run.is_dry, run.progress.counts, run.skipped, run.left_out)
+        taken.take(file)
+        broken = broken or taken.broken
     counts = {kind: number for kind, number in sorted(run.progress.counts.items()) if number}
     result = {"dry_run": run.is_dry, "kept": counts, "skipped": dict(sorted(run.skipped.items())),
               "left_out": [{"jid": jid, "why": why} for jid, why in run.left_out],
@@ -287,10 +312,12 @@ def import_(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _lines(run: _Import, counts: dict[str, int], broken: str) -> Iterator[str]:
-    yield f"{counts.get('accounts', 0)} accounts " + ("would be taken over." if run.is_dry else "were taken over.")
-    yield from (f"  {kind}: {number}" for kind, number in counts.items() if kind != "accounts")
+    rooms = f" and {counts['rooms']} rooms" if "rooms" in counts else ""
+    yield f"{counts.get('accounts', 0)} accounts{rooms} " + (
+        "would be taken over." if run.is_dry else "were taken over.")
+    yield from (f"  {kind}: {number}" for kind, number in counts.items() if kind not in ("accounts", "rooms"))
     if run.left_out:
-        yield f"{len(run.left_out)} accounts were left out:"
+        yield f"{len(run.left_out)} were left out:"
         yield from (f"  {jid}: {why}" for jid, why in run.left_out)
     if run.skipped:
         yield "Not taken over:"
@@ -299,7 +326,7 @@ def _lines(run: _Import, counts: dict[str, int], broken: str) -> Iterator[str]:
         yield f"{len(run.without_password)} accounts have no password here (chatctl user passwd):"
         yield from (f"  {jid}" for jid in run.without_password)
     if broken:
-        yield f"It ended early: {broken}. The account it was at is disabled; delete it before the next attempt."
+        yield f"It ended early: {broken}. An account it was at is disabled; delete it before the next attempt."
 
 
 def _say(arguments: argparse.Namespace, result: dict[str, Any], text: str) -> None:

@@ -28,7 +28,7 @@ _SAYS = {MOTD: "message of the day", WELCOME: "welcome message"}
 
 
 class Notices(Module):
-    """Messages (RFC 6121 5) of a domain to all its accounts. Administrators' clients change them by chatctl's commands."""
+    """Messages (RFC 6121 5) of a domain to all its accounts; administrators' clients change them as chatctl does."""
 
     name = "notices"
     needs = ("message",)

@@ -15,7 +15,7 @@ from xml.sax.saxutils import unescape
 from chatd.core.stanza import attribute
 from chatd.xep.muc.room import Occupant, Room, item_xml, user_xml
 
-__all__ = ["address_of", "readable", "with_address", "without_address"]
+__all__ = ["address_of", "readable", "speaker_of", "with_address", "without_address"]
 
 _OPEN: Final = b'<said xmlns="urn:chatd:room"'
 _CLOSE: Final = b"</message>"
@@ -51,6 +51,12 @@ def without_address(stanza: bytes) -> bytes:
 def address_of(stanza: bytes) -> bytes:
     """The element with the address, for a tombstone in the message's place."""
     return _cut(stanza)[1]
+
+
+def speaker_of(stanza: bytes) -> str:
+    """The bare address of who said an archived message, "" where it is not told."""
+    found = _PARTS.fullmatch(_cut(stanza)[1].decode())
+    return unescape(found[4], _ENTITIES).partition("/")[0] if found is not None else ""
 
 
 def readable(stanza: bytes, sees_all: bool, sees_open: bool) -> bytes:

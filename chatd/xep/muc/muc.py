@@ -19,6 +19,7 @@ from chatd.xep.api import Api, Module, Option, Request
 from chatd.xep.archive import bounded
 from chatd.xep.muc.commands import RoomCommands
 from chatd.xep.muc.former_accounts import forget_account, knows
+from chatd.xep.muc.portable import PortableRooms
 from chatd.xep.muc.room import Room
 from chatd.xep.muc.service import Conference
 
@@ -61,6 +62,7 @@ class Muc(Module):
         api.on("server.stopping", self._stopping)
         api.loop(_LOOK_EVERY_S, self._look)
         RoomCommands(self.services).register(api)
+        PortableRooms(self.services).register(api)
         self._former: list[str] = []
         api.store.rooms.load().addCallbacks(self._loaded, self._not_loaded)
 
