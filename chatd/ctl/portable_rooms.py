@@ -87,19 +87,19 @@ class RoomImport:
             self._end()
 
     def _values(self, file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+        number = 1
         try:
             with file.open(encoding="utf-8") as opened:
-                number = 0
                 while line := opened.readline(_LINE_MOST):
-                    number += 1
                     value = json.loads(line)
                     if not isinstance(value, dict):
                         raise ValueError("a line is no object")
                     yield number, value
+                    number += 1
         except OSError as error:
             self.broken = f"{file}: {error.strerror}"
         except ValueError:
-            self.broken = f"{file}, line {number + 1}: it is no JSON object, or too long"
+            self.broken = f"{file}, line {number}: it is no JSON object, or too long"
 
     def _begin(self, value: dict[str, Any]) -> None:
         try:

@@ -180,7 +180,8 @@ class Invitations(Module):
             item = account.own.get(contact.bare) or RosterItem(contact.bare)
             await roster.store(account, attrs.evolve(
                 item, subscription="both", ask=False, pending_in=None, listed=True))
-        presence.tell(one, bare, True)
+        presence.show(one, bare)
+        self.api.hooks.tell("presence.shown", one, bare)
 
     def _preauthorised(self, account: IAccount, from_: JID, stanza: Stanza) -> Any:
         """XEP-0379 3.4, done by the server: a request with the token of an invitation of this account."""
