@@ -16,6 +16,7 @@ import {
     findRooms, inviteToRoom, joinRoom, ownRoomsService, roomsMenu, sharedRooms, takeInvitations,
 } from './rooms.js';
 import { oneParticipant, outsideViews, plainInfo, refusals } from './roomstates.js';
+import { searchButton } from './search.js';
 import { TEXT } from './strings.js';
 
 const FEATURES = [
@@ -24,7 +25,7 @@ const FEATURES = [
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
-    sendFiles, ownUpload, fileProgress, dropFiles, fileCards,
+    sendFiles, ownUpload, fileProgress, dropFiles, fileCards, searchButton,
 ];
 
 /**
