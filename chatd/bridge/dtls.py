@@ -1,8 +1,9 @@
 """DTLS and data channels of one connection, on aiortc 1.16's RTCDtlsTransport and RTCSctpTransport.
 
 aiortc wants an ICE transport below: `_Below` is the little of it that is used. The private names of aiortc used here
-(pinned by tests/bridge/test_dtls.py): `_set_role`, `_setup_srtp`, `_ssl`, `_role`, `_srtp_profiles`, `_transport`,
-`_register_data_receiver`. RTP never goes through aiortc: its receive chain costs more than all of ours.
+(pinned by tests/bridge/test_wire.py): `_set_role`, `_setup_srtp`, `_ssl`, `_role`, `_srtp_profiles`, `_transport`,
+`_register_data_receiver`, and what `Sctp` looks at. RTP never goes through aiortc: its receive chain costs more than
+all of ours.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from aiortc.rtcdtlstransport import (
     RTCDtlsTransport,
     State,
 )
-from aiortc.rtcsctptransport import RTCSctpTransport
+from aiortc.rtcsctptransport import RTCSctpTransport, tsn_plus_one
+from aiortc.utils import uint32_gte
 
 from chatd.bridge.srtp import Keys
 
@@ -36,6 +38,12 @@ MOST_BUFFERED_BYTES = 4 << 20
 SCTP_PORT = 5000
 # LiveKit's clients open three.
 MOST_CHANNELS = 16
+MOST_STREAMS = 64
+# Chunks that wait for others: aiortc looks through all of them for each that comes. The window that it announces, 1 MB,
+# is 900 of the usual size.
+MOST_CHUNKS = 2048
+# What a peer may send though its window is full (RFC 9260 6.1: a probe, what was under way).
+MOST_BEYOND_BYTES = 64 << 10
 
 
 class _Below:
@@ -76,6 +84,40 @@ class _Guarded:
         return other is self or other is self.receiver
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Sctp(RTCSctpTransport):  # type: ignore[misc]
+    """aiortc's association with bounds: by itself it keeps all that a peer never finishes, window or not."""
+
+    async def _handle_data(self, data: bytes) -> None:
+        try:
+            await super()._handle_data(data)
+        finally:
+            if self._is_overrun():
+                log.info("a data association is ended: its peer keeps too much unfinished")
+                raise ConnectionError
+
+    def _is_overrun(self) -> bool:
+        return (
+            self._advertised_rwnd < -MOST_BEYOND_BYTES
+            or len(self._sack_misordered) > MOST_CHUNKS
+            or max(len(self._inbound_streams), len(self._data_channels)) > MOST_STREAMS
+            or any(len(stream.reassembly) > MOST_CHUNKS for stream in self._inbound_streams.values())
+        )
+
+    def _mark_received(self, tsn: int) -> bool:
+        """As aiortc's, which sorts all that is out of order once for every chunk."""
+        misordered, last = self._sack_misordered, self._last_received_tsn
+        # Before the peer has said where it begins nothing can be in order; `_Guarded` drops the packet.
+        assert last is not None
+        if uint32_gte(last, tsn) or tsn in misordered:
+            self._sack_duplicates.append(tsn)
+            return True
+        misordered.add(tsn)
+        while (following := tsn_plus_one(last)) in misordered:
+            misordered.discard(following)
+            last = self._last_received_tsn = following
+        return False
 
 
 class Dtls(RTCDtlsTransport):  # type: ignore[misc]
@@ -139,7 +181,7 @@ class Channels:
         self._dtls = dtls
         self._got = got
         self._count = count
-        self._sctp = RTCSctpTransport(dtls, SCTP_PORT)
+        self._sctp = Sctp(dtls, SCTP_PORT)
         self._sctp.on("datachannel", self._opened)
         self._open: dict[str, RTCDataChannel] = {}
         self._wanted: list[RTCDataChannelParameters] = []
@@ -148,7 +190,7 @@ class Channels:
     async def start(self) -> None:
         """DTLS is up: begin the association; the peer may never answer if it negotiated no data."""
         self._is_started = True
-        await self._sctp.start(RTCSctpTransport.getCapabilities(), SCTP_PORT)
+        await self._sctp.start(Sctp.getCapabilities(), SCTP_PORT)
         for parameters in self._wanted:
             self._opened(RTCDataChannel(self._sctp, parameters))
 

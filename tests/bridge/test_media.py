@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from peer import FINGERPRINT, IDS, Peer, own_address, vp8_payload
 
 from chatd.bridge import layers, rtcp, rtp, stun
+from chatd.bridge.dtls import MOST_CHUNKS, Sctp
 from chatd.bridge.forward import Publication, Subscription
 from chatd.bridge.layers import Size
 from chatd.bridge.port import MOST_ADDRESSES, Port
@@ -486,6 +489,60 @@ def test_data_channels_carry_messages_both_ways() -> None:
             await viewer.until(lambda: opened == ["_lossy"])
             await sctp.stop()
     run(scenario)
+
+
+@pytest.mark.parametrize("what", ["unfinished", "misordered", "streams", "beyond the window"])
+def test_who_sends_data_that_is_never_finished_is_cut_off(what: str) -> None:
+    from aiortc.rtcsctptransport import (
+        SCTP_DATA_FIRST_FRAG,
+        SCTP_DATA_LAST_FRAG,
+        DataChunk,
+        RTCSctpTransport,
+    )
+
+    async def scenario() -> None:
+        async with Room() as room:
+            viewer = await room.join()
+            sctp = RTCSctpTransport(viewer.dtls, 5000)
+            await sctp.start(RTCSctpTransport.getCapabilities(), 5000)
+            await viewer.until(lambda: sctp._association_state == sctp.State.ESTABLISHED)
+            tsn, room.states[:] = sctp._local_tsn, []
+            for i in range(MOST_CHUNKS + 1):
+                chunk = DataChunk()
+                chunk.flags = SCTP_DATA_FIRST_FRAG if not i else 0
+                chunk.tsn = (tsn + i) % (1 << 32)
+                if what == "misordered":
+                    chunk.tsn = (tsn + 1 + i) % (1 << 32)
+                    chunk.flags = SCTP_DATA_FIRST_FRAG | SCTP_DATA_LAST_FRAG
+                chunk.stream_id = i if what == "streams" else 0
+                chunk.protocol = 53
+                chunk.user_data = b"x" * (1100 if what == "beyond the window" else 1)
+                await sctp._send_chunk(chunk)
+                if not i % 30:
+                    await asyncio.sleep(0.002)
+                    if room.states:
+                        break
+            await viewer.until(lambda: "closed" in room.states)
+            await sctp.stop()
+    run(scenario)
+
+
+@given(st.lists(st.integers(-40, 40), max_size=60), st.sampled_from([5, 2**31, 2**32 - 3]))
+def test_what_is_out_of_order_is_marked_as_aiortc_marks_it(steps: list[int], start: int) -> None:
+    from types import SimpleNamespace
+
+    from aiortc.rtcsctptransport import RTCSctpTransport
+
+    def fresh() -> SimpleNamespace:
+        return SimpleNamespace(_last_received_tsn=start, _sack_misordered=set(), _sack_duplicates=[])
+
+    ours, theirs = fresh(), fresh()
+    for step in steps:
+        tsn = (start + step) % (1 << 32)
+        assert Sctp._mark_received(ours, tsn) == RTCSctpTransport._mark_received(theirs, tsn)
+        assert ours._last_received_tsn == theirs._last_received_tsn
+        if start == 5:
+            assert ours._sack_misordered == theirs._sack_misordered
 
 
 def test_a_tcp_connection_that_begins_with_anything_else_is_closed() -> None:

@@ -9,7 +9,7 @@ import socket
 import pytest
 from aioice import stun as foreign_stun
 from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtcsctptransport import RTCSctpTransport
+from aiortc.rtcsctptransport import InboundStream, RTCSctpTransport
 from pylibsrtp import Policy, Session
 
 from chatd.bridge import stun
@@ -121,5 +121,10 @@ def test_aiortcs_private_names_that_are_used_are_still_there() -> None:
     for name in ("def _set_role", "def _setup_srtp", "def _register_data_receiver", "self._ssl", "self._role",
                  "self._srtp_profiles", "self._data_receiver._handle_data(data)", "self._set_state(State.CLOSED)"):
         assert name in source, name
-    assert "register_data_receiver(self)" in inspect.getsource(RTCSctpTransport)
+    association = inspect.getsource(RTCSctpTransport)
+    for name in ("register_data_receiver(self)", "if self._mark_received(chunk.tsn):", "self._sack_misordered.add(tsn)",
+                 "self._sack_duplicates.append(tsn)", "self._advertised_rwnd -= len(chunk.user_data)",
+                 "self._inbound_streams[stream_id] = InboundStream()", "self._data_channels[stream_id] = channel"):
+        assert name in association, name
+    assert "self.reassembly.append(chunk)" in inspect.getsource(InboundStream)
     assert "await self.transport._recv()" in source and "await self.transport._send(data)" in source
