@@ -83,6 +83,14 @@ def test_an_unreasonable_frame_is_refused() -> None:
         join("vp8", [b"\x10" + bytes(1 << 20)] * 9)
 
 
+@pytest.mark.parametrize(("codec", "payload"), [
+    ("av1", b"\0" + b"\x01\x32" * 600), ("av1", bytes(1200)), ("h264", b"\x78" + b"\0\1\x65" * 400)])
+def test_a_frame_of_thousands_of_units_is_refused_before_they_are_put_together(codec: str, payload: bytes) -> None:
+    assert codec == "av1" or join(codec, [payload] * 10)
+    with pytest.raises(Malformed, match="units"):
+        join(codec, [payload] * 11)
+
+
 def test_numbers_and_superframes_have_the_specifications_form() -> None:
     assert [leb128(n) for n in (0, 127, 128, 300)] == [b"\0", b"\x7f", b"\x80\1", b"\xac\2"]
     long = bytes(300)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 START = b"\0\0\0\1"
 # Larger frames do not come from a browser: 4K at the lowest compression is below.
 MOST_FRAME_BYTES = 8 << 20
+# Units of one frame; a slice or tile each. Each costs many times its size while it is put together.
+MOST_UNITS = 4096
 
 
 class Malformed(Exception):
@@ -142,6 +144,7 @@ def h264(payloads: Sequence[bytes]) -> bytes:
                     raise Malformed("an aggregate holds less than it announces")
                 units.append(payload[at:at + size])
                 at += size
+                _bound(units)
         elif 1 <= kind <= 23:
             units.append(payload)
         else:
@@ -152,6 +155,11 @@ def h264(payloads: Sequence[bytes]) -> bytes:
     if not units:
         raise Malformed("no units")
     return START + START.join(units)
+
+
+def _bound(units: Sequence[bytes | bytearray]) -> None:
+    if len(units) > MOST_UNITS:
+        raise Malformed("over %d units in a frame" % MOST_UNITS)
 
 
 def _leb128(data: bytes | bytearray, at: int, end: int) -> tuple[int, int]:
@@ -210,6 +218,7 @@ def av1(payloads: Sequence[bytes]) -> bytes:
             else:
                 units.append(bytearray(element))
         continues = bool(first & 0x40)
+        _bound(units)
     if continues:
         raise Malformed("a fragmented unit without its end")
     out = [sized for unit in units if (sized := _with_size(unit))]
