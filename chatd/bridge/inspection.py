@@ -1,14 +1,14 @@
 """How a room's media flows, for people who look for a fault: every track, its layers, and every way to a receiver with
 the word for why nothing flows there. Plain values, ready for JSON.
 
-    tracks(room, now) -> [{"track", "from", "kind", "source", "codec", "muted", "layers": […], "to": […]}, …]
+    tracks(room, now) -> [{"track", "from", "name", "kind", "source", "codec", "muted", "layers": […], "to": […]}, …]
 
 Of a layer: "rank" (0 is the smallest), "bps", "keyframes" and "keyframe_s" (seconds since the last; None: none came),
 "asked" (how often the publisher was asked for one), "loss" (0…1), "size".
 
-Of a receiver: "who", "state" (a key of `STATES`), "rank" sent now, "wanted", "allowed" by its line, "bps", "packets",
-"since_s" (since the last was sent), "asked" (its requests for keyframes), "resent", "refused", "line_bps" (None: not
-limited; "is_sure": packets show it), "loss", "round_trip_s".
+Of a receiver: "who", "name", "state" (a key of `STATES`), "rank" sent now, "wanted", "allowed" by its line, "bps",
+"packets", "since_s" (since the last was sent), "asked" (its requests for keyframes), "resent", "refused", "line_bps"
+(None: not limited; "is_sure": packets show it), "loss", "round_trip_s".
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ def _track(room: Room, track: Track, now: float) -> dict[str, Any]:
     receivers = [(person, entry) for person in room.participants.values()
                  if (entry := person.subscriptions.entries.get(track.sid)) is not None]
     return {
-        "track": track.sid, "from": track.participant.identity, "kind": track.kind,
+        "track": track.sid, "from": track.participant.identity, "name": track.participant.name, "kind": track.kind,
         "source": M.TrackSource.Name(track.info.source).lower(),
         "codec": track.encodings[0].word, "muted": track.info.muted,
         "layers": [_layer(layer, now) for publication in track.publications() for layer in publication.layers],
         "malformed": publication.malformed if publication is not None else 0,
-        "to": [{"who": person.identity, **_receiver(entry, now)} for person, entry in receivers],
+        "to": [{"who": person.identity, "name": person.name, **_receiver(entry, now)} for person, entry in receivers],
     }
 
 

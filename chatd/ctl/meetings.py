@@ -10,7 +10,7 @@ from chatd.ctl.verbs import Confirm, Do, add_noun
 
 def add_meeting_commands(commands: Any, do: Do, confirm: Confirm) -> None:
     """Put `meeting` and its verbs into the parser of the command line."""
-    verb = add_noun(commands, "meeting", "video meetings: list, show, end, delete",
+    verb = add_noun(commands, "meeting", "video meetings: list, show, media, end, delete",
                     "meeting", "its id, its link or its room's address")
 
     def delete(arguments: argparse.Namespace) -> int:
@@ -21,6 +21,8 @@ def add_meeting_commands(commands: Any, do: Do, confirm: Confirm) -> None:
         arguments, "meeting list", {"account": arguments.account} if arguments.account else {}))
     listing.add_argument("account", nargs="?", metavar="JID", help="made by this account only")
     verb("show", "show a meeting", lambda arguments: do(arguments, "meeting show", {"meeting": arguments.meeting}))
+    verb("media", "show how its sound and pictures flow, and why some do not", lambda arguments: do(
+        arguments, "meeting media", {"meeting": arguments.meeting}))
     verb("end", "put everybody out of a meeting; its link stays good", lambda arguments: do(
         arguments, "meeting end", {"meeting": arguments.meeting}))
     end = verb("delete", "delete a meeting with its chat and recordings", delete)

@@ -12,6 +12,8 @@ MARKS = {Grade.OK: "ok", Grade.NOTE: "note", Grade.WARNING: "WARNING", Grade.ERR
 COLOURS = {Grade.OK: "32", Grade.NOTE: "36", Grade.WARNING: "33", Grade.ERROR: "31"}
 TIMES = ("created", "last_login", "started", "used", "expires", "sent", "reported_at")
 """Keys whose numbers are seconds since 1970."""
+RATES = ("kbit_s", "line_kbit_s", "since_s", "keyframe_s", "loss")
+"""Keys whose numbers are measured, so without more digits than say something."""
 
 
 def text_of(words: str, result: Any) -> str:
@@ -68,6 +70,8 @@ TABLES: Mapping[str, Sequence[str]] = {
     "upload usage": ("jid", "files", "bytes"),
     "invite list": ("name", "inviter", "expires"),
     "meeting list": ("id", "name", "creator", "occupants", "recording", "used"),
+    "meeting media": ("from", "source", "codec", "to", "state", "layer", "kbit_s", "since_s", "keyframe_s",
+                      "line_kbit_s", "loss"),
     "token list": ("jid", "webmail", "token", "created", "expires"),
     "report list": ("number", "reported_at", "reporter", "reported", "reason", "says"),
     "room list": ("room", "occupants", "kind", "name"),
@@ -83,6 +87,8 @@ def shown(name: str, value: Any) -> str:
         return "never" if name in ("last_login", "expires") else "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name in RATES:
+        return f"{value:.2g}" if 0 < value < 1 else f"{value:.0f}"
     if name == "bytes":
         return size_text(value)
     if name in TIMES:

@@ -76,6 +76,11 @@ class IMediaEngine(Interface):
                   is_reliable: bool = True) -> Deferred[None]:
         """Sends a data message to everybody in a room, or to these identities. Fails: not_found."""
 
+    def list_flows(room: str) -> Deferred[list[dict[str, Any]]]:
+        """How every track of a room comes in and where it goes on to, with the word for why it does not; what is told
+        stands in chatd/bridge/inspection.py. Nothing where there is no such room. Fails: unimplemented with a LiveKit
+        server, whose API has nothing of the kind."""
+
     def start_room_recording(room: str, path: str, layout: str = "grid",
                              is_audio_only: bool = False) -> Deferred[Recording]:
         """Records a whole meeting into one file. path: with its ending, relative to where the engine keeps recordings.

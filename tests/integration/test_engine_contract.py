@@ -325,6 +325,25 @@ def test_who_publishes_is_seen(server: Server, room: str, people: Callable[..., 
 
 
 @waits
+def test_how_media_flow(server: Server, room: str, people: Callable[..., Sdk]) -> None:
+    if server.engine.name != "embedded":
+        with pytest.raises(MediaError) as caught:
+            server.engine.list_flows(room)
+        assert caught.value.code == "unimplemented"
+        return
+    assert server.engine.list_flows(room) == []
+    ann, ben = people("ann"), people("ben")
+    ann.publish("camera", **SMALL)
+    ben.until_seen("ann/camera", 5)
+    [track] = server.until(lambda: [
+        one for one in server.engine.list_flows(room) if one["layers"] and one["layers"][0]["bps"]], "it comes")
+    assert (track["from"], track["name"], track["source"], track["codec"]) == ("ann", "Ann", "camera", "vp8")
+    [layer], [way] = track["layers"], track["to"]
+    assert layer["keyframes"] >= 1 and layer["packets"] >= way["packets"] > 0
+    assert (way["who"], way["state"], way["refused"]) == ("ben", "flows", 0)
+
+
+@waits
 def test_a_track_is_muted_from_afar_but_not_unmuted(server: Server, room: str, people: Callable[..., Sdk]) -> None:
     ann, ben = people("ann"), people("ben")
     sid = ann.publish("microphone")

@@ -37,6 +37,7 @@ class MediaDouble:
         self.rooms: dict[str, dict[str, MediaParticipant]] = {}
         self.grants: dict[str, Grants] = {}
         self.recordings: dict[str, Recording] = {}
+        self.flows: list[dict[str, Any]] = []
         self.broken = False
         self._listeners: list[Callable[[MediaEvent], object]] = []
         self._serial = 0
@@ -115,6 +116,10 @@ class MediaDouble:
         if self.broken:
             return self._away()
         return self._answer(self.rooms.get(room, {}).pop(identity, None) is not None, "remove", identity)
+
+    def list_flows(self, room: str) -> Deferred[list[dict[str, Any]]]:
+        """What the test put there."""
+        return self._answer(self.flows)
 
     def mute_track(self, room: str, identity: str, track_sid: str, muted: bool = True) -> Deferred[MediaTrack]:
         """Mutes."""

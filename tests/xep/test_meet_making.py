@@ -10,6 +10,7 @@ from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.meeting import is_meeting_id
+from chatd.ctl.output import text_of
 from chatd.interfaces import IMediaEngine, IMeetings, IVisits
 from tests.xep.media_double import MediaDouble
 from tests.xep.meetings import GUESTS, MODULES, SERVICE, Hall, asked, command, enter, entered, ours, refused
@@ -219,6 +220,18 @@ async def test_an_account_that_is_deleted_leaves_no_owner_behind() -> None:
     await hall.close()
 
 
+# As chatd/bridge/inspection.py tells it, through JSON's numbers.
+FLOW = {
+    "track": "TR_1", "from": "a@b/c", "name": "John", "kind": "video", "source": "camera", "codec": "h264",
+    "muted": False, "malformed": 0.0,
+    "layers": [{"rank": 1.0, "codec": "h264", "bps": 480_000.0, "packets": 2.0, "since_s": 0.1, "keyframes": 1.0,
+                "keyframe_s": 3.2, "asked": 1.0, "loss": 0.0, "size": "640x360", "inside": {}}],
+    "to": [{"who": "x", "name": "Ada", "state": "flows", "codec": "h264", "rank": 1.0, "wanted": 2.0, "allowed": 2.0,
+            "awaited": None, "bps": 480_000.0, "packets": 1.0, "since_s": 0.1, "asked": 0.0, "resent": 0.0,
+            "refused": 0.0, "line_bps": 952_928.0, "is_sure": False, "loss": 0.02, "round_trip_s": 0.1},
+           {"who": "y", "name": "Eve", "state": "unbound"}]}
+
+
 @pytest_twisted.ensureDeferred
 async def test_chatctl() -> None:
     hall = await Hall.open(MediaDouble())
@@ -238,6 +251,18 @@ async def test_chatctl() -> None:
     for named in ("", "x", f"{id}@meet.example.net", None):
         with pytest.raises(StanzaError):
             commands["meeting show"]({"meeting": named})
+    assert await commands["meeting media"]({"meeting": id}) == []
+    hall.media.flows = [FLOW]
+    comes, goes, stands = await commands["meeting media"]({"meeting": id})
+    assert (comes["from"], comes["to"], comes["state"], comes["kbit_s"]) == ("John", "", "comes", 480.0)
+    assert (goes["to"], goes["state"], goes["layer"], goes["line_kbit_s"]) == ("Ada", "flows", 1, 952.928)
+    assert (stands["to"], stands["state"], stands["layer"], stands["kbit_s"]) == ("Eve", "unbound", None, 0.0)
+    table = text_of("meeting media", [comes, goes, stands]).splitlines()
+    assert table[2].split() == ["John", "camera", "h264", "Ada", "flows", "1", "480", "0.1", "-", "953", "0.02"]
+    hall.media.broken = True
+    with pytest.raises(StanzaError):
+        await commands["meeting media"]({"meeting": id})
+    hall.media.broken = False
     guest.take()
     assert await commands["meeting end"]({"meeting": id}) == {"id": id, "occupants": 2}
     await hall.world.settle()

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
+from google.protobuf import json_format
 from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct
 from livekit.protocol import egress, models
 from livekit.protocol import room as rooms
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, fail
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -176,6 +178,14 @@ class Engine:
         if topic:
             request.topic = topic
         return self._room(room, "SendData", request, rooms.SendDataResponse).addCallback(_nothing)
+
+    def list_flows(self, room: str) -> Deferred[list[dict[str, Any]]]:
+        """See IMediaEngine."""
+        if self.name != "embedded":
+            return fail(MediaError("unimplemented", "a LiveKit server does not tell how media flow"))
+        request = rooms.ListParticipantsRequest(room=room)
+        answer = self._ask(room, "chatd.Media/ListFlows", request, Struct, roomAdmin=True, room=room)
+        return answer.addCallback(lambda found: json_format.MessageToDict(found)["tracks"])
 
     # -- recordings
     def start_room_recording(

@@ -56,7 +56,9 @@ class Twirp:
         return call.addTimeout(timeout_s or TIMEOUT_S, self._reactor, silent)
 
     async def _call(self, server: str, method: str, request: Message, kind: type[Answer], token: str) -> Answer:
-        uri = f"{server}/twirp/livekit.{method}".encode("ascii")
+        # LiveKit's services are of its own package; with a package before it a method is one of ours.
+        package = "" if method.startswith("chatd.") else "livekit."
+        uri = f"{server}/twirp/{package}{method}".encode("ascii")
         headers = Headers({
             b"Authorization": [b"Bearer " + token.encode("ascii")],
             b"Content-Type": [b"application/protobuf"],

@@ -1,17 +1,19 @@
-"""chatctl meeting list, show, end, delete."""
+"""chatctl meeting list, show, media, end, delete."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 
 from chatd.core.errors import StanzaError
+from chatd.core.media import MediaError
 from chatd.xep.meet.moderation import end_meeting
 from chatd.xep.muc.owner import destroy
 
 if TYPE_CHECKING:
+    from chatd.interfaces import IMediaEngine
     from chatd.xep.api import Api
     from chatd.xep.meet.meeting import Meeting
     from chatd.xep.meet.service import Meetings
@@ -24,11 +26,14 @@ class Administration:
 
     def __init__(self, services: Mapping[str, Meetings]) -> None:
         self._services = services
+        self._engine: IMediaEngine | None = None
 
     def register(self, api: Api) -> None:
         """Offers them."""
         api.command("meeting list", self.list_all, "list meetings, of one account or of all")
         api.command("meeting show", self.show, "show one meeting: settings, who is in it, recordings")
+        api.command("meeting media", self.media, "show how sound and pictures of a meeting flow, and why some do not")
+        self._engine = api.media
         api.command("meeting end", self.end, "put everybody out of a meeting; its link stays good")
         api.command("meeting delete", self.delete, "delete a meeting with its chat and recordings")
 
@@ -70,6 +75,21 @@ class Administration:
             "waiting": [f"{one.nick} ({one.bare})" for one in meeting.waiting.values()],
             "recordings": len(recordings), "recordings_bytes": sum(row.bytes for row in recordings)}
 
+    def media(self, arguments: Mapping[str, Any]) -> Deferred[list[dict[str, Any]]]:
+        """A row for each track as it comes in, and one for each of those it goes on to."""
+        meeting = self._find(arguments)
+
+        async def ask() -> list[dict[str, Any]]:
+            if self._engine is None:
+                raise StanzaError("item-not-found", text="There is no media engine: [media] engine is off.")
+            try:
+                tracks = await self._engine.list_flows(meeting.bare)
+            except MediaError as error:
+                raise StanzaError("service-unavailable", text=f"The media engine does not say: {error.text}.") from None
+            return [row for track in tracks for row in _rows(track)]
+
+        return ensureDeferred(ask())
+
     def end(self, arguments: Mapping[str, Any]) -> Deferred[dict[str, Any]]:
         """Puts everybody out."""
         meeting = self._find(arguments)
@@ -91,3 +111,24 @@ class Administration:
             return {"id": meeting.jid.local, "recordings": recordings}
 
         return meeting.service.run(meeting, delete)
+
+
+def _rows(track: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of a track as the bridge tells it (chatd/bridge/inspection.py)."""
+    about = {"from": track["name"] or track["from"], "source": track["source"]}
+    rows = [
+        {**about, "to": "", "codec": layer["codec"], "state": "comes" if layer["bps"] else "silent",
+         "layer": int(layer["rank"]), "kbit_s": layer["bps"] / 1000, "since_s": layer["since_s"],
+         "keyframe_s": layer["keyframe_s"], "line_kbit_s": None, "loss": layer["loss"]}
+        for layer in track["layers"]
+    ]
+    rows += [
+        {**about, "to": one["name"] or one["who"], "codec": one.get("codec", track["codec"]), "state": one["state"],
+         "layer": int(rank) if (rank := one.get("rank", -1)) >= 0 else None, "kbit_s": one.get("bps", 0) / 1000,
+         "since_s": one.get("since_s"), "keyframe_s": None,
+         "line_kbit_s": line / 1000 if (line := one.get("line_bps")) is not None else None, "loss": one.get("loss")}
+        for one in track["to"]
+    ]
+    return rows or [{**about, "to": "", "codec": track["codec"], "state": "muted" if track["muted"] else "silent",
+                     "layer": None, "kbit_s": 0.0, "since_s": None, "keyframe_s": None, "line_kbit_s": None,
+                     "loss": None}]
