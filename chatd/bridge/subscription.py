@@ -258,6 +258,10 @@ class Subscription:
 
     def _settle(self, rank: int, now: float) -> None:
         """The best layer's keyframe is long in coming: any smaller one is better than nothing."""
+        for layer in self.publication.layers:
+            if layer.rank > rank:
+                # The line had room for it before.
+                layer.waiting.discard(self)
         if self._dark_since is None:
             self._dark_since = now
         elif now - self._dark_since >= PATIENCE_S:

@@ -4,6 +4,7 @@ long in coming, when a codec is replaced.
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from chatd.bridge import rtcp, rtp
 from chatd.bridge.forward import HIGH, LOW, NONE, Publication, Subscription
 from chatd.bridge.incoming import KEYFRAME_INTERVAL_S, LONGEST_INTERVAL_S, Profile
+from chatd.bridge.inspection import STATES
 
 
 class Clockwork:
@@ -186,6 +188,10 @@ def test_nobody_waits_for_smaller_layers_after_leaving() -> None:
             stage.come(rid, count=2)
         stage.look()
     assert all(layer.waiting for layer in stage.publication.layers)
+    stage.subscription.allow(LOW, stage.port.time)
+    assert [bool(layer.waiting) for layer in stage.publication.layers] == [True, False]
+    stage.subscription.allow(HIGH, stage.port.time)
+    assert all(layer.waiting for layer in stage.publication.layers)
     stage.subscription.pause()
     assert not any(layer.waiting for layer in stage.publication.layers)
     stage.subscription.resume()
@@ -229,6 +235,12 @@ def test_a_publisher_that_gives_no_keyframe_is_asked_less_and_less_often_but_alw
     stage.asked()
     stage.look()
     assert stage.asked() == [1], "often again"
+
+
+def test_the_manual_has_every_word_for_why_nothing_flows() -> None:
+    text = (Path(__file__).resolve().parents[2] / "man" / "chatctl.1").read_text()
+    text = text[text.index(".It Cm meeting media"):text.index(".It Cm meeting end")]
+    assert {word for word in STATES if f".Em {word}" not in text} == {"flows"}
 
 
 def test_a_paused_subscription_asks_for_nothing() -> None:
