@@ -934,6 +934,28 @@ async def test_in_the_older_mode_nothing_is_sent_before_the_answer(server):
     assert not entry.media.is_paused and inspection.state(entry, 0) == "connecting"
 
 
+@scenario()
+async def test_how_media_flow_is_told_to_the_room_s_admin(server):
+    ann, _, info = await pair(server)
+
+    async def flows(room="room", **grants):
+        token = server.token("", room, room_join=False, **grants)
+        async with server.session.post(server.http_url + "/twirp/chatd.Media/ListFlows", json={"room": "room"},
+                                       headers={"Authorization": "Bearer " + token}) as answer:
+            return answer.status, await answer.json()
+
+    status, found = await flows(room_admin=True)
+    [track] = found["tracks"]
+    assert status == 200 and (track["track"], track["from"], track["source"]) == (info.sid, "ben", "camera")
+    [way] = track["to"]
+    assert (way["who"], way["state"], way["codec"], way["packets"]) == ("ann", "connecting", "vp8", 0)
+    await ann.send(track_setting=R.UpdateTrackSettings(track_sids=[info.sid], disabled=True))
+    await ann.pong()
+    assert (await flows(room_admin=True))[1]["tracks"][0]["to"][0]["state"] == "hidden"
+    for others in ({"room": "other", "room_admin": True}, {"room_list": True}):
+        assert (await flows(**others))[0] == 401
+
+
 async def recode(ben):
     """Ben's next offer, in which his camera comes in another codec."""
     await ben.send(offer=description(own_offer(section("video", "sendonly", "cam", codec="VP9")), 2))

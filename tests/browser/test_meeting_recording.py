@@ -128,3 +128,37 @@ async def test_one_that_cannot_begin(party: Party) -> None:
     await press("Start")
     for page in (alice, ada, bea):
         await page.see(".recording--on")
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_of_which_no_file_can_be_made(party: Party) -> None:
+    """Those who can record are told at once, the chat says it for good, and why, to whom the file would belong."""
+    folder = party.daemon.folder / "state" / "recordings"
+    room = party.meeting()
+    alice = await party.alice(room)
+    ada = await party.guest(room, "Ada", width=390, height=844)
+    bea = await party.guest(room, "Bea", locale="de")
+    await tile(alice, "Ada")
+    await alice.click("button[aria-label='Start recording']")
+    await alice.key("Enter")
+    for page in (alice, ada, bea):
+        await page.see(".recording--on")
+    # What the disk had is gone before the file is made of it.
+    for made in list(folder.rglob("EG_*")):
+        shutil.rmtree(made, ignore_errors=True)
+    await alice.click("button[aria-label='Stop recording']")
+    await alice.key("Enter")
+    await alice.see("[aria-live=assertive]:has-text('The recording could not be made.')", 40)
+    for page in (alice, ada, bea):
+        await page.click("button[aria-label^=Chat]")
+        await comes(page, ".recorded--failed")
+    await alice.see(".recorded--failed >> text=This recording could not be made; there is no file.")
+    await bea.see(".recorded--failed >> text=Diese Aufzeichnung ist fehlgeschlagen; es gibt keine Datei.")
+    assert await ada.count(".recorded--failed small") == 1, "a guest is not told why"
+    await alice.until("document.querySelectorAll('.recorded--failed small').length === 2")
+    for page in (alice, ada):
+        assert await page.axe() == [] and await page.count(".recorded >> text=Watch") == 0
+    assert not await ada.count("text=The recording could not be made. The chat")
+    # The next one says what happened to the last.
+    await alice.click("button[aria-label='Start recording']")
+    await alice.see("dialog:has-text('The last recording failed:')")

@@ -97,6 +97,48 @@ async def test_from_start_to_file(tmp_path: Path) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+    """Everybody is told that there will be none, and for good; why, those whom the recordings are for."""
+    s = await Studio.open(tmp_path)
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    await command(s.john, s.room, "record on='false'/>")
+    s.media.record("EG_1", "ending")
+    await s.hall.world.settle()
+    for client in (s.john, s.bob, s.ada):
+        client.take()
+    reason = "No space left on device: '/srv/recordings/x.webm'"
+    s.media.recordings["EG_1"] = attrs.evolve(s.media.recordings["EG_1"], error="no" + reason[2:])
+    s.media.record("EG_1", "failed")
+    await s.hall.world.settle()
+    for client, is_moderator in ((s.john, True), (s.bob, False), (s.ada, False)):
+        got = client.take()
+        [state] = all_ours(got, "meeting")
+        assert state["recording"] == "off"
+        assert state.getAttribute("recording-problem") == (reason + "." if is_moderator else None)
+        [said] = [one for one in got if has_ours(one, "recorded")]
+        assert bodies([said])[0].startswith("The recording of ") and bodies([said])[0].endswith("could not be made.")
+        told = ours(said, "recorded")
+        assert told["state"] == "failed" and told["since"] and not told.hasAttribute("url")
+        assert reason not in said.inner.decode() and "/srv" not in said.inner.decode()
+    newcomer = await s.hall.guest()
+    assert len([one for one in await enter(newcomer, s.room, "Bea") if has_ours(one, "recorded")]) == 1, "it stays"
+    [listed] = list(ours(await asked(s.john, s.room, "recordings"), "recordings").elements())
+    assert (listed["state"], listed["problem"]) == ("failed", reason + ".")
+    # Told once; and one that turns up after all is announced.
+    s.media.record("EG_1", "failed")
+    await s.hall.world.settle()
+    assert not any(has_ours(one, "recorded") for one in s.ada.take())
+    [row] = s.hall.meet.recordings.rows.values()
+    (tmp_path / f"{row.id}.webm").write_bytes(bytes(10))
+    s.media.record("EG_1", "complete", f"{row.id}.webm", size_bytes=10, duration_s=61.0)
+    await s.hall.world.settle()
+    [said] = [one for one in s.ada.take() if has_ours(one, "recorded")]
+    assert not ours(said, "recorded").hasAttribute("state") and ours(said, "recorded")["id"] == row.id
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_who_gets_the_file(tmp_path: Path) -> None:
     s = await Studio.open(tmp_path)
     await command(s.john, s.room, "record on='true'/>")
@@ -214,12 +256,12 @@ async def test_what_may_go_wrong(tmp_path: Path) -> None:
     s.media.recordings["EG_1"] = attrs.evolve(s.media.recordings["EG_1"], error="disk full")
     s.media.record("EG_1", "failed")
     await s.hall.world.settle()
-    told = all_ours(s.ada.take(), "meeting")[-1]
-    assert told["recording"] == "off" and told["recording-problem"] == "disk full"
+    told = all_ours(s.john.take(), "meeting")[-1]
+    assert told["recording"] == "off" and told["recording-problem"] == "Disk full."
     await command(s.john, s.room, "record on='true'/>")
     assert not all_ours(s.ada.take(), "meeting")[-1].hasAttribute("recording-problem")
     [first, _] = ours(await asked(s.john, s.room, "recordings"), "recordings").elements()
-    assert first["state"] == "failed" and first["problem"] == "disk full" and not first.hasAttribute("url")
+    assert first["state"] == "failed" and first["problem"] == "Disk full." and not first.hasAttribute("url")
     assert not any(has_ours(stanza, "recorded") for stanza in s.ada.take())
     await s.hall.close()
 

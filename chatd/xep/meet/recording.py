@@ -1,7 +1,8 @@
 """Recordings: started and stopped by moderators, made by the media engine, found again in the room and by its pass.
 
 The engine says how a recording goes (`event`); what it says is kept, shown to everybody in the meeting, and announced
-in the room's chat when the file is there.  Files live for a number of days, and all together within a quota.
+in the room's chat when the file is there, or when it is certain that there will be none.  Files live for a number of
+days, and all together within a quota.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ class Recordings:
             else:
                 changed = attrs.evolve(changed, state="failed", error="The file is not where this server looks for it.")
         elif now == "failed":
-            changed = attrs.evolve(changed, error=found.error or "The recording broke off.")
+            changed = attrs.evolve(changed, error=_sentence(found.error) or "The recording broke off.")
         if changed.state == "ready":
             changed = attrs.evolve(changed, error="")
         if changed != row:
@@ -195,8 +196,15 @@ class Recordings:
             meeting.recording = new if new.state in ("starting", "recording") else None
             meeting.recording_problem = new.error
             meeting.publish()
+        elif meeting.recording is None and new.state == "failed":
+            meeting.recording_problem = new.error
+            meeting.publish()
         if new.state == "ready" != old.state:
             announce(meeting, new, self._days)
+        elif new.state == "failed" != old.state:
+            log.warn("the recording {id} of {room} failed: {reason}", id=new.engine_id, room=meeting.bare,
+                     reason=new.error)
+            announce_failure(meeting, new, self._days)
 
     def _sweep(self, found: Recording) -> None:
         """The file of a recording that was deleted while it was still being made goes as well.
@@ -307,6 +315,22 @@ def announce(meeting: Meeting, row: RecordingRow, days: int) -> None:
              + f'<x xmlns="jabber:x:oob"><url>{text(url)}</url></x>')
     speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, inner.encode(), (
         f"{ns.CLIENT} body", f"{ns.MEET} recorded", "jabber:x:oob x")), keep=True)
+
+
+def announce_failure(meeting: Meeting, row: RecordingRow, days: int) -> None:
+    """Says in the chat, for good, that there will be no file.  The reason may name files of the server: it is told to
+    moderators, in the state and with the list of recordings.
+    """
+    body = f"The recording of {_moment(row):%-d %B %Y, %H:%M} UTC could not be made."
+    told = recorded_xml(meeting, attrs.evolve(row, error=""), days, "", shows_state=True)
+    speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, (f"<body>{text(body)}</body>{told}").encode(), (
+        f"{ns.CLIENT} body", f"{ns.MEET} recorded")), keep=True)
+
+
+def _sentence(error: str) -> str:
+    """What an engine said, as people write it."""
+    error = error.strip()
+    return error[:1].upper() + error[1:] + ("" if error.endswith((".", "!", "?")) else ".") if error else ""
 
 
 # -- what people ask

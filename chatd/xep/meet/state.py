@@ -66,7 +66,8 @@ def meeting_xml(meeting: Meeting, viewer: str = "") -> str:
         current = meeting.recording
         if current is not None:
             facts |= {"recording-since": stamp(current.started_ms), "recording-by": current.started_by}
-        facts["recording-problem"] = meeting.recording_problem
+        if viewer == "moderator":
+            facts["recording-problem"] = meeting.recording_problem
         if viewer == "moderator" and meeting.config["protected"]:
             inner = f"<password>{text(meeting.config['password'])}</password>"
     return element("meeting", facts, inner)

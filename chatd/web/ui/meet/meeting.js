@@ -175,7 +175,10 @@ export class Meeting {
         const reaction = find(message, 'reaction', NS.MEET)?.textContent;
         if (reaction && nick) this.onReaction?.(nick, reaction);
         this.#chat.take(message, nick);
-        if (!nick && find(message, 'recorded', NS.MEET)) this.#moderation.watchRecordings();
+        const recorded = nick ? null : find(message, 'recorded', NS.MEET);
+        if (!recorded) return;
+        this.#moderation.watchRecordings();
+        if (recorded.getAttribute('state') === 'failed' && !find(message, 'delay', NS.DELAY)) this.#moderation.recordingFailed();
     }
 
     /** The views know how to make a sound. */

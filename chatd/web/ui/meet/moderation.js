@@ -99,6 +99,11 @@ export class Moderation {
         return [...found.children].map((one) => Object.fromEntries([...one.attributes].map((each) => [each.name, each.value])));
     }
 
+    /** There will be no file: those who can record are told at once, and the chat says it for good. */
+    recordingFailed() {
+        if (this.#self()?.isModerator) this.#store.tell('recordingFailed', {}, 'bad');
+    }
+
     /** Looks how a file comes along until none is being made; for whom the files are. */
     async watchRecordings() {
         clearTimeout(this.#watching);

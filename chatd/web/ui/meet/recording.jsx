@@ -120,8 +120,36 @@ function Player({ meeting, id, onClose }) {
     );
 }
 
+/** In the chat: that there will be no file; why, for whom it would have been. */
+function NotRecorded({ meeting, recorded }) {
+    const [reason, setReason] = useState('');
+    const isKeeper = meeting.self?.isKeeper;
+    useEffect(() => {
+        if (!isKeeper) return undefined;
+        let isGone = false;
+        meeting.recordings().then((list) => {
+            if (!isGone) setReason(list.find((one) => one.id === recorded.id)?.problem ?? '');
+        }, () => {});
+        return () => { isGone = true; };
+    }, [meeting, recorded.id, isKeeper]);
+    return (
+        <div className="recorded recorded--failed">
+            <Icon name="record" />
+            <p>
+                <b>{t('recordingOf', { date: dateOf(recorded.since), time: clock(recorded.since) })}</b>
+                <small>{t('recordingNotMade')}</small>
+                {reason && <small lang="en">{reason}</small>}
+            </p>
+        </div>
+    );
+}
+
 /** In the chat: that there is a file. */
 export function Recorded({ meeting, recorded }) {
+    return recorded.state === 'failed' ? <NotRecorded meeting={meeting} recorded={recorded} /> : <RecordedFile meeting={meeting} recorded={recorded} />;
+}
+
+function RecordedFile({ meeting, recorded }) {
     const [isOpen, setOpen] = useState(false);
     const facts = [recorded.seconds && lasted(Number(recorded.seconds)), recorded.bytes && sizeOf(Number(recorded.bytes))].filter(Boolean);
     return (

@@ -121,7 +121,7 @@ export function meetingList(converse, _converse) {
             const said = WORDS.recordings;
             const facts = {
                 ready: [lengthOf(seconds), sizeOf(bytes), recording.expires ? said.until(day(recording.expires)) : ''].filter(Boolean).join(' · '),
-                recording: said.running, composing: said.composing(recording.progress), failed: recording.problem || said.failed,
+                recording: said.running, composing: said.composing(recording.progress), failed: [said.failed, recording.problem].filter(Boolean).join(' '),
             }[state] ?? '';
             const isPlaying = this.playing === id;
             const name = moment(since);

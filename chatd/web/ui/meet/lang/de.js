@@ -239,6 +239,8 @@ export default {
     recordingRuns: 'Diese Besprechung wird aufgezeichnet.',
     recordingComposing: 'Aufzeichnung wird vorbereitet: {n} %',
     recordingProblem: 'Die letzte Aufzeichnung ist fehlgeschlagen: {problem}',
+    recordingFailed: 'Die Aufzeichnung ist fehlgeschlagen. Im Chat steht, welche.',
+    recordingNotMade: 'Diese Aufzeichnung ist fehlgeschlagen; es gibt keine Datei.',
     recordingEncrypted: 'Diese Besprechung ist von Ende zu Ende verschlüsselt. Der Server sieht und hört sie nicht; darum kann er sie nicht aufzeichnen.',
     recordingImpossible: 'Besprechungen werden hier nicht aufgezeichnet. Wer diesen Dienst betreibt, kann das einschalten.',
     recordingFull: 'Für Aufzeichnungen ist kein Platz mehr. Löschen Sie zuerst welche.',

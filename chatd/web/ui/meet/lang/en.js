@@ -239,6 +239,8 @@ export default {
     recordingRuns: 'This meeting is being recorded.',
     recordingComposing: 'Preparing the recording: {n} %',
     recordingProblem: 'The last recording failed: {problem}',
+    recordingFailed: 'The recording could not be made. The chat says which one.',
+    recordingNotMade: 'This recording could not be made; there is no file.',
     recordingEncrypted: 'This meeting is encrypted from end to end. The server cannot see or hear it, so it cannot be recorded.',
     recordingImpossible: 'Meetings are not recorded at this site. Whoever runs it can switch recording on.',
     recordingFull: 'There is no space left for recordings. Delete some first.',

@@ -239,6 +239,8 @@ export default {
     recordingRuns: 'Esta reunión se está grabando.',
     recordingComposing: 'Preparando la grabación: {n} %',
     recordingProblem: 'La última grabación falló: {problem}',
+    recordingFailed: 'No se pudo crear la grabación. El chat dice cuál.',
+    recordingNotMade: 'No se pudo crear esta grabación; no hay ningún archivo.',
     recordingEncrypted: 'Esta reunión está cifrada de extremo a extremo. El servidor no puede verla ni oírla, así que no puede grabarla.',
     recordingImpossible: 'En este sitio no se graban las reuniones. Quien lo administra puede activarlo.',
     recordingFull: 'No queda espacio para grabaciones. Elimine alguna primero.',

@@ -239,6 +239,8 @@ export default {
     recordingRuns: 'Cette réunion est enregistrée.',
     recordingComposing: 'Préparation de l’enregistrement : {n} %',
     recordingProblem: 'Le dernier enregistrement a échoué : {problem}',
+    recordingFailed: 'L’enregistrement n’a pas pu être créé. La discussion dit lequel.',
+    recordingNotMade: 'Cet enregistrement n’a pas pu être créé ; il n’y a pas de fichier.',
     recordingEncrypted: 'Cette réunion est chiffrée de bout en bout. Le serveur ne peut ni la voir ni l’entendre, donc pas l’enregistrer.',
     recordingImpossible: 'Les réunions ne sont pas enregistrées sur ce site. Son administrateur peut l’activer.',
     recordingFull: 'Il n’y a plus de place pour les enregistrements. Supprimez-en d’abord.',
