@@ -8,7 +8,7 @@ import pytest
 import pytest_twisted
 
 from tests.browser.harness import Page
-from tests.browser.party import Party, inside, join, sees, tile
+from tests.browser.party import DECODED, Party, inside, join, sees, tile
 from tests.browser.test_meeting_door import HEARD, choose, option
 from tests.coturn import SECRET, Coturn
 from tests.daemon import DOMAIN
@@ -87,6 +87,13 @@ async def test_in_the_meeting(party: Party) -> None:
     assert await bea.axe() == []
     await choose(bea, "Pictures of the others", "low")
     await bea.until(f"({WIDTHS}).then((all) => Math.max(0, ...all) <= 320)", 30)
+    await choose(bea, "Pictures of the others", "none")
+    await bea.gone(".tile[data-nick=Ada] video")
+    # What is on its way when the page no longer wants it still comes; and then nothing.
+    count, later = DECODED, "new Promise((go) => setTimeout(go, 1500))"
+    await bea.until(f"({count}).then((a) => {later}.then(() => ({count}).then((b) => b === a)))", 30)
+    before = await bea.eval(HEARD)
+    await bea.until(f"({HEARD}).then((now) => now > {before} + 0.001)", 30)
     await choose(bea, "Pictures of the others", "auto")
     await bea.until(f"({WIDTHS}).then((all) => Math.max(0, ...all) > 320)", 60)
     await bea.key("Escape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import urllib.parse
 from collections.abc import Iterator
@@ -57,8 +58,10 @@ async def test_record_link_play(party: Party) -> None:
     assert await bea.axe() == []
     # Who was at the door already is told before joining, like who comes now; and once more inside.
     await early.see("text=This meeting is being recorded.")
+    await early.eval(LISTEN)
     await join(early, "Early")
     await early.see("[aria-live=assertive]:has-text('This meeting is being recorded.')")
+    await early.until("__tones >= 3")
     await alice.click("button[aria-label='Stop recording']")
     await alice.key("Enter")
     for page in (alice, ada, bea):
@@ -69,6 +72,8 @@ async def test_record_link_play(party: Party) -> None:
     assert await ada.count(".recorded >> text=Watch") == 0
     await ada.see(".recorded >> text=Only the owner and moderators")
     assert await ada.axe() == []
+    said = await alice.text(".recorded p")
+    assert re.search(r"Recording of \d{1,2} \w+ 20\d\d, \d\d:\d\d\s+0:\d\d · [\d.]+ MB", said), said
     await alice.click(".recorded >> text=Watch")
     await alice.until("document.querySelector('.player video')?.currentTime > 0.5", 30)
     assert await alice.eval("document.querySelector('.player video').videoWidth") > 0

@@ -5,7 +5,7 @@ const KEPT = 'chatd-meeting';
 const DEFAULTS = Object.freeze({
     name: '', microphone: true, camera: true, microphoneId: '', cameraId: '', speakerId: '',
     noiseSuppression: true, echoCancellation: true, isMirrored: true, blur: 'off', // light, strong
-    quality: 'auto', // low: little data
+    quality: 'auto', // low: little data; none: nobody's picture, but screens
     layout: 'grid', // speaker: who speaks is large
     isSelfAmong: false, hasShortcuts: true,
     sounds: true, language: '', // '': the browser's

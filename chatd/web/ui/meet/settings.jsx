@@ -40,7 +40,7 @@ export function SettingsDialog({ meeting, tracks, onClose }) {
                 <h3>{t('settingsMeeting')}</h3>
                 <div className="settings__fields">
                     <Choice label={t('quality')} value={choices.quality} hint={t('qualityHint')} onChange={(quality) => keep({ quality })}
-                        options={[['auto', t('qualityAuto')], ['low', t('qualityLow')]]} />
+                        options={[['auto', t('qualityAuto')], ['low', t('qualityLow')], ['none', t('qualityNone')]]} />
                     <Choice label={t('language')} value={choices.language} onChange={(language) => keep({ language })}
                         options={[['', t('languageBrowser')], ...Object.entries(LANGUAGES)]} />
                     <Switch name="sounds" label={t('soundsOn')} hint={t('soundsHint')} />

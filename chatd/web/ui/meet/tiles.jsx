@@ -33,10 +33,14 @@ function Paused({ one }) {
     );
 }
 
-/** What is seen of somebody: the picture, or the initials. A picture that is paused stays below, or nobody would want it any more. */
+/**
+ * What is seen of somebody: the picture, or the initials. What is not in the page is not sent to it; so a picture that is paused
+ * stays below, or nobody would want it any more.
+ */
 export function Picture({ one }) {
-    const { isMirrored } = useChoices();
-    if (!one.track || one.isUnreadable) return <Initials one={one} />;
+    const { isMirrored, quality } = useChoices();
+    const isUnwanted = quality === 'none' && !one.isLocal && !one.isScreen;
+    if (!one.track || one.isUnreadable || isUnwanted) return <Initials one={one} />;
     return (
         <>
             <Video track={one.track} isMirrored={isMirrored && one.isLocal && !one.isScreen} />

@@ -69,6 +69,7 @@ export default {
     quality: 'Bilder der anderen',
     qualityAuto: 'So gut, wie die Verbindung es erlaubt',
     qualityLow: 'Klein, um Daten zu sparen',
+    qualityNone: 'Keine: nur Ton und geteilte Bildschirme',
     qualityHint: 'Geteilte Bildschirme bleiben immer scharf.',
     language: 'Sprache',
     languageBrowser: 'Wie im Browser',

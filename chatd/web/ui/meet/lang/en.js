@@ -69,6 +69,7 @@ export default {
     quality: 'Pictures of the others',
     qualityAuto: 'As good as the connection allows',
     qualityLow: 'Small, to use little data',
+    qualityNone: 'None: only sound, and shared screens',
     qualityHint: 'Shared screens always stay sharp.',
     language: 'Language',
     languageBrowser: 'As in the browser',

@@ -69,6 +69,7 @@ export default {
     quality: 'Imágenes de los demás',
     qualityAuto: 'Tan buenas como permita la conexión',
     qualityLow: 'Pequeñas, para gastar pocos datos',
+    qualityNone: 'Ninguna: solo sonido y pantallas compartidas',
     qualityHint: 'Las pantallas compartidas siempre se ven nítidas.',
     language: 'Idioma',
     languageBrowser: 'El del navegador',

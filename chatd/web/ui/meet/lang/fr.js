@@ -69,6 +69,7 @@ export default {
     quality: 'Images des autres',
     qualityAuto: 'Aussi bonnes que la connexion le permet',
     qualityLow: 'Petites, pour consommer peu de données',
+    qualityNone: 'Aucune : seulement le son et les écrans partagés',
     qualityHint: 'Les écrans partagés restent toujours nets.',
     language: 'Langue',
     languageBrowser: 'Celle du navigateur',
