@@ -168,6 +168,8 @@ async def test_from_a_groupchat_to_three_in_a_meeting(hall: Hall, record_propert
     assert "ticket" not in await page.eval("document.querySelector('.meetingwindow').outerHTML")
     assert await page.axe() == []
     await alice.join()
+    # Who is in it oneself sees at once how many there are.
+    await page.see(".chatd-card__facts:has-text('One person is in it.')", 5)
     await bob.page.see(".chatd-card__name:text-is('Weekly <review> & more')")
     await bob.page.see(".chatd-card__facts:has-text('One person is in it.')", 30)
     assert await bob.page.axe() == []

@@ -20,8 +20,10 @@ function look(id, isUrgent) {
     return found;
 }
 
-function factsOf(info) {
-    const facts = [info.occupants ? words.inside(info.occupants) : words.empty];
+/** `people`: how many there are, where that is known better. */
+function factsOf(info, people) {
+    const count = people || info.occupants;
+    const facts = [count ? words.inside(count) : words.empty];
     if (info.locked) facts.push(words.locked);
     else if (info.lobby) facts.push(words.lobby);
     if (info.password) facts.push(words.password);
@@ -65,11 +67,12 @@ export function meetingCards(converse, _converse) {
             this.#name = info?.name || this.#name;
             const isGone = info === null;
             const isHere = meetingWindow.id === this.meeting.id;
-            const text = [this.#name, isGone, isHere, info && factsOf(info)].join('|');
+            const said = info ? factsOf(info, isHere ? meetingWindow.people : 0) : '';
+            const text = [this.#name, isGone, isHere, said].join('|');
             if (this.drawn === text) return;
             this.drawn = text;
             const title = make('strong', { class: 'chatd-card__name' }, this.#name || words.checking);
-            const facts = make('span', { class: 'chatd-card__facts' }, isGone ? words.gone : info ? factsOf(info) : '');
+            const facts = make('span', { class: 'chatd-card__facts' }, isGone ? words.gone : said);
             const label = isHere ? words.show : words.join;
             const join = () => openMeeting(_converse, { ...this.meeting, name: this.#name });
             const hadFocus = this.contains(document.activeElement);

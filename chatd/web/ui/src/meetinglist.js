@@ -3,6 +3,7 @@ import { make } from './elements.js';
 import { copyLink } from './meetingdialogs.js';
 import { meetings, openMeeting } from './meetings.js';
 import { WORDS } from './meetingstrings.js';
+import { meetingWindow } from './meetingwindow.js';
 
 const words = WORDS.list;
 const AGAIN_MS = 10_000;
@@ -89,7 +90,7 @@ export function meetingList(converse, _converse) {
                     <span>${facts.filter(Boolean).map((fact) => html`<span class=${one.count ? 'chatd-list__fact is-now' : 'chatd-list__fact'}>${fact}</span>`)}</span>
                 </div>
                 <div class="chatd-list__buttons">
-                    ${button('join', words.join, () => this.join(one), 'btn-primary')}
+                    ${button('join', meetingWindow.id === one.id ? WORDS.card.show : words.join, () => this.join(one), 'btn-primary')}
                     ${one.isSecret ? '' : button('copy', this.copied === one.id ? WORDS.copied : WORDS.copy, () => this.copy(one))}
                     ${one.count ? button('end', words.end, () => this.ask(`end ${one.id}`)) : ''}
                     ${one.isOwner ? button('remove', words.remove, () => this.ask(`remove ${one.id}`), 'btn-danger') : ''}

@@ -54,6 +54,9 @@ class MeetingWindow extends EventTarget {
 
     get name() { return this.#state.name || this.#meeting?.name || WORDS.unnamed; }
 
+    /** How many are in it, where one is in it oneself; else 0. */
+    get people() { return this.#state.phase === 'in' ? this.#state.people : 0; }
+
     /** Is somebody in the meeting, or on the way in? Then nothing may end it without a question. */
     get isIn() { return Boolean(this.#element) && HERE.includes(this.#state.phase); }
 
