@@ -1,6 +1,6 @@
 """Takes the pictures of meetings for docs/: 2, 3, 5 and 9 people, a shared screen, phones, light and dark.
 
-    .venv/bin/python -m tests.browser.meeting_pictures docs [door] [grid] [speaker] [phone] [encrypted]
+    .venv/bin/python -m tests.browser.meeting_pictures docs [door] [grid] [speaker] [phone] [encrypted] [paused]
 
 Takes all, or only those of the groups named. Writes FOLDER/screenshots/meeting-VIEW-SIZE-COLOURS.webp. The people are
 pages of their own, whose cameras show drawn persons. Needs what the browser tests need.
@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from livekit.protocol.rtc import StreamState
 from PIL import Image
 from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
@@ -20,6 +21,7 @@ from twisted.internet.defer import ensureDeferred
 from tests.browser.harness import Browser, Page
 from tests.browser.party import Party, inside, join, tile
 from tests.browser.people import People
+from tests.browser.test_meeting_paused import SIGNALS, tell, videos_of
 from tests.daemon import DOMAIN
 from tests.media_daemon import running_media
 
@@ -157,6 +159,24 @@ class Studio:
         await self.both(inside_it, "encrypted", WIDE)
         await self.leave(page, inside_it, *pages)
 
+    async def paused(self) -> None:
+        """The line has no room for two of three pictures."""
+        room = self.party.meeting("Weekly review")
+        pages = [await self.party.guest(room, name, media="drawn", width=400, height=300)
+                 for name in (NAMES[0], NAMES[1], NAMES[3])]
+        page = await self.party.open(room, media="drawn", **WIDE)
+        await page.see("form.card")
+        await page.eval(SIGNALS)
+        await join(page, "Alice")
+        for name in (NAMES[0], NAMES[1], NAMES[3]):
+            await tile(page, name)
+        for video in sorted(await videos_of(page))[:2]:
+            await tell(page, video, StreamState.PAUSED)
+        await page.see(".paused >> nth=1")
+        await self.both(page, "paused", WIDE)
+        await self.both(page, "paused", PHONE)
+        await self.leave(page, *pages)
+
 
 async def main(reactor: Any) -> None:
     """Take the pictures into the folder named on the command line."""
@@ -170,7 +190,7 @@ async def main(reactor: Any) -> None:
             party = Party(people, daemon)
             studio = Studio(reactor, folder, party)
             try:
-                for group in sys.argv[2:] or ["door", "grid", "speaker", "phone", "encrypted"]:
+                for group in sys.argv[2:] or ["door", "grid", "speaker", "phone", "encrypted", "paused"]:
                     await getattr(studio, group)()
             finally:
                 party.stack.close()

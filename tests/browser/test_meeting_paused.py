@@ -46,14 +46,13 @@ async def tell(page: Page, video: tuple[str, str], state: R.StreamState) -> None
     await page.eval(f"__say('{data}')")
 
 
-async def video_of(page: Page) -> tuple[str, str]:
-    """The only video of anybody else."""
+async def videos_of(page: Page) -> set[tuple[str, str]]:
+    """The videos of all others."""
     said = [R.SignalResponse.FromString(base64.b64decode(one)) for one in await page.eval("__signals")]
     own = next(one.join.participant.sid for one in said if one.HasField("join"))
     everybody = [person for one in said for person in (*one.join.other_participants, *one.update.participants)]
-    [video] = {(person.sid, track.sid) for person in everybody for track in person.tracks
-               if person.sid != own and track.type == M.TrackType.VIDEO}
-    return video
+    return {(person.sid, track.sid) for person in everybody for track in person.tracks
+            if person.sid != own and track.type == M.TrackType.VIDEO}
 
 
 async def paused(page: Page, name: str, *, is_large: bool = True) -> None:
@@ -76,7 +75,7 @@ async def test_told(party: Party) -> None:
     await join(page, "Ada")
     await inside(page)
     await tile(page, "Bea")
-    video = await video_of(page)
+    [video] = await videos_of(page)
     await tell(page, video, R.StreamState.PAUSED)
     await paused(page, "Bea")
     await says(page, "Paused, because your connection is slow: Bea.")
