@@ -1,6 +1,7 @@
 """``/invite/TOKEN``: the page of an invitation, which says what to do, opens a chat program, or makes the account.
 
-Plain HTML without a script, in the language the browser prefers (chatd.web.invitation_words). The token stands in the
+Plain HTML without a script, in the language the browser prefers (chatd.web.invitation_words). On a screen that is wide
+enough to stand beside a telephone it has the link as a QR code, too. The token stands in the
 address, so no cache may keep the page, and the log has `/invite/...`.
 """
 
@@ -11,6 +12,7 @@ from html import escape
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import segno
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request
 
@@ -40,13 +42,17 @@ _PAGE: Final = """<!doctype html>
 background:var(--page);color:var(--text)}}
 main{{width:100%;max-width:28rem;background:var(--card);border-radius:1rem;padding:1.75rem;overflow-wrap:anywhere}}
 h1{{font-size:1.375rem;line-height:1.3;margin:0 0 .5rem}} h2{{font-size:1rem;margin:1.75rem 0 .5rem}}
-p{{margin:0 0 1rem}} .soft{{color:var(--soft);font-size:.9375rem}} .bad{{color:var(--bad);font-weight:600}}
+p{{margin:0 0 1rem}} .soft{{color:var(--soft);font-size:.9375rem}} .hint{{margin-top:-.625rem}}
+.bad{{color:var(--bad);font-weight:600}}
 label{{display:block;margin:0 0 .25rem;font-weight:600}}
 input{{width:100%;font:inherit;padding:.625rem .75rem;margin:0 0 1rem;border:1px solid var(--line);border-radius:.5rem;
 background:transparent;color:inherit}} input[readonly]{{border-style:dashed}}
 button,a.key{{display:block;width:100%;font:inherit;font-weight:600;text-align:center;text-decoration:none;
 padding:.75rem 1rem;border-radius:.5rem;border:1px solid var(--key);cursor:pointer}}
 button{{background:var(--key);color:var(--on)}} a.key{{color:var(--key)}}
+.scan{{display:none;margin-top:1.5rem;gap:1rem;align-items:center}} .scan p{{margin:0}}
+.scan svg{{flex:none;width:9.5rem;height:9.5rem;border-radius:.5rem}}
+@media (min-width:40rem){{.scan{{display:flex}}}}
 :focus-visible{{outline:3px solid var(--key);outline-offset:2px}}
 </style></head><body><main>{body}</main></body></html>
 """
@@ -113,14 +119,16 @@ class InvitationPage(Resource):
             fixed = f" value='{escape(row.local or name)}'" + (" readonly" if row.local else "")
             parts.append(
                 f"<form method='post'><label for='name'>{words['name']}</label><input id='name' name='name' required "
-                f"maxlength='200' autocomplete='username' autocapitalize='none' spellcheck='false'{fixed}>"
-                f"<p class='soft'>{words['address'].format(domain=escape(row.domain))}</p>"
+                "maxlength='200' autocomplete='username' autocapitalize='none' spellcheck='false' "
+                f"aria-describedby='ending'{fixed}><p class='soft hint' id='ending'>{words['address'].format(domain=escape(row.domain))}</p>"
                 f"<label for='password'>{words['password']}</label><input id='password' name='password' "
                 "type='password' required maxlength='200' autocomplete='new-password'>"
                 f"<label for='again'>{words['again']}</label><input id='again' name='again' type='password' required "
                 f"maxlength='200' autocomplete='new-password'><button>{words['make']}</button></form>")
+        link = link_of(row, token, makes_account)
         parts.append(f"<h2>{words['program']}</h2><p class='soft'>{words['program_says']}</p>"
-                     f"<a class='key' href='{escape(link_of(row, token, makes_account))}'>{words['program_open']}</a>")
+                     f"<a class='key' href='{escape(link)}'>{words['program_open']}</a>"
+                     f"<div class='scan'>{_qr_code(link, words['code'])}<p class='soft'>{words['scan']}</p></div>")
         return _page(words, words["title"], "".join(parts))
 
 
@@ -143,6 +151,14 @@ class _Invitation(Resource):
 
     def _later(self, request: Any, body: bytes | None) -> int:
         return answer_later(request, self._page.answer(self._token, request, body), "the page of an invitation")
+
+
+def _qr_code(link: str, label: str) -> str:
+    """For the camera of a telephone beside this screen. It stays dark on white where the page is dark: many cameras
+    read nothing else."""
+    svg = segno.make(link, error="m", micro=False).svg_inline(scale=4, border=4, dark="#000", light="#fff",
+                                                              omitsize=True, svgclass=None, lineclass=None)
+    return svg.replace("<svg ", f"<svg role='img' aria-label='{escape(label)}' ", 1)
 
 
 def _page(words: dict[str, str], title: str, inner: str) -> bytes:
