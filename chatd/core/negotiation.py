@@ -2,7 +2,8 @@
 
 RFC 6120 4 to 7, RFC 7590 (TLS required), RFC 7395 (WebSocket), XEP-0170 (order), XEP-0198 3 and 5 (where
 <enable/> and <resume/> may stand), RFC 3921 3 (<session/>, answered and without meaning). Log-in, resumption, binding
-and more in one go, XEP-0388, is in `chatd.core.negotiation_sasl2`, a part of this machine.
+and more in one go, XEP-0388, is in `chatd.core.negotiation_sasl2`. That, `negotiation_sasl` (RFC 6120 6) and
+`negotiation_binding` (7 and behind it) are parts of this machine: the table here calls what they do.
 
 For the one who writes a carrier (TCP, WebSocket, BOSH)::
 
@@ -48,25 +49,24 @@ RuntimeError.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 import attrs
 
 from chatd.core import ns, sasl
 from chatd.core import stream_xml as xml
-from chatd.core.accounts import Verifier
-from chatd.core.errors import StanzaError, StreamError
+from chatd.core.errors import StreamError
 from chatd.core.framing import StreamStart
 from chatd.core.jid import JID, InvalidJID
-from chatd.core.negotiation_sasl2 import ExtensibleLogIn
+from chatd.core.negotiation_binding import Binding
+from chatd.core.negotiation_sasl import LogIn
 from chatd.core.sasl import CheckPassword, FindAccount
-from chatd.core.sasl_anonymous import MECHANISM as ANONYMOUS
 from chatd.core.sasl_anonymous import Admit, AnonymousExchange
 from chatd.core.sasl_ht import FindTokens, TokenExchange, UseToken
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.core.stream_table import (
+    ERRORS,
     TABLE,
     Action,
     Authenticated,
@@ -94,13 +94,6 @@ __all__ = [
 HELD_MOST = 32
 """Elements a client may send ahead of an answer of ours."""
 
-_ERRORS = {
-    "policy-violation": "This is not to be sent at this point of the stream.",
-    "not-authorized": "Log in and bind a resource first.",
-    "bad-format": "A stream begins with its header.",
-    "unsupported-stanza-type": "This element is not known here.",
-    "invalid-namespace": "Stanzas of a client are in the namespace jabber:client.",
-}
 _BIND = f"{ns.BIND} bind"
 _REGISTER = (f"{ns.REGISTER} query", f"{ns.PREAUTH} preauth")
 _SESSION = f"{ns.SESSION} session"
@@ -113,7 +106,7 @@ _EVENT_OF = {
 }
 
 
-class Negotiation(ExtensibleLogIn):
+class Negotiation(LogIn, Binding):
     """One stream. See the module's text for how it is used.
 
     is_secured: TLS is up already (direct TLS, HTTPS), or a trusted proxy has it. bindings: channel binding
@@ -178,70 +171,6 @@ class Negotiation(ExtensibleLogIn):
         self.state, self._header_sent = "secured", False
         return []
 
-    def account(self, verifier: Verifier | None, disabled: bool = False) -> list[Action]:
-        """Answer to FindAccount."""
-        return self._verified(lambda exchange: exchange.account(verifier, disabled))
-
-    def admitted(self, jid: JID | None) -> list[Action]:
-        """Answer to Admit: who comes (a bare address), None for a pass that is not good."""
-        return self._verified(lambda exchange: exchange.admitted(jid))
-
-    def password_checked(self, is_right: bool, disabled: bool = False) -> list[Action]:
-        """Answer to CheckPassword."""
-        return self._verified(lambda exchange: exchange.password_checked(is_right, disabled))
-
-    def refuse(self, condition: str, reason: str = "") -> list[Action]:
-        """Answer to FindAccount or CheckPassword: not now (a condition of RFC 6120 6.5)."""
-        return self._verified(lambda exchange: exchange.refuse(condition, reason))
-
-    def bound(self, jid: JID | None = None) -> list[Action]:
-        """Answer to Bind: done. jid: the full JID it became, where that is another (RFC 6120 7.6)."""
-        if not self._awaits("binding"):
-            return []
-        request = self._answered()
-        self.jid, self.state = jid or self._full, "bound"
-        assert self.jid is not None
-        return [self._stanza(request.result(xml.bound(self.jid.full))), *self._release()]
-
-    def bind_refused(self, error: StanzaError) -> list[Action]:
-        """Answer to Bind: refused (RFC 6120 7.6.2: resource-constraint, ...); it may be tried again."""
-        if not self._awaits("binding"):
-            return []
-        request = self._answered()
-        self.state = "unbound"
-        return [self._stanza(request.error(error)), *self._release()]
-
-    def resumed(self, h: int, jid: JID) -> list[Action]:
-        """Answer to Resume: `jid` (full) goes on here; h: stanzas of the client handled so far."""
-        if self.state == "settling":
-            return self._resumed_inline(h, jid)
-        if not self._awaits("resuming"):
-            return []
-        self.jid, self.state, self._sm_asked = jid, "bound", True
-        return [Send(xml.sm_resumed(h, self._previd)), *self._release()]
-
-    def resume_failed(self, condition: str = "item-not-found", h: int | None = None) -> list[Action]:
-        """Answer to Resume: no such session; a new one may be bound (XEP-0198 5)."""
-        if self.state == "settling":
-            return self._not_resumed_inline(condition, h)
-        if not self._awaits("resuming"):
-            return []
-        self.state = "unbound"
-        return [Send(xml.sm_failed(condition, h)), *self._release()]
-
-    def registered(self, answer: Stanza) -> list[Action]:
-        """Answer to Register; logging in is the next thing."""
-        if not self._awaits("registering"):
-            return []
-        self.state = "unauthenticated"
-        return [self._stanza(answer), *self._release()]
-
-    def sm_enabled(self, id_: str | None, max_s: int | None = None) -> list[Action]:
-        """Answer to Enable, at once. id_ None: on, but not to be resumed."""
-        if not self._awaits("bound"):
-            return []
-        return [Send(xml.sm_enabled(id_, max_s))]
-
     # Looking at the state
 
     @property
@@ -274,7 +203,7 @@ class Negotiation(ExtensibleLogIn):
         if done == "hold":
             return self._hold(event, subject)
         if done[0] == "!":
-            return self._close(StreamError(done[1:], _ERRORS[done[1:]]))
+            return self._close(StreamError(done[1:], ERRORS[done[1:]]))
         try:
             return getattr(self, "_" + done)(subject)  # type: ignore[no-any-return]
         except StreamError as error:
@@ -313,11 +242,6 @@ class Negotiation(ExtensibleLogIn):
         if self.state not in (state, "closed"):
             raise RuntimeError(f"the stream is {self.state!r}, not {state!r}")
         return self.state == state
-
-    def _answered(self) -> Stanza:
-        request, self._request = self._request, None
-        assert request is not None
-        return request
 
     def _stanza(self, answer: Stanza) -> Send:
         return Send(xml.stanza(self.wire, answer))
@@ -408,159 +332,6 @@ class Negotiation(ExtensibleLogIn):
         """RFC 6120 5.4.2.2: the failure, and the stream is closed."""
         return [Send(xml.TLS_FAILURE), *self._close(None)]
 
-    # SASL
-
-    def _mechanisms(self) -> tuple[str, ...]:
-        if self.visit:
-            return (ANONYMOUS,)
-        # Offered before the user is known, so SCRAM must be good for all who may log in on this stream.
-        has_verifiers = self.terms.has_verifiers and self._domains().isdisjoint(self.terms.without_scram)
-        return sasl.mechanisms(self._bindings, has_verifiers, self.terms.has_plain)
-
-    def _domains(self) -> frozenset[str]:
-        """Whose accounts may log in: addressed to the server's own name, the stream is for those of every domain."""
-        terms, domain = self.terms, self.domain
-        return frozenset((domain,)) if domain in terms.domains and domain != terms.host else terms.domains
-
-    def _refuse_unencrypted(self, stanza: Stanza) -> list[Action]:
-        self._profile_of(stanza)
-        return self._sasl_failed("encryption-required", "no-tls", stanza.attrs.get("mechanism", ""))
-
-    def _auth(self, stanza: Stanza) -> list[Action]:
-        self._profile_of(stanza)
-        mechanism = stanza.attrs.get("mechanism", "")
-        if mechanism not in self._mechanisms():
-            return self._sasl_failed("invalid-mechanism", "not-offered", "")
-        content = _sasl_content(stanza)
-        initial = sasl.decode(content) if content else None
-        if content and initial is None:
-            return self._sasl_failed("incorrect-encoding", "base64", mechanism)
-        if mechanism == ANONYMOUS:
-            self._exchange = AnonymousExchange(self.visit)
-            return self._sasl_step(self._exchange.start(initial))
-        self._exchange = exchange = self._new_exchange(mechanism)
-        return self._sasl_step(exchange.start(initial))
-
-    def _new_exchange(self, mechanism: str, stream_from: JID | None = None) -> sasl.Exchange:
-        terms, domains = self.terms, self._domains()
-        return sasl.Exchange(
-            mechanism, domains, self._default_domain(domains), self._bindings, terms.token(), terms.secret,
-            terms.iterations, sasl.offer(self._mechanisms(), self._bindings), stream_from)
-
-    def _default_domain(self, domains: frozenset[str]) -> str | None:
-        """A user name without domain is clear only if there is just one."""
-        return self.domain if self.domain in domains else next(iter(domains)) if len(domains) == 1 else None
-
-    def _response(self, stanza: Stanza) -> list[Action]:
-        assert self._exchange is not None
-        data = self._words.decode(_sasl_content(stanza))
-        if data is None:
-            return self._sasl_step(self._exchange.refuse("incorrect-encoding", "base64"))
-        return self._sasl_step(self._exchange.respond(data))
-
-    def _abort(self, stanza: Stanza) -> list[Action]:
-        assert self._exchange is not None
-        return self._sasl_step(self._exchange.abort())
-
-    def _unexpected_sasl(self, stanza: Stanza) -> list[Action]:
-        """A response or abort without an exchange (RFC 6120 6.5.8)."""
-        if self.jid is not None:
-            raise StreamError("policy-violation", "This stream is authenticated already.")
-        self._profile_of(stanza)
-        return self._sasl_failed("malformed-request", "no-exchange", "")
-
-    def _verified(self, answer: Callable[[Any], sasl.Step | UseToken]) -> list[Action]:
-        if not self._awaits("examining" if self._asked is not None else "verifying"):
-            return []
-        assert self._exchange is not None
-        return [*self._sasl_step(answer(self._exchange)), *self._release()]
-
-    def _sasl_step(self, step: sasl.Step | Admit | FindTokens | UseToken) -> list[Action]:
-        assert self._exchange is not None
-        if isinstance(step, sasl.Challenge):
-            self.state = "authenticating" if self._asked is None else "exchanging"
-            return [Send(self._words.challenge(step.data))]
-        if isinstance(step, FindAccount | CheckPassword | Admit | FindTokens | UseToken):
-            self.state = "verifying" if self._asked is None else "examining"
-            return [step]
-        exchange, self._exchange = self._exchange, None
-        if isinstance(step, sasl.Failure):
-            return self._sasl_failed(step.condition, step.reason, exchange.mechanism, exchange.jid)
-        self.jid = exchange.jid
-        assert self.jid is not None
-        authenticated = Authenticated(self.jid, exchange.mechanism)
-        if self._asked is not None:
-            token = exchange.token if isinstance(exchange, TokenExchange) else None
-            return [authenticated, *self._succeeded(step.additional, token)]
-        self.state, self._header_sent = "authenticated", False
-        return [Send(xml.success(step.additional)), authenticated, Restart()]
-
-    def _sasl_failed(self, condition: str, reason: str, mechanism: str,
-                     jid: JID | None = None) -> list[Action]:
-        """RFC 6120 6.4.5: it may be tried again, a few times."""
-        self.state = "unsecured" if self.state == "unsecured" else "unauthenticated"
-        self._failures += 1
-        actions: list[Action] = [Send(self._words.failure(condition)), AuthFailed(condition, reason, mechanism, jid)]
-        if self._failures >= self.terms.attempts:
-            actions += self._close(StreamError("policy-violation", "Too many attempts to log in."))
-        return actions
-
-    # Making an account (XEP-0077, XEP-0445)
-
-    def _may_register(self) -> bool:
-        return self._is_encrypted and self.domain in self.terms.domains and self.terms.may_register(self.domain)
-
-    def _register(self, request: Stanza) -> list[Action]:
-        if not self._may_register() or request.attrs.get("type") not in ("get", "set") or not request.attrs.get("id"):
-            raise StreamError("not-authorized", _ERRORS["not-authorized"])
-        self.state = "registering"
-        return [Register(request, self.domain)]
-
-    # Resource binding (RFC 6120 7), session, stream management
-
-    def _bind(self, request: Stanza) -> list[Action]:
-        assert self.jid is not None
-        wanted = _resource(request)
-        try:
-            full = self.jid.with_resource(wanted or self.terms.token())
-        except InvalidJID:
-            return [self._stanza(request.error(StanzaError(
-                "bad-request", type="modify", text="The resource has characters that are not allowed.")))]
-        if not request.attrs.get("id"):
-            return [self._stanza(request.error(StanzaError("bad-request", text="An iq needs an 'id'.")))]
-        self._request, self._full, self.state = request, full, "binding"
-        return [Bind(full)]
-
-    def _bind_again(self, request: Stanza) -> list[Action]:
-        """RFC 6120 7.1: one resource a stream."""
-        return [self._stanza(request.error(StanzaError(
-            "not-allowed", text="This stream has its resource already.")))]
-
-    def _session(self, request: Stanza) -> list[Action]:
-        return [self._stanza(request.result())]
-
-    def _resume(self, stanza: Stanza) -> list[Action]:
-        previd, h = stanza.attrs.get("previd", ""), _count(stanza.attrs.get("h"))
-        if not self.terms.has_sm:
-            return [Send(xml.sm_failed("feature-not-implemented"))]
-        if not previd or h is None:
-            return [Send(xml.sm_failed("bad-request"))]
-        self._previd, self.state = previd, "resuming"
-        return [Resume(previd, h)]
-
-    def _enable(self, stanza: Stanza) -> list[Action]:
-        if not self.terms.has_sm:
-            return [Send(xml.sm_failed("feature-not-implemented"))]
-        if self._sm_asked:
-            return [Send(xml.sm_failed("unexpected-request"))]
-        self._sm_asked = True
-        return [Enable(stanza.attrs.get("resume") in ("true", "1"), _count(stanza.attrs.get("max")))]
-
-    def _sm_too_early(self, stanza: Stanza) -> list[Action]:
-        return [Send(xml.sm_failed("unexpected-request"))]
-
-    _sm_too_late = _sm_too_early
-
 
 def _is_version_1(version: str | None) -> bool:
     """RFC 6120 4.7.5: 1.0, or a later minor or major of which we answer with 1.0; none at all is 0.0."""
@@ -574,30 +345,3 @@ def _account(address: str | None) -> JID | None:
         return JID.parse(address) if address else None
     except InvalidJID:
         return None
-
-
-def _sasl_content(stanza: Stanza) -> str:
-    """The text of <auth/> or <response/>; what is no ASCII or has elements comes back as no base64."""
-    inner = stanza.inner.strip()
-    if not inner:
-        return ""
-    if stanza.children or not inner.isascii():
-        return "*"
-    return str(stanza.element) if b"&" in inner or b"<" in inner else inner.decode()
-
-
-def _resource(request: Stanza) -> str:
-    """The resource a bind request asks for; "" leaves it to the server (RFC 6120 7.6)."""
-    for bind in request.element.elements():
-        for child in bind.elements():
-            if child.name == "resource" and child.uri == ns.BIND:
-                return str(child).strip()
-    return ""
-
-
-def _count(number: str | None) -> int | None:
-    """An xs:unsignedInt, None where it is none."""
-    if number is None or not (number.isascii() and number.isdigit() and len(number) <= 10):
-        return None
-    value = int(number)
-    return value if value < 2**32 else None

@@ -225,5 +225,14 @@ _BY_STATE: dict[str, dict[str, str]] = {
               "register": "deliver", "stanza": "deliver", "element": "deliver"},
     "closed": dict.fromkeys(EVENTS, "ignore"),
 }
+ERRORS = {
+    "policy-violation": "This is not to be sent at this point of the stream.",
+    "not-authorized": "Log in and bind a resource first.",
+    "bad-format": "A stream begins with its header.",
+    "unsupported-stanza-type": "This element is not known here.",
+    "invalid-namespace": "Stanzas of a client are in the namespace jabber:client.",
+}
+"""What is said with the conditions of the table."""
+
 TABLE: dict[tuple[str, str], str] = {
     (state, event): _BY_STATE[state].get(event, _BY_EVENT[event]) for state in STATES for event in EVENTS}
