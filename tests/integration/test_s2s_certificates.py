@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,11 +19,11 @@ ROMEO, JULIET = f"romeo@{HERE}", f"juliet@{THERE}"
 STRICT = "dialback = false"
 
 
-def exchange(here: Country, there: Country) -> tuple[ET.Element, ET.Element]:
-    """A message each way; gives what the other got, or the error the sender got."""
+def exchange(here: Country, there: Any, theirs: type[Raw] = Raw) -> tuple[ET.Element, ET.Element]:
+    """A message each way; gives what the other got, or the error the sender got. theirs: makes Juliet's connection."""
     with ExitStack() as stack:
-        romeo, juliet = (stack.enter_context(Raw(country).login(address)) for country, address in (
-            (here, ROMEO), (there, JULIET)))
+        romeo, juliet = (stack.enter_context(kind(country).login(address)) for kind, country, address in (
+            (Raw, here, ROMEO), (theirs, there, JULIET)))
         got = []
         for sender, receiver, to in ((romeo, juliet, JULIET), (juliet, romeo, ROMEO)):
             sender.message(to, "hello", id="first")
@@ -133,6 +134,28 @@ def test_direct_tls_alone(tmp_path: Path) -> None:
             out, back = exchange(here, there)
             assert arrived(out, back)
             assert here.logged("direct TLS")
+
+
+def swallow(port: int, stack: ExitStack) -> None:
+    """Makes [::1]:port neither refuse nor answer: the queue of those who wait to be taken in is full."""
+    stack.enter_context(socket.create_server(("::1", port), family=socket.AF_INET6, backlog=0))
+    for _ in range(4):
+        waiting = stack.enter_context(socket.socket(socket.AF_INET6))
+        waiting.setblocking(False)
+        waiting.connect_ex(("::1", port))
+
+
+def test_ipv6_that_leads_nowhere_costs_a_moment(tmp_path: Path) -> None:
+    """IPv4 is tried beside it."""
+    authority = Authority(tmp_path)
+    with Names() as dns, ExitStack() as stack:
+        made = [Country(tmp_path / domain, domain, authority, dns, direct=False) for domain in (HERE, THERE)]
+        for country in made:
+            swallow(country.ports["s2s"], stack)
+            dns.six[f"xmpp.{country.domain}"] = "::1"
+        with countries(*made) as (here, there):
+            out, back = exchange(here, there)
+            assert arrived(out, back)
 
 
 def test_addresses_that_do_not_answer_are_passed_over(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.daemon import ROOT
+from tests.daemon import ROOT, free_ports
 from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
 from tests.integration.slix import Client, befriend
 
@@ -125,6 +125,29 @@ def test_check_domain(pair: tuple[Country, Country]) -> None:
         [sys.executable, "-m", "chatd.ctl", "--config", str(here.config), "check", "domain", "nowhere.example"],
         capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert failed.returncode == 1 and "FAILED" in failed.stdout, failed
+
+
+@pytest.mark.long
+def test_check_domain_tells_when_they_do_not_reach_us(pair: tuple[Country, Country]) -> None:
+    """What is sent goes out, so nothing but the answer can tell."""
+    here, there = pair
+    config = there.config.read_text()
+    [closed] = free_ports(1)
+    exception = f'[s2s]\nexceptions = {{ "{HERE}" = {{ address = "127.0.0.1:{closed}" }} }}\n'
+    there.config.write_text(config.replace("[s2s]\n", exception))
+    try:
+        there.ctl("reload")
+        for country in pair:            # no connection that is up already helps
+            country.stop()
+            country.start()
+        done = subprocess.run(
+            [sys.executable, "-m", "chatd.ctl", "--config", str(here.config), "check", "domain", THERE],
+            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+        assert done.returncode == 1 and "its way back to" in done.stdout.splitlines()[-1], done
+        assert done.stdout.count("FAILED") == 1, done
+    finally:
+        there.config.write_text(config)
+        there.ctl("reload")
 
 
 def test_check_domain_refuses_what_it_cannot_try(pair: tuple[Country, Country]) -> None:

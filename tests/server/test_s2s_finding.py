@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.error import ConnectionRefusedError, NoRouteError
 from twisted.internet.task import Clock
 from twisted.names import dns
 from twisted.names.cache import CacheResolver
 from twisted.python.failure import Failure
 
-from chatd.server.s2s.attempt import ATTEMPT_S, NoWay
+from chatd.server.s2s.attempt import ATTEMPT_S, STAGGER_S, NoWay
 from chatd.server.s2s.finding import Endpoint, Finder, NotFound, is_public, system_resolver
+from tests.server.fake_site import PaperTransport
 from tests.server.paper_federation import Abroad
 
 
@@ -135,3 +138,71 @@ def test_a_mistake_while_connecting_ends_the_attempt(monkeypatch: pytest.MonkeyP
     factory.attempt._endpoints.append(Endpoint("10.0.0.8", 5269, True, "x"))     # direct TLS needs certificates
     factory.clientConnectionFailed(None, Failure(ConnectionRefusedError("refused")))
     assert site.errors() == [("0", "internal-server-error")] and site.federation.attempting == 0
+
+
+class Both(Zone):
+    """A domain whose server has an address of each family, and another server behind it."""
+
+    def __init__(self) -> None:
+        super().__init__((5269, b"one.test"), (5270, b"two.test"))
+
+    def lookupAddress(self, name: str, timeout: Any) -> Deferred[Any]:
+        """See IResolver."""
+        address = "192.0.2.1" if name.startswith("one") else "192.0.2.2"
+        return succeed(([dns.RRHeader(name, dns.A, payload=dns.Record_A(address))], [], []))
+
+    def lookupIPV6Address(self, name: str, timeout: Any) -> Deferred[Any]:
+        """See IResolver."""
+        return succeed(([dns.RRHeader(name, dns.AAAA, payload=dns.Record_AAAA("2001:db8::1"))], [], []))
+
+
+class Connects:
+    """Stands for `connect`: `tried` are the addresses in order, `factories` theirs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tried: list[str] = []
+        self.factories: list[Any] = []
+        monkeypatch.setattr("chatd.server.s2s.attempt.connect", self)
+        monkeypatch.setattr("chatd.server.s2s.finding._random.randrange", lambda number: 0)
+
+    def __call__(self, clock: Any, address: str, port: int, factory: Any, *_: Any) -> Any:
+        self.tried.append(address)
+        self.factories.append(factory)
+        return SimpleNamespace(state="connecting", stopConnecting=lambda: self.tried.append(f"not {address}"))
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> tuple[Abroad, Connects]:
+    connects = Connects(monkeypatch)
+    site = Abroad(private_addresses=True)
+    site.federation.finder = Finder(Both())
+    site.send("0", to="x@peer.test")
+    return site, connects
+
+
+def test_ipv6_comes_first_and_ipv4_a_moment_later(both: tuple[Abroad, Connects]) -> None:
+    """Who has IPv6 that leads nowhere notices next to nothing of it."""
+    site, connects = both
+    assert connects.tried == ["2001:db8::1"]
+    site.clock.advance(STAGGER_S)
+    assert connects.tried == ["2001:db8::1", "192.0.2.1"]
+    transport = PaperTransport("192.0.2.1")
+    stream = connects.factories[1].buildProtocol(None)
+    stream.makeConnection(transport)
+    assert connects.tried[2:] == ["not 2001:db8::1"] and b"to='peer.test'" in transport.value()
+    # The other one comes all the same: it is dropped, and the attempt goes on.
+    late = PaperTransport("2001:db8::1")
+    connects.factories[0].buildProtocol(None).makeConnection(late)
+    assert late.is_aborted and not transport.disconnecting and not site.answers
+
+
+def test_what_is_refused_is_not_waited_for(both: tuple[Abroad, Connects]) -> None:
+    site, connects = both
+    connects.factories[0].clientConnectionFailed(None, Failure(NoRouteError()))
+    assert connects.tried == ["2001:db8::1", "192.0.2.1"]
+    connects.factories[1].clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    assert connects.tried[2:] == ["2001:db8::1"], "the next server"
+    site.clock.advance(STAGGER_S)
+    for factory in connects.factories[2:]:
+        factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+    assert connects.tried[3:] == ["192.0.2.2"] and site.errors() == [("0", "remote-server-timeout")]

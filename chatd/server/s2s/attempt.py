@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.error import ConnectionRefusedError, NoRouteError
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
@@ -73,15 +75,17 @@ class Attempt:
     """See the module. done: fires with the Outgoing that is up, or fails with NoWay.
 
     asks_only: no proof of ours is wanted. former: the connection that was cut and is to go on over this one.
+    is_one_way: they are not asked to answer on this connection.
     """
 
     def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False,
-                 former: Outgoing | None = None) -> None:
+                 former: Outgoing | None = None, is_one_way: bool = False) -> None:
         self.federation = federation
         self.local = local
         self.remote = remote
         self.asks_only = asks_only
         self.former = former
+        self.is_one_way = is_one_way
         self.terms = federation.policy.terms(remote)
         self.notes: list[Note] = []
         self.done: Deferred[Outgoing] = Deferred()
@@ -305,6 +309,17 @@ class Attempt:
         self._over(NoWay("internal-server-error", f"{self.remote} could not be tried."))
 
 
+def _why_not_connected(reason: Failure) -> str:
+    if reason.check(ConnectionRefusedError):
+        return "it refuses the connection: nothing listens there, or a firewall turns it away"
+    if reason.check(ConnectTimeout):
+        return f"no answer in {CONNECT_S:g} s: a firewall drops it, or the machine is away"
+    if reason.check(NoRouteError):
+        return "no way leads there from here"
+    why = reason.getErrorMessage().rstrip(".")
+    return why[:1].lower() + why[1:]
+
+
 def _places(targets: list[Target]) -> str:
     return "; ".join(
         f"{target.host}:{target.port} ({'direct TLS' if target.is_direct else 'STARTTLS'})" for target in targets)
@@ -329,8 +344,7 @@ class _Factory(ClientFactory):
 
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         """See ClientFactory."""
-        why = reason.getErrorMessage().rstrip(".")
-        self.attempt.failed_to_connect(self, why[:1].lower() + why[1:])
+        self.attempt.failed_to_connect(self, _why_not_connected(reason))
 
     def drop(self) -> None:
         """Another was faster."""

@@ -1,6 +1,7 @@
 """`chatctl check domain other.example`: tries to reach one domain as a message would, and tells each step.
 
-The connection is one of its own, so that a look at it disturbs nobody.  Who may do it owns the control socket.
+The connection is one of its own, so that a look at it disturbs nobody, and it goes one way, so that the answer to the
+ping shows whether they reach us too.  Who may do it owns the control socket.
 """
 
 from __future__ import annotations
@@ -57,12 +58,13 @@ class DomainCheck:
 
     async def _try(self, local: str, remote: str) -> list[Note]:
         clock = self.federation.clock
-        attempt = Attempt(self.federation, local, remote)
+        attempt = Attempt(self.federation, local, remote, is_one_way=True)
         late = clock.callLater(WHOLE_S, attempt.cancel, "it took too long")
         try:
             stream = await attempt.start()
         except NoWay as error:
-            return [*attempt.notes, Note("result", False, str(error))]
+            notes = attempt.notes
+            return notes if notes and notes[-1].text == str(error) else [*notes, Note("result", False, str(error))]
         finally:
             if late.active():
                 late.cancel()
@@ -90,7 +92,11 @@ class DomainCheck:
             self._pings.pop(id_, None)
             if late.active():
                 late.cancel()
-        return Note("ping", True, f"answered in {(clock.seconds() - began) * 1000:.0f} ms")
+        took = f"answered in {(clock.seconds() - began) * 1000:.0f} ms"
+        if any(not one.is_outgoing and (remote, local) in one.pairs for one in self.federation.open):
+            return Note("ping", True, f"{took}, over a connection of theirs: they reach us too")
+        return Note("ping", True, f"{took}, over another connection of ours that is up; whether they could connect to "
+                                  "us does not show as long as it is")
 
     def _answered(self, stanza: Stanza, from_: JID, to: JID) -> None:
         remote, answered = self._pings.get(stanza.attrs.get("id", ""), ("", None))

@@ -75,6 +75,7 @@ class Outgoing(ServerStream):
         self._begun_ = self._by_sasl = False
         self._offer = _Offer()
         self._at = "connect"
+        self._has_reason = False        # what it fails for says it all; when it was adds nothing
 
     def _begun(self) -> bool:
         return self._begun_
@@ -83,13 +84,15 @@ class Outgoing(ServerStream):
         """See ServerStream: what it was opened for goes elsewhere."""
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
-            attempt.stream_failed(self, f"{why or 'the connection was closed'} {_WHEN[self._at]}")
+            attempt.stream_failed(self, why if self._has_reason else f"{why or 'the connection was closed'} "
+                                                                     f"{_WHEN[self._at]}")
 
     def _note(self, step: str, text: str, ok: bool = True) -> None:
         if self.attempt is not None:
             self.attempt.note(step, ok, text)
 
     def _fail(self, why: str) -> None:
+        self._has_reason = True
         self.close(StreamError("policy-violation", why)) if self._begun_ else self.abort(why)
 
     # -- negotiation
@@ -117,6 +120,11 @@ class Outgoing(ServerStream):
         self._at = "features"
         if not header.attrs.get("version"):
             self._authenticate()
+
+    def take_stream_error(self, element: Stanza) -> None:
+        """See ServerStream."""
+        self._has_reason = True
+        super().take_stream_error(element)
 
     def take_features(self, element: Stanza) -> None:
         """<stream:features/>."""
@@ -161,7 +169,9 @@ class Outgoing(ServerStream):
         how = "from the start" if self.endpoint.is_direct else "STARTTLS"
         self._note("tls", f"{self.transport.tls_version()}, {how}")
         self.judge()
-        self._note("certificate", self.doubt or f"it proves that this is {self.remote}", not self.doubt)
+        proof = f"it proves that this is {self.remote}"
+        instead = "; believed all the same, because DNS leads there" if self.terms.dialback else ""
+        self._note("certificate", f"{self.doubt}{instead}" if self.doubt else proof, not self.doubt)
         if self.doubt and not self.terms.dialback:
             self._fail(f"the certificate does not prove that this is {self.remote}: {self.doubt}")
             return
@@ -184,7 +194,7 @@ class Outgoing(ServerStream):
             self._at = "up"
             self._ready()
             return
-        if offer.bidi and self.federation.uses_bidi:
+        if offer.bidi and self.federation.uses_bidi and not (self.attempt is not None and self.attempt.is_one_way):
             self.answers_here = True
             self.transport.write(xml.BIDI)
         if offer.external and self._is_secured:
@@ -312,6 +322,7 @@ class Outgoing(ServerStream):
 
 Outgoing.elements = {
     **ServerStream.elements,
+    f"{ns.STREAMS} error": Outgoing.take_stream_error,
     f"{ns.STREAMS} features": Outgoing.take_features,
     f"{ns.TLS} proceed": Outgoing.take_proceed,
     f"{ns.TLS} failure": Outgoing.take_tls_failure,

@@ -156,7 +156,8 @@ class ServerStream:
         """The connection is gone."""
         self.connected = 0
         broken = reason.value
-        self._end(f"TLS failed: {broken}" if isinstance(broken, TLSFailed) else "the connection was cut", is_cut=True)
+        why = f"TLS failed: {_reason(broken)}" if isinstance(broken, TLSFailed) else "the connection was cut"
+        self._end(why, is_cut=True)
         goodbye, self._goodbye = self._goodbye, None
         if goodbye is not None and goodbye.active():
             goodbye.cancel()
@@ -206,7 +207,8 @@ class ServerStream:
         conditions = [child.rpartition(" ")[2] for child in element.children]
         said = next((str(child) for child in element.element.elements() if child.name == "text"), "")
         said = "".join(letter for letter in said if letter.isprintable())[:200]
-        why = f"it answered {conditions[0] if conditions else 'an error'}" + (f" ({said})" if said else "")
+        condition = conditions[0] if conditions else "an error"
+        why = f"it says \"{said.rstrip('.')}\" ({condition})" if said else f"it answers {condition}"
         log.info("{stream!r} is closed by the other server: {why}", stream=self, why=why)
         self.peer_closed(why)
 
@@ -562,6 +564,11 @@ class ServerStream:
     def __repr__(self) -> str:
         way = "to" if self.is_outgoing else "from"
         return f"<stream {way} {self.remote or '?'} for {self.local or '?'} {self.address}>"
+
+
+def _reason(broken: TLSFailed) -> str:
+    """OpenSSL's, without what Twisted says of every lost connection."""
+    return "; ".join(map(str, broken.args)) or "no reason was given"
 
 
 ServerStream.elements = {
