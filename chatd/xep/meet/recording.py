@@ -322,8 +322,9 @@ def announce_failure(meeting: Meeting, row: RecordingRow, days: int) -> None:
     moderators, in the state and with the list of recordings.
     """
     body = f"The recording of {_moment(row):%-d %B %Y, %H:%M} UTC could not be made."
-    told = recorded_xml(meeting, attrs.evolve(row, error=""), days, "", shows_state=True)
-    speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, (f"<body>{text(body)}</body>{told}").encode(), (
+    inner = f"<body>{text(body)}</body>" + recorded_xml(
+        meeting, attrs.evolve(row, error=""), days, "", shows_state=True)
+    speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, inner.encode(), (
         f"{ns.CLIENT} body", f"{ns.MEET} recorded")), keep=True)
 
 
