@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import slixmpp
 from slixmpp.xmlstream import ET as SET
 
+from chatd.core import ns
 from tests.daemon import PASSWORD, Daemon
 
 PATIENCE_S = 15.0
@@ -135,6 +136,30 @@ async def befriend(one: Client, other: Client) -> None:
         b.send_presence_subscription(pto=a.boundjid.bare, ptype="subscribed")
         await a.presence_of(b.boundjid.bare, "subscribed")
         await a.presence_of(b.boundjid.full)
+
+
+async def write_to_each_other(one: Client, other: Client, count: int, more: str = "") -> None:
+    """Messages both ways at the same time, all of which arrive as they were written."""
+    ways = [(one, other, "to"), (other, one, "fro")]
+    for number in range(count):
+        for sender, receiver, word in ways:
+            sender.send_message(mto=receiver.boundjid.bare, mbody=f"{word} {number}{more}", mtype="chat")
+    for number in range(count):
+        for _, receiver, word in ways:
+            await receiver.text(f"{word} {number}{more}")
+
+
+async def enter(person: Client, room: str, nick: str) -> None:
+    """A room, XEP-0045 7.2."""
+    presence = person.make_presence(pto=f"{room}/{nick}")
+    presence.append(ET.fromstring(f"<x xmlns='{ns.MUC}'/>"))
+    presence.send()
+    await person.presence_of(f"{room}/{nick}")
+
+
+async def unlock(person: Client, room: str) -> None:
+    """XEP-0045 10.1.2, an instant room; where it is not locked it does no harm."""
+    await person.ask("set", f"<query xmlns='{ns.MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query>", to=room)
 
 
 def children(stanza: Any) -> list[str]:

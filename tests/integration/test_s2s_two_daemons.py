@@ -8,13 +8,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.daemon import ROOT, free_ports
 from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
-from tests.integration.slix import Client, befriend
+from tests.integration.slix import Client, befriend, enter, unlock, write_to_each_other
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -39,12 +38,7 @@ def test_contacts_and_messages(pair: tuple[Country, Country]) -> None:
     async def play() -> None:
         async with Client(here, ROMEO) as romeo, Client(there, JULIET) as juliet:
             await befriend(romeo, juliet)
-            for number in range(60):
-                romeo.send_message(mto=JULIET, mbody=f"to {number}", mtype="chat")
-                juliet.send_message(mto=ROMEO, mbody=f"fro {number}", mtype="chat")
-            for number in range(60):
-                await juliet.text(f"to {number}")
-                await romeo.text(f"fro {number}")
+            await write_to_each_other(romeo, juliet, 60)
 
     asyncio.run(play())
     assert here.logged(f"is connected to {THERE}") or there.logged(f"is connected to {HERE}")
@@ -59,8 +53,7 @@ def test_rooms_across(pair: tuple[Country, Country]) -> None:
         async with Client(here, ROMEO, plugins=ROOMS) as romeo, Client(there, JULIET, plugins=ROOMS) as juliet:
             room = f"balcony@conference.{HERE}"
             await enter(romeo, room, "romeo")
-            await romeo.ask("set", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' "
-                                   "type='submit'/></query>", to=room)
+            await unlock(romeo, room)
             await enter(juliet, room, "juliet")
             juliet.send_message(mto=room, mbody="art thou not Romeo?", mtype="groupchat")
             await romeo.text("art thou not Romeo?")
@@ -72,14 +65,6 @@ def test_rooms_across(pair: tuple[Country, Country]) -> None:
             await romeo.presence_of(f"{room}/juliet", "unavailable")
 
     asyncio.run(play())
-
-
-async def enter(person: Client, room: str, nick: str) -> None:
-    """XEP-0045 7.2."""
-    presence = person.make_presence(pto=f"{room}/{nick}")
-    presence.append(ET.fromstring("<x xmlns='http://jabber.org/protocol/muc'/>"))
-    presence.send()
-    await person.presence_of(f"{room}/{nick}")
 
 
 def test_a_restart_loses_nothing(pair: tuple[Country, Country]) -> None:

@@ -173,11 +173,10 @@ class PaperTransport(StringTransport):
         self.disconnecting = True
 
 
-class Wire:
-    """One connection as its client sees it.  step: how many bytes go in at once."""
+class PaperWire:
+    """One connection as its peer sees it.  step: how many bytes go in at once."""
 
-    def __init__(self, site: Site, stream: TCPStream, address: str, step: int = 1 << 20) -> None:
-        self.site = site
+    def __init__(self, stream: Any, address: str, step: int = 1 << 20) -> None:
         self.stream = stream
         self.step = step
         self.transport = PaperTransport(address)
@@ -198,6 +197,24 @@ class Wire:
         self.transport.clear()
         return said
 
+    def cut(self) -> None:
+        """The link is gone."""
+        self.is_cut = True
+        self.stream.connectionLost()
+
+    @property
+    def is_ended(self) -> bool:
+        """The server has closed the connection."""
+        return self.transport.disconnecting
+
+
+class Wire(PaperWire):
+    """One of a client."""
+
+    def __init__(self, site: Site, stream: TCPStream, address: str, step: int = 1 << 20) -> None:
+        self.site = site
+        super().__init__(stream, address, step)
+
     def secure(self) -> str:
         """STARTTLS, up to the mechanisms."""
         assert "<starttls" in self.write(HEADER)
@@ -216,16 +233,6 @@ class Wire:
         self.authenticate(local)
         assert "<jid>" in self.write(bind(resource))
         return self
-
-    def cut(self) -> None:
-        """The link is gone."""
-        self.is_cut = True
-        self.stream.connectionLost()
-
-    @property
-    def is_ended(self) -> bool:
-        """The server has closed the connection."""
-        return self.transport.disconnecting
 
 
 class Site:

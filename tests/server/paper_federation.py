@@ -15,7 +15,7 @@ from chatd.server.s2s import link as link_module
 from chatd.server.s2s.federation import Federation
 from chatd.server.s2s.incoming import Incoming, S2SFactory
 from chatd.settings import S2S
-from tests.server.fake_site import DOMAIN, PaperTransport, Site
+from tests.server.fake_site import DOMAIN, PaperWire, Site
 
 PEER = "peer.test"
 HEADER = ("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' "
@@ -28,35 +28,19 @@ def header(from_: str = PEER, to: str = DOMAIN) -> str:
     return HEADER.format(from_=from_, to=to)
 
 
-class PeerWire:
+class PeerWire(PaperWire):
     """A connection of another server.  names: what its certificate proves; None: it shows none."""
 
     def __init__(self, federation: Federation, names: tuple[str, ...] | None = (PEER,), step: int = 1 << 20,
                  address: str = "192.0.2.9") -> None:
-        self.stream: Incoming = S2SFactory(federation, "contexts").buildProtocol(IPv4Address("TCP", address, 40000))
-        self.step = step
-        self.transport = PaperTransport(address)
-        self.transport.getHandle = lambda: None
+        stream: Incoming = S2SFactory(federation, "contexts").buildProtocol(IPv4Address("TCP", address, 40000))
 
         def judge() -> None:
-            self.stream.doubt = "" if self.stream.remote in (names or ()) else "it is for somebody else"
+            stream.doubt = "" if stream.remote in (names or ()) else "it is for somebody else"
 
-        self.stream.judge = judge       # type: ignore[method-assign]
-        self.stream.makeConnection(self.transport)
-
-    def write(self, xml: str | bytes) -> str:
-        """Sends; gives what came back."""
-        data = xml.encode() if isinstance(xml, str) else xml
-        for start in range(0, len(data), self.step):
-            if not self.is_ended:
-                self.stream.dataReceived(data[start:start + self.step])
-        return self.read()
-
-    def read(self) -> str:
-        """What we wrote since."""
-        said = self.transport.value().decode()
-        self.transport.clear()
-        return said
+        stream.judge = judge        # type: ignore[method-assign]
+        super().__init__(stream, address, step)
+        self.transport.getHandle = lambda: None
 
     def secure(self, from_: str = PEER, to: str = DOMAIN) -> str:
         """STARTTLS; gives header and features behind it."""
@@ -70,11 +54,6 @@ class PeerWire:
         self.secure(to=to)
         assert "<success" in self.write(EXTERNAL)
         return self.write(header(to=to))
-
-    @property
-    def is_ended(self) -> bool:
-        """The connection has been closed by us."""
-        return bool(self.transport.disconnecting)
 
 
 class PaperAttempt:
