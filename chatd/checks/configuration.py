@@ -52,6 +52,12 @@ def _reachable(settings: Settings) -> Iterator[Finding]:
         text = "Everything listens on loopback: only programs on this machine can log in."
         advice = 'For others: [listen] c2s = ["0.0.0.0:5222", "[::]:5222"] and likewise c2s_tls and https.'
         yield Finding(SUBJECT, Grade.NOTE, text, (advice,))
+    ways = [("c2s_tls", listen.c2s_tls), *([("s2s_tls", listen.s2s_tls)] if settings.has_federation else [])]
+    shut = [name for name, addresses in ways if all(address.is_loopback for address in addresses)]
+    if settings.server.addresses and shut:
+        text = f"server.addresses is set, but host-meta.json does not tell it: listen.{shut[0]} is not open to others."
+        advice = "Who reads there where to connect asks DNS no more, so every way has to be open (XEP-0487)."
+        yield Finding(SUBJECT, Grade.WARNING, text, (advice,))
     host = urlsplit(settings.http.public_url).hostname
     if host and host != settings.server.host and not settings.http.trusted_proxies:
         text = f"http.public_url names {host}, the server is {settings.server.host}, and no proxy is trusted."

@@ -321,6 +321,16 @@ class TestConfiguration:
     def test_loopback_only_is_said(self, write: Any) -> None:
         assert "loopback" in texts(configuration.check(write()), Grade.NOTE)
 
+    @pytest.mark.parametrize(("listen", "shut"), [
+        ("", "c2s_tls"), ('c2s_tls = ["0.0.0.0:5223"]\n', ""),
+        ('c2s_tls = ["0.0.0.0:5223"]\ns2s = ["0.0.0.0:5269"]\n', "s2s_tls"),
+        ('c2s_tls = ["0.0.0.0:5223"]\ns2s_tls = ["0.0.0.0:5270"]\n', "")])
+    def test_addresses_that_are_told_nobody(self, write: Any, listen: str, shut: str) -> None:
+        settings = write(extra=f"[listen]\n{listen}")
+        settings = attrs.evolve(settings, server=attrs.evolve(settings.server, addresses=("192.0.2.1",)))
+        said = texts(configuration.check(settings), Grade.WARNING)
+        assert f"listen.{shut} is not open" in said if shut else not said
+
     def test_a_proxy_that_is_not_trusted(self, write: Any) -> None:
         settings = write(extra='[http]\npublic_url = "https://chat.service.org"\n')
         assert "trusted_proxies" in texts(configuration.check(settings), Grade.WARNING)
