@@ -120,7 +120,8 @@ class InvitationPage(Resource):
             parts.append(
                 f"<form method='post'><label for='name'>{words['name']}</label><input id='name' name='name' required "
                 "maxlength='200' autocomplete='username' autocapitalize='none' spellcheck='false' "
-                f"aria-describedby='ending'{fixed}><p class='soft hint' id='ending'>{words['address'].format(domain=escape(row.domain))}</p>"
+                f"aria-describedby='ending'{fixed}>"
+                f"<p class='soft hint' id='ending'>{words['address'].format(domain=escape(row.domain))}</p>"
                 f"<label for='password'>{words['password']}</label><input id='password' name='password' "
                 "type='password' required maxlength='200' autocomplete='new-password'>"
                 f"<label for='again'>{words['again']}</label><input id='again' name='again' type='password' required "

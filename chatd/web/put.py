@@ -99,7 +99,8 @@ class Put:
     def pause(self) -> None:
         """See Source."""
         channel = getattr(self._request, "channel", None)       # Twisted deletes it once the answer has been given
-        if channel is not None and not self._is_whole:
+        # Whoever was refused is read from to the end, or he would never hear of it; also while his file is tidied up.
+        if channel is not None and not self._is_whole and self._refusal is None:
             channel.allow(None)
             channel.transport.pauseProducing()
 

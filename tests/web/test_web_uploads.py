@@ -18,6 +18,7 @@ from zope.interface.verify import verifyObject
 
 from chatd.core.uploads import UPLOADS_PATH, UploadRow, Usage, hashed, path_of
 from chatd.interfaces import IUploads, IUploadStore
+from chatd.web.incoming import IncomingFile
 from chatd.web.put import GRACE_S, STALL_S
 from chatd.web.uploads import UploadsResource
 from chatd.xep.upload.files import AT_ONCE, Files, Rules
@@ -435,6 +436,39 @@ def test_a_full_disk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         patched.setattr(os, "fsync", full)
         answer = place.put(path, b"x" * 2 * MB, content_type="video/mp4")
     assert answer.code == 507 and place.there() == []
+    assert place.put(path, b"x" * 2 * MB, content_type="video/mp4").code == 201
+
+
+@pytest.mark.parametrize("at", ["open", "write", "sync"])
+def test_a_full_disk_while_more_comes(place: Place, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """The disk works in a thread of its own: whoever still sends is answered once, and is read from to the end, also
+    while what came of his file is tidied up; then the same slot is good again."""
+    path = place.slot("a.mp4", 2 * MB, "video/mp4")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    place.jobs = []
+    half = 2 * MB if at == "sync" else MB
+    with monkeypatch.context() as patched:
+        if at == "write":
+            patched.setattr(IncomingFile, "_write_pieces", full)
+        else:
+            patched.setattr(os, {"open": "open", "sync": "fsync"}[at], full)
+        connection = place.begin(path, 2 * MB)
+        connection.send(b"x" * half)
+        assert connection.transport.value() == b"", "nobody knows yet"
+        while connection.transport.value() == b"":
+            done, job, arguments = place.jobs.pop(0)
+            execute(job, *arguments).chainDeferred(done)
+    assert connection.transport.producerState == "producing"
+    assert connection.answer().code == 507
+    if half < 2 * MB:
+        connection.send(b"x" * (2 * MB - half))
+    place.work()
+    assert connection.transport.producerState == "producing"
+    assert connection.transport.value() == b"" and place.there() == []
+    place.jobs = None
     assert place.put(path, b"x" * 2 * MB, content_type="video/mp4").code == 201
 
 
