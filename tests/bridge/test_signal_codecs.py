@@ -10,7 +10,7 @@ from tests.bridge.clients.bridge_process import until
 
 
 @pytest.mark.parametrize("codec", [
-    "vp8", "vp9", pytest.param("h264", marks=pytest.mark.long), pytest.param("av1", marks=pytest.mark.long)])
+    "vp8", "vp9", "h264", pytest.param("av1", marks=pytest.mark.long)])
 def test_a_codec_from_browser_and_sdk_to_both(people, codec):
     ann, ben, cat = people.page("ann"), people.page("ben"), people.sdk("cat")
     dan = people.sdk("dan")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.bridge.clients.bridge_process import until
 
 OLD = {"singlePeerConnection": False}
@@ -100,7 +98,6 @@ def test_a_resume_restarts_ice_on_both_connections(people):
     assert not [e for e in ann.events()[mark:] if e["event"] == "Reconnecting"]
 
 
-@pytest.mark.long
 def test_the_codecs(people):
     ann, ben = people.page("ann", {"dynacast": True, **OLD}), people.page("ben", OLD)
     cat = people.sdk("cat", single=False)
