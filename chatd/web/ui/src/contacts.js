@@ -69,8 +69,8 @@ export function notYetAccepted(converse, _converse) {
 
 const GROUPS_SHOWN = 12;
 
-/** The fields that adding and accepting have in common. */
-function nameAndGroups(html, roster, prefix, name) {
+/** The fields that adding, accepting and changing have in common. */
+export function nameAndGroups(html, roster, prefix, name, chosen = []) {
     const words = TEXT.contact;
     const groups = [...new Set((roster ?? []).map((contact) => contact.get('groups') ?? []).flat())].sort();
     const field = (event) => event.target.closest('.chatd-form__field').querySelector('input');
@@ -81,12 +81,12 @@ function nameAndGroups(html, roster, prefix, name) {
         <div class="chatd-form__field">
             <label class="form-label" for="${prefix}-groups">${words.groups}</label>
             <input id="${prefix}-groups" name="groups" type="text" class="form-control" autocomplete="off"
-                   aria-describedby="${prefix}-hint" @input=${(event) => markChosen(field(event))} />
+                   aria-describedby="${prefix}-hint" .value=${chosen.join(', ')} @input=${(event) => markChosen(field(event))} />
             <p id="${prefix}-hint" class="chatd-form__hint">${words.groupsHint}</p>
             ${groups.length
                 ? html`<div class="chatd-chips" role="group" aria-label=${words.groupsKnown}>
                       ${groups.slice(0, GROUPS_SHOWN).map(
-                          (group) => html`<button type="button" class="chatd-chip" aria-pressed="false" data-group=${group}
+                          (group) => html`<button type="button" class="chatd-chip" aria-pressed=${chosen.includes(group)} data-group=${group}
                               @click=${(event) => toggleGroup(field(event), group)}>${group}</button>`,
                       )}
                   </div>`
@@ -113,7 +113,7 @@ function markChosen(field) {
 }
 
 /** What stands in those fields. */
-function readNameAndGroups(form) {
+export function readNameAndGroups(form) {
     const data = new FormData(form);
     return { name: String(data.get('name') ?? '').trim(), groups: listed(String(data.get('groups') ?? '')) };
 }

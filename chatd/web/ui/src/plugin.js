@@ -1,6 +1,7 @@
 // The chatd plugin of Converse.js: what the panel adds to it. One function per feature, called in `initialize`.
 // Everything is taken from `converse.env` and `_converse.exports`; Converse's own files are not imported.
 import * as access from './access.js';
+import { blockContact, blockedInChat, blockedPeople, contactMenu, editContact, removeContact } from './contactmenu.js';
 import { acceptContact, addContact, emptyRoster, notYetAccepted, presenceAfterReconnect } from './contacts.js';
 import { fileCards } from './filecards.js';
 import { dropFiles, fileProgress, ownUpload, sendFiles } from './files.js';
@@ -9,6 +10,7 @@ import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
 import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
 import { noticesButton, unreadInTitle } from './notices.js';
+import { readMarks } from './readmarks.js';
 import { roomRequests } from './roomasks.js';
 import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
 import { roomPeople } from './roompeople.js';
@@ -26,6 +28,7 @@ const FEATURES = [
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
     sendFiles, ownUpload, fileProgress, dropFiles, fileCards, searchButton,
+    contactMenu, editContact, removeContact, blockContact, blockedPeople, blockedInChat, readMarks,
 ];
 
 /**
