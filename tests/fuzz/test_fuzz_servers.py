@@ -160,6 +160,7 @@ def connected(drawn: st.DataObject) -> None:
             former = outgoing(site, PaperAttempt(None))
             former.answers_here = True
             former.managed("old", 300)
+            former.abort("cut")
         attempt = PaperAttempt(former)
         stream = outgoing(site, attempt)
         for piece in (begun.encode(), data):
@@ -186,8 +187,7 @@ def outgoing(site: Abroad, attempt: PaperAttempt) -> Outgoing:
     return stream
 
 
-@pytest.mark.parametrize("way", [came, connected])
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(drawn=st.data())
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(way=st.sampled_from([came, connected]), drawn=st.data())
 def test_server_stream(way: Callable[[st.DataObject], None], drawn: st.DataObject) -> None:
     way(drawn)

@@ -251,7 +251,8 @@ class Outgoing(ServerStream):
         log.info("{local} is connected to {remote} at {address}, proved by {by}", local=self.local,
                  remote=self.remote, address=self.address, by=by)
         former = self.attempt.former if self.attempt is not None else None
-        if former is not None and self._offer.sm and self.answers_here == former.answers_here:
+        may_go_on = former is not None and former.may_resume and self.answers_here == former.answers_here
+        if former is not None and may_go_on and self._offer.sm:
             self.is_resuming = True
             former.settled(lambda: self._resume(former))
         else:
@@ -291,7 +292,7 @@ class Outgoing(ServerStream):
         try:
             smacks.resume(parse_h(element))
         except StreamError:
-            smacks.id = ""                  # their count cannot be: the next connection begins anew
+            self._give_up_former()          # their count cannot be: the next connection begins anew
             raise
         self.go_on(smacks)
         self._ready()
@@ -302,11 +303,15 @@ class Outgoing(ServerStream):
             self.smacks = None
             return
         smacks = self._asked_to_resume()
-        smacks.id = ""
+        self._give_up_former()
         if "h" in element.attrs:
             smacks.acknowledge(parse_h(element))
         self.is_resuming = False
         self._enable()
+
+    def _give_up_former(self) -> None:
+        if self.attempt is not None and self.attempt.former is not None:
+            self.attempt.former.may_resume = False
 
     def _asked_to_resume(self) -> StreamManagement:
         former = self.attempt.former if self.attempt is not None else None
