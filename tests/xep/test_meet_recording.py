@@ -360,7 +360,9 @@ async def test_after_a_restart(tmp_path: Path) -> None:
     await s.hall.world.settle()
     world, store = s.hall.world, s.hall.world.store.meetings
     (tmp_path / "orphan.webm").write_bytes(b"x")
+    (tmp_path / "stays.webm").mkdir()           # what cannot be deleted keeps nobody out
     await store.keep_recording(RecordingRow("0" * 32, f"gone@{SERVICE}", "EG_8", "ready", "orphan.webm"))
+    await store.keep_recording(RecordingRow("2" * 32, f"gone@{SERVICE}", "EG_7", "ready", "stays.webm"))
     await store.keep_recording(RecordingRow("1" * 32, s.room, "EG_9", "recording", started_ms=1))
     world.modules.pop("meet").stop()
     world.apis.pop("meet").release()

@@ -252,7 +252,12 @@ class Recordings:
             return
         self.progress.pop(id, None)
         if row.path:
-            (self.folder / row.path).unlink(missing_ok=True)
+            try:
+                (self.folder / row.path).unlink(missing_ok=True)
+            except OSError as error:
+                # Nobody gets at it any more; its meeting, and all the others, go on all the same.
+                log.error("{path} of a recording that is deleted stays: {reason}", path=self.folder / row.path,
+                          reason=error.strerror)
         if not row.is_over and row.engine_id and self._engine is not None:
             self._stop(row)
         self._store.delete_recording(id).addErrback(
