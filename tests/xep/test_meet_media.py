@@ -195,6 +195,8 @@ async def test_the_media_server_is_away() -> None:
     media = MediaDouble()
     hall, room, john, bob, ada = await held(media)
     identity = media.join(await token(ada, room), "camera")
+    johns = media.join(await token(john, room), "camera")
+    bobs = media.join(await token(bob, room), "camera")
     media.broken = True
     assert await command(john, room, "mute nick='Ada' source='camera'/>") == "service-unavailable"
     assert await command(john, room, "allow camera='false'/>") == ""
@@ -203,9 +205,16 @@ async def test_the_media_server_is_away() -> None:
     assert identity in media.rooms[room], "could not be told"
     await hall.meet._check()
     media.broken = False
+    media.asked.clear()
     await hall.meet._check()
     await hall.world.settle()
     assert identity not in media.rooms[room]
+    told = [one for one in media.asked if one[0] == "grant"]
+    assert [one[1] for one in told] == [bobs] and "camera" not in told[0][2], "told to it again"
+    media.asked.clear()
+    await hall.meet._check()
+    await hall.world.settle()
+    assert johns in media.rooms[room] and not [one for one in media.asked if one[0] == "grant"]
     await hall.close()
 
 

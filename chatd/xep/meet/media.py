@@ -55,6 +55,7 @@ class MeetingMedia:
         self._was_moderator: set[Occupant] = set()
         self._owners: dict[str, Occupant] = {}
         self._changed: set[str] = set()         # identities whose tokens may say something else than holds now
+        self._owed: set[str] = set()            # identities of which the engine has not taken in what holds now
 
     @property
     def _engine(self) -> Any:
@@ -123,6 +124,7 @@ class MeetingMedia:
         identity = self._meeting.identities.pop(full)
         self._owners.pop(identity, None)
         self._changed.discard(identity)
+        self._owed.discard(identity)
         return identity
 
     def close(self) -> None:
@@ -163,12 +165,17 @@ class MeetingMedia:
             self._later(self._grant_now, participant.identity)
 
     async def check(self) -> None:
-        """Whoever is in the media room without being in the meeting is put out: events may have been missed."""
+        """Whoever is in the media room without being in the meeting is put out, and who may do something else than the
+        engine took in is told to it again: events may have been missed.
+        """
         if self._engine is None:
             return
         for participant in await self._engine.list_participants(self._meeting.bare):
-            if participant.identity not in self._owners and not participant.is_hidden:
-                await self._remove(participant.identity)
+            identity = participant.identity
+            if identity in self._owed:
+                self._later(self._grant_now, identity)
+            elif identity not in self._owners and not participant.is_hidden:
+                self._later(self._remove, identity)
 
     # -- asking the engine
     def _later(self, ask: Callable[..., Awaitable[None]], *arguments: Any) -> None:
@@ -193,7 +200,10 @@ class MeetingMedia:
         await self._engine.delete_room(self._meeting.bare)
 
     async def _grant(self, identity: str, grants: Grants) -> None:
+        if identity in self._owners:
+            self._owed.add(identity)
         await self._engine.update_participant(self._meeting.bare, identity, grants=grants)
+        self._owed.discard(identity)
 
     async def _grant_now(self, identity: str) -> None:
         owner = self._owners.get(identity)

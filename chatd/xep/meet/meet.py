@@ -164,14 +164,21 @@ class Meet(Module):
             service.is_waiting(session.full) for service in self.services.values()))
         if self._engine is None:
             return
-        try:
-            await self.recordings.check()
-            for room in await self._engine.list_rooms():
-                meeting = self._of_media(room.name)
-                if meeting is not None:
+        for check in (self.recordings.check, self._check_media):
+            try:
+                await check()
+            except MediaError as error:
+                log.debug("the media engine could not be asked: {reason}", reason=str(error))
+
+    async def _check_media(self) -> None:
+        assert self._engine is not None
+        for room in await self._engine.list_rooms():
+            meeting = self._of_media(room.name)
+            if meeting is not None:
+                try:
                     await meeting.media.check()
-        except MediaError as error:
-            log.debug("the media engine could not be asked: {reason}", reason=str(error))
+                except MediaError as error:
+                    log.debug("{room} could not be looked over: {reason}", room=room.name, reason=str(error))
 
     # -- IMeetings
     @property
