@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+import attrs
 from twisted.words.xish import domish
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.stanza import attribute, text
 
-__all__ = ["field_xml", "find_form", "form_values"]
+__all__ = ["Setting", "field_xml", "find_form", "form_values"]
+
+
+@attrs.frozen
+class Setting:
+    """What can be set by a form: its key in memory, the field's var, type (XEP-0004), label and default."""
+
+    key: str
+    var: str
+    kind: str
+    label: str
+    default: Any
+
+    def _wrong(self, right: str) -> StanzaError:
+        """What refuses a value; right: what the setting is."""
+        return StanzaError("not-acceptable", text=f"The setting {self.var} {right}.")
 
 
 def field_xml(var: str, values: Iterable[str], kind: str = "", label: str = "",

@@ -14,7 +14,7 @@ from twisted.words.xish import domish
 
 from chatd.core import ns
 from chatd.core.errors import StanzaError
-from chatd.core.forms import field_xml, form_values
+from chatd.core.forms import Setting, field_xml, form_values
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.stanza import text
 
@@ -32,17 +32,12 @@ _LANGUAGE: Final = r"([A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,7})?"
 
 
 @attrs.frozen
-class Field:
-    """One setting.  kind: the field type of XEP-0004.  choices: (value, label), of lists.  least, most: of numbers.
+class Field(Setting):
+    """One setting of a room.  choices: (value, label), of lists.  least, most: of numbers.
 
     form: what a text has to look like as a whole, a regular expression.
     """
 
-    key: str
-    var: str
-    kind: str
-    label: str
-    default: Any
     choices: tuple[tuple[str, str], ...] = ()
     least: int | None = None
     most: int | None = None
@@ -89,9 +84,6 @@ class Field:
         if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):
             raise self._wrong(f"is a number from {least} to {most}, or none")
         return int(value)
-
-    def _wrong(self, right: str) -> StanzaError:
-        return StanzaError("not-acceptable", text=f"The setting {self.var} {right}.")
 
     def words(self, value: Any) -> list[str]:
         """The value as a form's texts."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 from twisted.words.xish import domish
 
-from chatd.core import ns
+from chatd.core import forms, ns
 from chatd.core.errors import StanzaError
 from chatd.core.forms import field_xml, form_values
 from chatd.core.pubsub_errors import refusal
@@ -32,14 +32,9 @@ _GROUPS_MOST: Final = 50
 
 
 @attrs.frozen
-class Setting:
-    """One setting: its key, the field's var, type (XEP-0004), label and default; choices of a list."""
+class Setting(forms.Setting):
+    """One setting of a node. choices: of a list."""
 
-    key: str
-    var: str
-    kind: str
-    label: str
-    default: Any
     choices: tuple[str, ...] = ()
 
     def parse(self, values: list[str]) -> Any:
@@ -67,9 +62,6 @@ class Setting:
         if not re.fullmatch("[0-9]{1,9}", value) or int(value) < 1:
             raise self._wrong("is a whole number above 0" + (", or max" if self.key == "max_items" else ""))
         return int(value)
-
-    def _wrong(self, right: str) -> StanzaError:
-        return StanzaError("not-acceptable", text=f"The setting {self.var} {right}.")
 
     def words(self, value: Any) -> list[str]:
         """The value as a form's texts."""

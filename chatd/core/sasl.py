@@ -30,15 +30,10 @@ import attrs
 from chatd.core.accounts import Verifier
 from chatd.core.escaping import jid_of_address
 from chatd.core.jid import JID, InvalidJID
+from chatd.core.sasl_attempt import CONDITIONS, Attempt, Failure
 
 __all__ = ["CONDITIONS", "Challenge", "CheckPassword", "Exchange", "Failure", "FindAccount", "Step",
            "Success", "decode", "encode", "identify", "mechanisms", "offer"]
-
-CONDITIONS = frozenset((
-    "aborted", "account-disabled", "credentials-expired", "encryption-required", "incorrect-encoding",
-    "invalid-authzid", "invalid-mechanism", "malformed-request", "mechanism-too-weak", "not-authorized",
-    "temporary-auth-failure"))
-"""The failures of RFC 6120 6.5."""
 
 SCRAM = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """Mechanism -> hash, the stronger first. Each also exists as -PLUS."""
@@ -82,14 +77,6 @@ class Success:
     local: str
     domain: str
     additional: bytes | None = None
-
-
-@attrs.frozen
-class Failure:
-    """condition: one of CONDITIONS. reason: a word for the log and the tests, never sent."""
-
-    condition: str
-    reason: str = ""
 
 
 Step = Challenge | FindAccount | CheckPassword | Success | Failure
@@ -141,7 +128,7 @@ def encode(data: bytes) -> str:
     return base64.b64encode(data).decode() if data else "="
 
 
-class Exchange:
+class Exchange(Attempt):
     """One attempt to authenticate with one mechanism.
 
     mechanism: one of `mechanisms(...)` that was offered; ValueError otherwise.
@@ -171,7 +158,6 @@ class Exchange:
         self._iterations = iterations
         self._offered = offered
         self._stream_from = stream_from
-        self._state = "initial"
         self._jid: JID | None = None
         self._disabled = False
         self._verifier: Verifier | None = None
@@ -208,10 +194,6 @@ class Exchange:
             return self._scram_final(text)
         return self._plain(text) if self.mechanism == "PLAIN" else self._scram_first(text)
 
-    def abort(self) -> Failure:
-        """<abort/> (RFC 6120 6.4.4)."""
-        return self._fail("aborted", "client")
-
     # What the server found out
 
     def account(self, verifier: Verifier | None, disabled: bool = False) -> Step:
@@ -235,12 +217,6 @@ class Exchange:
         if disabled:
             return self._fail("account-disabled", "disabled")
         return self._succeed(None)
-
-    def refuse(self, condition: str, reason: str = "") -> Failure:
-        """The look-up could not be done ("temporary-auth-failure"), or back-off forbids the attempt."""
-        if condition not in CONDITIONS:
-            raise ValueError(condition)
-        return self._fail(condition, reason)
 
     # PLAIN (RFC 4616 2)
 
@@ -352,14 +328,6 @@ class Exchange:
         seed = f"{self._base} {account}".encode()
         key = hmac.digest(self._secret, b"key " + seed, SCRAM[self._base])
         return Verifier(hmac.digest(self._secret, b"salt " + seed, "sha256")[:16], self._iterations, key, key)
-
-    def _expect(self, state: str) -> None:
-        if self._state != state:
-            raise RuntimeError(f"SASL exchange is {self._state!r}, not {state!r}")
-
-    def _fail(self, condition: str, reason: str) -> Failure:
-        self._state = "over"
-        return Failure(condition, reason)
 
     def _succeed(self, additional: bytes | None) -> Success:
         assert self._jid is not None

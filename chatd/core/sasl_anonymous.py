@@ -10,7 +10,8 @@ import attrs
 
 from chatd.core.jid import JID
 from chatd.core.passes import MOST
-from chatd.core.sasl import CONDITIONS, Failure, Success
+from chatd.core.sasl import Success
+from chatd.core.sasl_attempt import Attempt, Failure
 
 __all__ = ["MECHANISM", "Admit", "AnonymousExchange"]
 
@@ -25,14 +26,13 @@ class Admit:
     given: str = attrs.field(repr=False)
 
 
-class AnonymousExchange:
+class AnonymousExchange(Attempt):
     """One attempt to come in at `domain`."""
 
     mechanism = MECHANISM
 
     def __init__(self, domain: str) -> None:
         self._domain = domain
-        self._state = "initial"
         self.jid: JID | None = None
 
     def start(self, initial: bytes | None) -> Failure | Admit:
@@ -51,26 +51,11 @@ class AnonymousExchange:
         """<response/>: there is no challenge that it could answer."""
         return self._fail("malformed-request", "unexpected-response")
 
-    def abort(self) -> Failure:
-        """<abort/> (RFC 6120 6.4.4)."""
-        return self._fail("aborted", "client")
-
     def admitted(self, jid: JID | None) -> Success | Failure:
         """Answer to Admit: the bare address, None for a pass that is not good."""
-        if self._state != "admission":
-            raise RuntimeError(f"SASL exchange is {self._state!r}, not 'admission'")
+        self._expect("admission")
         if jid is None:
             return self._fail("not-authorized", "pass")
         self.jid = jid
         self._state = "over"
         return Success(jid.local, jid.domain)
-
-    def refuse(self, condition: str, reason: str = "") -> Failure:
-        """Not now: a condition of RFC 6120 6.5."""
-        if condition not in CONDITIONS:
-            raise ValueError(condition)
-        return self._fail(condition, reason)
-
-    def _fail(self, condition: str, reason: str) -> Failure:
-        self._state = "over"
-        return Failure(condition, reason)

@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Mapping
 import attrs
 
 from chatd.core.jid import JID
-from chatd.core.sasl import CONDITIONS, MESSAGE_BYTES, Challenge, Failure, Success, identify
+from chatd.core.sasl import MESSAGE_BYTES, Challenge, Success, identify
+from chatd.core.sasl_attempt import Attempt, Failure
 
 __all__ = ["BINDING", "FindTokens", "Token", "TokenExchange", "UseToken", "mechanisms"]
 
@@ -70,7 +71,7 @@ class UseToken:
     is_last: bool
 
 
-class TokenExchange:
+class TokenExchange(Attempt):
     """One attempt to authenticate by a token.
 
     mechanism: one of BINDING that was offered; ValueError otherwise. domains, default_domain, bindings, stream_from: as
@@ -93,7 +94,6 @@ class TokenExchange:
         self._count = count
         self._is_last = is_last
         self._proof = b""
-        self._state = "initial"
 
     def start(self, initial: bytes | None) -> Challenge | FindTokens | Failure:
         """<authenticate/>: initial is None where there was no initial response."""
@@ -120,10 +120,6 @@ class TokenExchange:
         self._proof = proof
         self._state = "tokens"
         return FindTokens(jid.local, jid.domain, self._client)
-
-    def abort(self) -> Failure:
-        """<abort/>."""
-        return self._fail("aborted", "client")
 
     def tokens(self, found: Iterable[Token], disabled: bool, now: float) -> UseToken | Failure:
         """Answer to FindTokens; none for an account that does not exist. disabled: the account is. now: seconds since
@@ -155,17 +151,3 @@ class TokenExchange:
         self._state = "over"
         return Success(self.jid.local, self.jid.domain,
                        hmac.digest(self.token.secret, b"Responder" + self._binding, "sha256"))
-
-    def refuse(self, condition: str, reason: str = "") -> Failure:
-        """Not now: a condition of RFC 6120 6.5."""
-        if condition not in CONDITIONS:
-            raise ValueError(condition)
-        return self._fail(condition, reason)
-
-    def _expect(self, state: str) -> None:
-        if self._state != state:
-            raise RuntimeError(f"SASL exchange is {self._state!r}, not {state!r}")
-
-    def _fail(self, condition: str, reason: str) -> Failure:
-        self._state = "over"
-        return Failure(condition, reason)
