@@ -38,12 +38,12 @@ from chatd.core.archive import (
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.marks import marks_of
+from chatd.core.searching import Searches
 from chatd.core.stanza import Stanza
 from chatd.core.stanza_id import STANZA_ID, stanza_id, with_stanza_id, without_stanza_id
 from chatd.core.storable import may_archive, prefs_allow
 from chatd.interfaces import IAccount, ISession
 from chatd.xep.api import Api, Message, Module, Option, Request
-from chatd.xep.searching import Searches
 
 __all__ = ["Archive", "bounded"]
 

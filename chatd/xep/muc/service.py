@@ -24,6 +24,7 @@ from chatd.core.archive import ArchivePage, ArchiveQuery
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID
 from chatd.core.muc import Affiliate, RoomRow
+from chatd.core.searching import Searches
 from chatd.core.stanza import Stanza, attribute
 from chatd.interfaces import IService, ISession
 from chatd.xep.muc import admin, archive, disco, hats, owner, register, relay, retraction, vcard
@@ -31,7 +32,6 @@ from chatd.xep.muc.entering import take_presence, tell_not_there
 from chatd.xep.muc.listing import Listing
 from chatd.xep.muc.messages import take_message
 from chatd.xep.muc.room import Occupant, Room, Seat
-from chatd.xep.searching import Searches
 
 if TYPE_CHECKING:
     from chatd.xep.api import Api
