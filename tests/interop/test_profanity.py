@@ -16,7 +16,9 @@ import pytest
 
 from tests.daemon import DOMAIN, OTHER, PASSWORD, Daemon, running
 from tests.dovecot import mail_server
-from tests.integration.slix import Client
+from tests.integration.guests import Guest
+from tests.integration.slix import Client, befriend
+from tests.interop.files import fetched, keeping_files, picture, sees_avatar
 from tests.interop.terminal import Terminal
 
 PROFANITY = shutil.which("profanity") or "/usr/bin/profanity"
@@ -134,3 +136,49 @@ def test_history(daemon: Daemon, terminal: Terminal) -> None:
     shows_history(terminal, SAM, "me: said-by-pat", f"{SAM}[^:]*: said-by-sam")
     terminal.type("/quit")
     assert terminal.process.wait(20) == 0
+
+
+def test_file_picture_and_room(tmp_path: Path) -> None:
+    """A file and a picture of its user arrive as they are on the disk; a room shows what was said, and is spoken in."""
+    home = tmp_path / "home"
+    home.mkdir()
+    room = f"garden@conference.{DOMAIN}"
+
+    async def run(terminal: Terminal) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def see(pattern: str) -> str:
+            return await loop.run_in_executor(None, terminal.see, pattern)
+
+        async with Client(daemon, SAM) as sam, Guest(daemon, "kim") as kim:
+            async with Client(daemon, PAT) as before:
+                await befriend(before, sam)
+            await kim.make(room, "kim")
+            await kim.says(room, "said-before-you-came")
+            terminal.type(f"/connect {PAT}")
+            await see("logged in successfully")
+            # It looks for the service of files by itself, before this is answered, and does not say so.
+            terminal.type(f"/disco info upload.{DOMAIN}")
+            await see("urn:xmpp:http:upload:0")
+            terminal.type(f"/msg {SAM} here-it-comes")
+            await sam.text("here-it-comes")
+            tulips = picture(home / "tulips.png", 320, 200)
+            terminal.type(f"/sendfile {home / 'tulips.png'}")
+            link = await sam.message(lambda stanza: stanza["body"].endswith("/tulips.png"))
+            assert await loop.run_in_executor(None, fetched, daemon, link["body"]) == tulips
+
+            picture(home / "face.png", 96, 96)
+            terminal.type(f"/avatar set {home / 'face.png'}")
+            await sees_avatar(sam, PAT)
+
+            terminal.type(f"/join {room} nick patty")
+            await kim.presence(f"{room}/patty")
+            await see("said-before-you-came")
+            terminal.type("good-day-to-all")
+            await kim.message_of(f"{room}/patty", lambda stanza: stanza["body"] == "good-day-to-all")
+            kim.say(room, "and-to-you")
+            await see("and-to-you")
+
+    with keeping_files(tmp_path / "chatd", PAT, SAM, f"kim@{DOMAIN}") as daemon, profanity(
+            daemon, home, PAT, PASSWORD) as terminal:
+        asyncio.run(asyncio.wait_for(run(terminal), 120))
