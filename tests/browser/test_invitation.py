@@ -91,7 +91,8 @@ async def test_a_name_that_was_kept_and_links_that_are_none(people: People) -> N
     assert await wrong.page.axe() == []
 
 
-@pytest.mark.parametrize("screen", list(SCREENS))
+@pytest.mark.parametrize("screen", ["wide-light", "phone-dark", *(
+    pytest.param(name, marks=pytest.mark.long) for name in ("wide-dark", "phone-light"))])
 @pytest_twisted.ensureDeferred
 async def test_everybody_can_read_it(people: People, screen: str) -> None:
     """WCAG A and AA by axe: the form, a mistake, the end; nothing is wider than the screen."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chatd.xep.api import Api
     from chatd.xep.muc.service import Conference
 
-__all__ = ["RoomCommands"]
+__all__ = ["RoomCommands", "room_address"]
 
 Arguments = Mapping[str, Any]
 
@@ -85,7 +85,7 @@ class RoomCommands:
     # -- changing
     def create(self, arguments: Arguments) -> Deferred[dict[str, Any]]:
         """Makes `room` with the owner `owner`; all other arguments are settings.  It stays when nobody is in it."""
-        jid, service = self._address(arguments)
+        jid, service = room_address(self._services, arguments)
         owner_jid = _person(arguments, "owner")
         if service.rooms.get(jid.bare) is not None:
             raise StanzaError("conflict", text=f"{jid.bare} is there already.")
@@ -172,22 +172,24 @@ class RoomCommands:
         return room.service.run(room, put_out)
 
     # -- arguments
-    def _address(self, arguments: Arguments) -> tuple[JID, Conference]:
-        jid = _address(arguments, "room")
-        service = self._services.get(jid.domain)
-        if service is None or not jid.local or jid.resource:
-            known = ", ".join(sorted(self._services))
-            raise StanzaError("item-not-found", text=f"{jid} is no address of a room; they are NAME@ one of {known}.")
-        if not service.is_open:
-            raise StanzaError("resource-constraint", "wait", text="The rooms are still being read.")
-        return jid, service
-
     def _room(self, arguments: Arguments) -> Room:
-        jid, service = self._address(arguments)
+        jid, service = room_address(self._services, arguments)
         room = service.rooms.get(jid.bare)
         if room is None:
             raise StanzaError("item-not-found", text=f"There is no room {jid.bare}.")
         return room
+
+
+def room_address(services: Mapping[str, Conference], arguments: Arguments) -> tuple[JID, Conference]:
+    """The address in `room`, and its service; raises StanzaError where there can be no room of that address."""
+    jid = _address(arguments, "room")
+    service = services.get(jid.domain)
+    if service is None or not jid.local or jid.resource:
+        known = ", ".join(sorted(services))
+        raise StanzaError("item-not-found", text=f"{jid} is no address of a room; they are NAME@ one of {known}.")
+    if not service.is_open:
+        raise StanzaError("resource-constraint", "wait", text="The rooms are still being read.")
+    return jid, service
 
 
 def _address(arguments: Arguments, name: str) -> JID:

@@ -23,6 +23,7 @@ from chatd.core.muc import AFFILIATIONS, Affiliate, RoomRow
 from chatd.core.muc_config import DEFAULTS, FIELDS
 from chatd.core.stanza import parse_element
 from chatd.xep.muc.addresses import speaker_of
+from chatd.xep.muc.commands import room_address
 from chatd.xep.muc.room import Room
 
 if TYPE_CHECKING:
@@ -91,31 +92,18 @@ class PortableRooms:
         return done.addCallback(found)
 
     def _room(self, arguments: Arguments) -> Room:
-        jid, service = self._address(arguments)
+        jid, service = room_address(self._services, arguments)
         room = service.rooms.get(jid.bare)
         if room is None or jid.bare in self._arriving:
             raise StanzaError("item-not-found", text=f"There is no room {jid.bare}.")
         return room
-
-    def _address(self, arguments: Arguments) -> tuple[JID, Conference]:
-        said = arguments.get("room")
-        try:
-            jid = JID.parse(said if isinstance(said, str) else "")
-        except InvalidJID:
-            raise StanzaError("jid-malformed", text="That is no address of a room.") from None
-        service = self._services.get(jid.domain)
-        if service is None or not jid.local or jid.resource:
-            raise StanzaError("item-not-found", text=f"{jid.domain} is no domain of rooms of this server.")
-        if not service.is_open:
-            raise StanzaError("resource-constraint", "wait", text="The rooms are still being read.")
-        return jid, service
 
     # -- in
     def _import(self, arguments: Arguments) -> Deferred[dict[str, Any]]:
         return Deferred.fromCoroutine(self._begin(arguments))
 
     async def _begin(self, arguments: Arguments) -> dict[str, Any]:
-        jid, service = self._address(arguments)
+        jid, service = room_address(self._services, arguments)
         if jid.bare in service.rooms:
             raise StanzaError("conflict", text="There is such a room already.")
         skipped: list[str] = []
