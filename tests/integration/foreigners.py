@@ -37,6 +37,7 @@ ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{authority}" }}
 s2s_secure_auth = {secure}
 authentication = "internal_hashed"
 c2s_require_encryption = true
+{more}
 modules_enabled = {{
     "roster", "saslauth", "tls", "dialback", "s2s_bidi", "disco", "carbons", "smacks", "private", "vcard", "version",
     "ping", "offline", "mam"
@@ -106,7 +107,7 @@ class Foreigner:
     wants_client_usage = False
 
     def __init__(self, folder: Path, domain: str, authority: Authority, dns: Names, names: list[str] | None = None,
-                 signed_by: Authority | None = None) -> None:
+                 signed_by: Authority | None = None, days: float = 10) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.domain = domain
@@ -115,7 +116,7 @@ class Foreigner:
         c2s, s2s = free_ports(2)
         self.ports = {"c2s": c2s, "s2s": s2s}
         self.pair = (signed_by or authority).issue(
-            folder, names or [domain, f"*.{domain}"], server_only=False)
+            folder, names or [domain, f"*.{domain}"], days, server_only=False)
         self.certificate = (signed_by or authority).file
         self.process: subprocess.Popen[bytes] | None = None
         dns.serve(domain, s2s)
@@ -169,9 +170,11 @@ class Foreigner:
 
 
 class Prosody(Foreigner):
-    """Debian's prosody. secure: it wants certificates that prove names, dialback is not enough."""
+    """Debian's prosody. secure: it wants certificates that prove names, dialback is not enough. more: its settings
+    besides."""
 
     secure = False
+    more = ""
 
     @classmethod
     def missing(cls) -> str:
@@ -181,7 +184,7 @@ class Prosody(Foreigner):
         certificate, key = self.pair
         (self.folder / "prosody.cfg.lua").write_text(PROSODY.format(
             folder=self.folder, domain=self.domain, certificate=certificate, key=key, authority=self.authority.file,
-            secure=str(self.secure).lower(), **self.ports))
+            secure=str(self.secure).lower(), more=self.more, **self.ports))
         folder = self.folder / "data" / self.domain.replace(".", "%2e") / "accounts"
         folder.mkdir(parents=True)
         salted = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), b"salt-of-tests", 4096)
@@ -199,6 +202,12 @@ class StrictProsody(Prosody):
     """One that wants certificates."""
 
     secure = True
+
+
+class PlainProsody(Prosody):
+    """One that has no TLS for other servers."""
+
+    more = "s2s_require_encryption = false\ns2s_allow_encryption = false\n"
 
 
 class Ejabberd(Foreigner):

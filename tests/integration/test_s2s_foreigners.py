@@ -15,7 +15,9 @@ from slixmpp.exceptions import IqTimeout
 from chatd.core import ns
 from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
 from tests.integration.foreigners import Ejabberd, Foreigner, Prosody, StrictProsody, abroad, dns_address
-from tests.integration.slix import Client, befriend
+from tests.integration.slix import Client, befriend, enter, unlock, write_to_each_other
+from tests.integration.test_s2s_meeting import come_by_link
+from tests.integration.visitors import API
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -36,7 +38,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = Path(tmp_path_factory.mktemp("abroad"))
     authority = Authority(folder)
     with Names(dns_address()) as dns, abroad(kind(folder / THERE, THERE, authority, dns)) as there:
-        with countries(Country(folder / HERE, HERE, authority, dns, server_only=server_only)) as (here,):
+        with countries(Country(folder / HERE, HERE, authority, dns, server_only=server_only, extra=API)) as (here,):
             yield here, there
 
 
@@ -51,12 +53,7 @@ def test_contacts_and_messages(pair: tuple[Country, Any]) -> None:
     async def play() -> None:
         async with client(here, ROMEO) as romeo, client(there, JULIET) as juliet:
             await befriend(romeo, juliet)
-            for number in range(30):
-                romeo.send_message(mto=JULIET, mbody=f"to {number} <&>", mtype="chat")
-                juliet.send_message(mto=ROMEO, mbody=f"fro {number} \u00fc", mtype="chat")
-            for number in range(30):
-                await juliet.text(f"to {number} <&>")
-                await romeo.text(f"fro {number} \u00fc")
+            await write_to_each_other(romeo, juliet, 30, " <&> \u00fc")
 
     asyncio.run(play())
     assert not here.logged("Traceback")
@@ -86,26 +83,6 @@ def _left(person: Client) -> list[Any]:
     return [person.messages.get_nowait() for _ in range(person.messages.qsize())]
 
 
-async def enter(person: Client, room: str, nick: str) -> None:
-    """XEP-0045 7.2."""
-    presence = person.make_presence(pto=f"{room}/{nick}")
-    presence.append(_element("<x xmlns='http://jabber.org/protocol/muc'/>"))
-    presence.send()
-    await person.presence_of(f"{room}/{nick}")
-
-
-async def unlock(person: Client, room: str) -> None:
-    """XEP-0045 10.1.2, an instant room; where it is not locked it does no harm."""
-    await person.ask("set", "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' "
-                            "type='submit'/></query>", to=room)
-
-
-def _element(xml: str) -> Any:
-    from xml.etree import ElementTree as ET
-
-    return ET.fromstring(xml)
-
-
 def test_what_came_from_abroad_is_in_the_archive(pair: tuple[Country, Any]) -> None:
     here, there = pair
     body = secrets.token_hex(8)
@@ -120,6 +97,10 @@ def test_what_came_from_abroad_is_in_the_archive(pair: tuple[Country, Any]) -> N
             assert body in found
 
     asyncio.run(play())
+
+
+def test_the_link_of_a_meeting_brings_their_person_in_as_a_guest(pair: tuple[Country, Any]) -> None:
+    come_by_link(*pair)
 
 
 async def _answers(romeo: Client) -> bool:
@@ -161,6 +142,38 @@ def test_a_restart_of_theirs_loses_nothing(pair: tuple[Country, Any]) -> None:
                 assert not [message for message in _left(romeo) if message["type"] == "error"]
 
     asyncio.run(play())
+
+
+@pytest.mark.long
+def test_a_restart_of_ours_is_found_again(pair: tuple[Country, Any]) -> None:
+    """However it ended: both ways are there again, whoever writes first."""
+    here, there = pair
+
+    async def play() -> None:
+        async with client(there, JULIET) as juliet:
+            for first in ("ours", "theirs"):
+                await asyncio.to_thread(here.kill)
+                await asyncio.to_thread(here.start)
+                async with client(here, ROMEO) as romeo:
+                    ways = [(romeo, juliet, JULIET), (juliet, romeo, ROMEO)]
+                    for sender, receiver, to in ways if first == "ours" else reversed(ways):
+                        body = secrets.token_hex(8)
+                        async with asyncio.timeout(90):
+                            await _until_it_came(sender, receiver, to, body)
+
+    asyncio.run(play())
+
+
+async def _until_it_came(sender: Client, receiver: Client, to: str, body: str) -> None:
+    """Their server may learn of our end by the first message only, which comes back then."""
+    while True:
+        sender.send_message(mto=to, mbody=body, mtype="chat")
+        try:
+            while (await asyncio.wait_for(receiver.messages.get(), 5))["body"] != body:
+                pass
+            return
+        except TimeoutError:
+            continue
 
 
 def test_check_domain_tells_each_step(pair: tuple[Country, Any]) -> None:
