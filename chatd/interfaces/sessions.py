@@ -24,6 +24,7 @@ class IClientStream(Interface):
     """A client's stream over TCP, WebSocket or BOSH: what a session needs of it."""
 
     session = Attribute("The ISession bound to it, or None.")
+    address = Attribute("The client's IP address, as text.")
 
     def send_stanza(stanza: Stanza) -> None:
         """Sends a stanza."""
