@@ -9,9 +9,10 @@ answers that take longer than they have to. Loss counts by itself as there in se
 stays until `Prober` has seen that more gets through.
 
 On a computer that starves (measured: two cores with a load of 27, nothing lost) answers are late as well, sometimes by
-seconds, and an estimate that is believed falls without end: what arrives becomes less because less is sent. So only
-the quickest answer of some seconds speaks for a queue, since a full line lets none pass; and where answers take as
-long after a cut as before, it was not our queue that they waited in.
+seconds, and an estimate that is believed falls without end: what arrives becomes less because less is sent. A late
+answer still lowers the limit, since a line that fills has to be noticed within a second. But where answers take as long
+after a cut as before, it was not our queue that they waited in; and a picture is taken away altogether only when not
+one answer of some seconds was quick, which a full line allows none to be.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ SURE_TRIP_S = 0.8
 QUEUE_S = 0.05
 WITNESS_S = 2.0
 SILENCE_S = 5.0
-MOST_LATE_S = 0.03
 # Of so many seconds the quickest answer counts; so long after a cut a queue has become shorter.
 TRIPS_S = 4.0
 DRAINED_S = 5.0
@@ -98,9 +98,8 @@ class Estimator:
         """
         self.round_trip_s += 0.2 * (min(trip, 5.0) - self.round_trip_s)
         self._trip_at = now
-        if late_s > MOST_LATE_S:
-            # It waited here.
-            return
+        # As long as that it may have waited here, once for each direction.
+        trip = max(min(trip, self._least_trip), trip - 2 * late_s)
         self._trips.append((now, trip))
         # The way may have become longer for good.
         self._least_trip = min(trip, self._least_trip * 1.01 + 0.0005)
@@ -117,7 +116,7 @@ class Estimator:
     def _is_witnessed(self, now: float) -> bool:
         """Whether reports speak for a full line: by loss, by waiting, or by not coming."""
         return (self.loss > SOME_LOSS or now - self._trip_at > SILENCE_S
-                or self._quickest(now) > self._least_trip + QUEUE_S)
+                or bool(self._trips) and self._trips[-1][1] > self._least_trip + QUEUE_S)
 
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
         """A receiver report: `fraction_lost` 0…1 of what was sent at the rate `sent`."""
