@@ -119,7 +119,10 @@ class BoshStream(ClientStream):
         elif rid >= self._next + self.requests + (body.is_end or "pause" in body.attrs):
             self._break("item-not-found", answer)           # XEP-0124 14.2
         else:
+            former = self._early.get(rid)
             self._early[rid] = (body, answer)
+            if former is not None:
+                former[1].give(bosh_body.write(type="error"))
             self._highest = max(self._highest, rid)
             self._confirm(body)
             self._work()

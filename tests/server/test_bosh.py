@@ -225,6 +225,18 @@ def test_requests_are_worked_off_in_order() -> None:
     assert not first.is_open and second.is_open, "answered in order too"
 
 
+def test_a_repeated_request_that_is_early() -> None:
+    site = Site()
+    browser, bob = Browser(site).log_in(), site.tcp().log_in("bob")
+    bob.write("<presence/>")
+    bob.read()
+    rid = browser.rid
+    former, again = (browser.post(message(f"bob@{DOMAIN}", "2"), rid=rid + 2) for _ in range(2))
+    assert 'type="error"' in (former.said or "") and again.is_open
+    browser.post(message(f"bob@{DOMAIN}", "1"), rid=rid + 1)
+    assert bodies(bob.read()) == ["1", "2"]
+
+
 @pytest.mark.parametrize("far", [3, 100, 2 ** 50])
 def test_a_number_beyond_the_window(far: int) -> None:
     site = Site()
