@@ -87,6 +87,18 @@ async def test_who_never_logged_in_is_red_and_refused(people: People) -> None:
     )
     assert colours[0] == colours[1]
     assert await page.eval("document.documentElement.scrollWidth <= innerWidth")
+    await page.call("setViewportSize", {"width": 390, "height": 560})
+    outside = await page.eval("""(() => {
+        const dialog = document.querySelector('converse-add-contact-modal .modal-content').getBoundingClientRect();
+        return [...document.querySelectorAll('converse-add-contact-modal :is(button, input, li)')].filter((one) => {
+            const box = one.getBoundingClientRect();
+            return box.bottom > dialog.bottom || box.left < dialog.left || box.right > dialog.right;
+        }).map((one) => one.outerHTML);
+    })()""")
+    assert outside == [], "all of it is inside the dialog, also where that is higher than the screen"
+    await page.call("scrollIntoViewIfNeeded", selector="converse-add-contact-modal button[type=submit]")
+    assert await page.eval("document.querySelector('converse-add-contact-modal button[type=submit]')"
+                           ".getBoundingClientRect().bottom < innerHeight")
     # Playwright itself clicks nothing that is aria-disabled.
     await page.eval(f"document.querySelector('{row}').click()")
     await page.see('.chatd-people__note:text("Bobby Never has never logged in to the chat and cannot be added yet.")')
