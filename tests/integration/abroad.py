@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from twisted.names import dns
 
+from chatd.selfsigned import write_pair
 from tests.daemon import Daemon, free_ports
 
 HERE = "here.example"
@@ -57,6 +58,16 @@ class Authority:
         files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
         files[1].write_bytes(key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        return files
+
+
+class NoAuthority(Authority):
+    """Its certificates are signed by themselves."""
+
+    def issue(self, folder: Path, names: list[str], days: float = 10, *, server_only: bool = True) -> tuple[Path, Path]:
+        """See Authority."""
+        files = folder / f"{names[0]}.crt", folder / f"{names[0]}.key"
+        write_pair(*files, names, datetime.now(UTC))
         return files
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.daemon import free_ports
-from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
+from tests.integration.abroad import HERE, THERE, Authority, Country, Names, NoAuthority, countries
 from tests.raw import CLIENT, PATIENCE_S, Raw, condition
 
 ROMEO, JULIET = f"romeo@{HERE}", f"juliet@{THERE}"
@@ -58,20 +58,26 @@ def arrived(*stanzas: ET.Element) -> bool:
 
 
 BAD: dict[str, dict[str, Any]] = {
-    "expired": {"days": -1}, "of another name": {"names": ["somebody.example"]}, "of nobody known": {"signed_by": True}}
+    "expired": {"days": -1}, "of another name": {"names": ["somebody.example"]},
+    "of nobody known": {"signed_by": Authority}, "signed by itself": {"signed_by": NoAuthority}}
 
 
-@pytest.mark.parametrize("bad", BAD)
+def bad_options(kind: str, folder: Path) -> dict[str, Any]:
+    """What makes a certificate bad in this way."""
+    options = dict(BAD[kind])
+    if "signed_by" in options:
+        (folder / "other").mkdir()
+        options["signed_by"] = options["signed_by"](folder / "other", "Somebody Else")
+    return options
+
+
+@pytest.mark.parametrize("bad", [*list(BAD)[:3], pytest.param("signed by itself", marks=pytest.mark.long)])
 @pytest.mark.parametrize("s2s", ["", STRICT], ids=["dialback", "strict"])
 def test_a_bad_certificate(bad: str, s2s: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    options = dict(BAD[bad])
-    if "signed_by" in options:
-        (tmp_path / "other").mkdir()
-        options["signed_by"] = Authority(tmp_path / "other", "Somebody Else")
     with Names() as dns, countries(
             Country(tmp_path / HERE, HERE, authority, dns, s2s=s2s),
-            Country(tmp_path / THERE, THERE, authority, dns, **options)) as (here, there):
+            Country(tmp_path / THERE, THERE, authority, dns, **bad_options(bad, tmp_path))) as (here, there):
         out, back = exchange(here, there)
         if s2s:
             assert is_refused(out, "certificate", THERE), ET.tostring(out)

@@ -25,16 +25,13 @@ from tests.integration.foreigners import (
 )
 from tests.integration.rawserver import EVIL, RawServer
 from tests.integration.slix import Client
-from tests.integration.test_s2s_certificates import arrived, exchange, is_refused
+from tests.integration.test_s2s_certificates import BAD, arrived, bad_options, exchange, is_refused
 from tests.raw import CLIENT, Raw
 from tests.relay import Fate, Relay
 
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 ROMEO, JULIET = f"romeo@{HERE}", f"juliet@{THERE}"
-BAD: dict[str, dict[str, Any]] = {
-    "expired": {"days": -1}, "of another name": {"names": ["somebody.example"]}, "of nobody known": {"signed_by": True}}
-
 
 class RawForeign(Raw):
     """A client of theirs, whose user name has no domain."""
@@ -42,15 +39,6 @@ class RawForeign(Raw):
     def auth(self, address: str, password: str = PASSWORD) -> ET.Element:
         """See Raw."""
         return super().auth(address.partition("@")[0], password)
-
-
-def bad_options(kind: str, folder: Path) -> dict[str, Any]:
-    """What makes a certificate bad in this way."""
-    options = dict(BAD[kind])
-    if "signed_by" in options:
-        (folder / "other").mkdir()
-        options["signed_by"] = Authority(folder / "other", "Somebody Else")
-    return options
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from slixmpp import JID
@@ -15,6 +16,7 @@ from slixmpp.exceptions import IqTimeout
 from chatd.core import ns
 from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
 from tests.integration.foreigners import Ejabberd, Foreigner, Prosody, StrictProsody, abroad, dns_address
+from tests.integration.rawserver import EVIL, RawServer, showing
 from tests.integration.slix import Client, befriend, enter, unlock, write_to_each_other
 from tests.integration.test_s2s_meeting import come_by_link
 from tests.integration.visitors import API
@@ -101,6 +103,15 @@ def test_what_came_from_abroad_is_in_the_archive(pair: tuple[Country, Any]) -> N
 
 def test_the_link_of_a_meeting_brings_their_person_in_as_a_guest(pair: tuple[Country, Any]) -> None:
     come_by_link(*pair)
+
+
+def test_nobody_else_is_their_domain(pair: tuple[Country, Any], tmp_path: Path) -> None:
+    """Theirs is asked whether a key is its own, and says that it is not."""
+    here, _ = pair
+    with RawServer(here, showing(*Authority(tmp_path).issue(tmp_path, [EVIL])), own=THERE) as server:
+        assert "EXTERNAL" not in ElementTree.tostring(server.secured()).decode()
+        assert server.dial(THERE) == "invalid"
+        server.ended()
 
 
 async def _answers(romeo: Client) -> bool:
