@@ -114,6 +114,9 @@ async def test_password_behind_the_lobby(party: Party) -> None:
     """Where both hold, being let in is not enough."""
     room = party.meeting(inner="<password>swordfish</password>", lobby="true")
     alice = await party.open(room, fragment=f"#ticket={ticket(party.owner)}&name=Alice")
+    # Of somebody with an account the page does not know before whether it is a moderator.
+    await alice.see("text=if you are not one of its moderators, somebody has to let you in.")
+    assert await alice.text("form.card button.primary") == "Join"
     await join(alice, "Alice", "swordfish")
     await inside(alice)
     ada = await knock(party, room, "Ada", "tunafish")

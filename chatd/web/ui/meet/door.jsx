@@ -99,7 +99,7 @@ export function Door({ meeting, state, title, given }) {
                 <p className="quietly">{info.occupants === 0 ? t('nobodyYet') : info.occupants === 1 ? t('oneThere') : t('manyThere', { n: info.occupants })}</p>
                 {info.recording !== 'off' && <p className="problem problem--recording"><b className="dot" />{t('toldRecording')}</p>}
                 {info.locked && <p className="notice">{t('toldLocked')}</p>}
-                {info.lobby && !info.locked && <p className="notice">{t('toldLobby')}</p>}
+                {info.lobby && !info.locked && <p className="notice">{t(meeting.hasTicket ? 'toldLobbyAccount' : 'toldLobby')}</p>}
                 {info.e2ee && <p className="notice">{t('encryptedMeans')}</p>}
                 {told && <p id={problemId} className="problem" role="alert">{t(told)}</p>}
                 <div className="field">
@@ -115,7 +115,7 @@ export function Door({ meeting, state, title, given }) {
                     </div>
                 )}
                 <button type="submit" className="primary" disabled={isBusy} autoFocus={Boolean(name) && !info.password}>
-                    {isBusy ? t('joining') : info.lobby ? t('askToJoin') : t('join')}
+                    {isBusy ? t('joining') : info.lobby && !meeting.hasTicket ? t('askToJoin') : t('join')}
                 </button>
             </form>
             {dialog === 'check' && <CheckDialog meeting={meeting} open={open} onClose={() => setDialog('')} />}

@@ -52,16 +52,20 @@ export function Knocks({ meeting, waiting, onPeople }) {
     if (waiting.length > 1) {
         return (
             <p className="toast toast--knock">{t('peopleWait', { n: waiting.length })}
-                <button className="primary" onClick={() => meeting.command('admit')}>{t('admitAll')}</button>
-                <button onClick={onPeople}>{t('show')}</button>
+                <span className="toast__buttons">
+                    <button className="primary" onClick={() => meeting.command('admit')}>{t('admitAll')}</button>
+                    <button onClick={onPeople}>{t('show')}</button>
+                </span>
             </p>
         );
     }
     const [{ jid, nick }] = waiting;
     return (
         <p className="toast toast--knock">{t('knocks', { name: nick })}
-            <button className="primary" aria-label={`${t('admit')}: ${nick}`} onClick={() => meeting.command('admit', { jid })}>{t('admit')}</button>
-            <button aria-label={`${t('refuse')}: ${nick}`} onClick={() => meeting.command('refuse', { jid })}>{t('refuse')}</button>
+            <span className="toast__buttons">
+                <button className="primary" aria-label={`${t('admit')}: ${nick}`} onClick={() => meeting.command('admit', { jid })}>{t('admit')}</button>
+                <button aria-label={`${t('refuse')}: ${nick}`} onClick={() => meeting.command('refuse', { jid })}>{t('refuse')}</button>
+            </span>
         </p>
     );
 }
