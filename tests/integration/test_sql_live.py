@@ -1,4 +1,4 @@
-"""A daemon whose people and passwords stand in a mail server's database: log-in, directory, and the database away."""
+"""A daemon whose people and passwords stand in a mail server's database or in LDAP: log-in, directory, and both away."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.auth.test_hashes import PASSWORD as SECRET
 from tests.auth.test_hashes import STORED
-from tests.daemon import OTHER, Daemon, running
+from tests.daemon import DOMAIN, OTHER, Daemon, free_ports, running
 from tests.raw import Raw, condition
 
 ALICE, BOB = f"alice@{OTHER}", f"r&d@{OTHER}"
@@ -62,3 +62,15 @@ def test_people_and_passwords_of_a_database(daemon: Daemon, database: Path) -> N
     assert daemon.ctl("directory", "search", "alice")["result"][0]["name"] == "Alice Adams"
     database.with_suffix(".away").rename(database)
     assert refusal(daemon, ALICE, SECRET) == ""
+
+
+def test_an_ldap_server_that_is_away(tmp_path: Path) -> None:
+    """Nobody is told that his password is wrong, and no account is made; other domains are not concerned."""
+    (port,) = free_ports(1)
+    extra = f'[[domain.auth]]\nkind = "ldap"\nurl = "ldap://127.0.0.1:{port}"\ndn = "uid={{local}},dc=example"\n'
+    with running(tmp_path / "chatd", f"ann@{DOMAIN}", extra=extra) as daemon:
+        assert refusal(daemon, ALICE, SECRET) == "temporary-auth-failure"
+        assert refusal(daemon, f"nobody@{OTHER}", "x") == "temporary-auth-failure"
+        assert daemon.ctl("user", "list", OTHER)["result"] == []
+        with Raw(daemon, "c2s_tls").login(f"ann@{DOMAIN}"):
+            pass
