@@ -1,4 +1,4 @@
-"""A daemon whose people and passwords stand in a mail server's database or in LDAP: log-in, directory, and both away."""
+"""A daemon whose people and passwords are in a mail server's database or in LDAP: log-in, directory, and both away."""
 
 from __future__ import annotations
 
