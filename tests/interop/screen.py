@@ -18,31 +18,37 @@ def has_programs(*names: str) -> bool:
 
 
 @contextmanager
-def screen(home: Path) -> Iterator[dict[str, str]]:
-    """The environment of somebody who sits in front of a screen of their own; it ends with the block.
-
-    home: an empty folder, in which all that their programs remember is kept.
-    """
+def xvfb() -> Iterator[str]:
+    """A display of its own, by its name; it ends with the block."""
     read, write = os.pipe()
     size = "{}x{}x24".format(*SIZE)
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", size, "-nolisten", "tcp", "-noreset"], pass_fds=[write],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(write)
-    bus: subprocess.Popen[bytes] | None = None
     try:
-        display = _line(read, server)
-        environment = desktop(home) | {"DISPLAY": f":{display}"}
-        bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address=1", "--nopidfile"],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-        assert bus.stdout is not None
-        environment["DBUS_SESSION_BUS_ADDRESS"] = _line(bus.stdout.fileno(), bus)
-        yield environment
+        yield f":{_line(read, server)}"
     finally:
         os.close(read)
-        for process in (bus, server):
-            if process is not None:
-                end(process)
+        end(server)
+
+
+@contextmanager
+def screen(home: Path) -> Iterator[dict[str, str]]:
+    """The environment of somebody who sits in front of a screen of their own; it ends with the block.
+
+    home: an empty folder, in which all that their programs remember is kept.
+    """
+    with xvfb() as display:
+        environment = desktop(home) | {"DISPLAY": display}
+        bus = subprocess.Popen(["dbus-daemon", "--session", "--nofork", "--print-address=1", "--nopidfile"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+        try:
+            assert bus.stdout is not None
+            environment["DBUS_SESSION_BUS_ADDRESS"] = _line(bus.stdout.fileno(), bus)
+            yield environment
+        finally:
+            end(bus)
 
 
 def desktop(home: Path) -> dict[str, str]:
