@@ -41,12 +41,16 @@ export function RecordingControl({ meeting, state }) {
     // And a button that was at work, and so could not have it, takes it back.
     useEffect(() => { if (isOpen) first.current?.focus(); }, [isOpen, problem]);
     const now = state.meeting;
+    const isRunning = now?.recording === 'on' || now?.recording === 'starting';
+    // What was asked may be answered by itself, or by another moderator: the same button must not do the opposite then.
+    const was = useRef(isRunning);
+    useEffect(() => { if (isOpen && !isBusy && !problem && was.current !== isRunning) setOpen(false); }, [isOpen, isBusy, problem, isRunning]);
     if (!now || !meeting.self?.isModerator) return null;
-    const isRunning = now.recording === 'on' || now.recording === 'starting';
     const why = now.canRecord ? '' : now.e2ee === 'true' ? 'recordingEncrypted' : 'recordingImpossible';
     const label = t(isRunning ? 'recordStop' : 'recordStart');
     const open = () => {
         setProblem('');
+        was.current = isRunning;
         setOpen(true);
     };
     const act = async () => {
