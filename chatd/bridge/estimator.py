@@ -9,10 +9,8 @@ answers that take longer than they have to. Loss counts by itself as there in se
 stays until `Prober` has seen that more gets through.
 
 On a computer that starves (measured: two cores with a load of 27, nothing lost) answers are late as well, sometimes by
-seconds, and an estimate that is believed falls without end: what arrives becomes less because less is sent. A late
-answer still lowers the limit, since a line that fills has to be noticed within a second. But where answers take as long
-after a cut as before, it was not our queue that they waited in; and a picture is taken away altogether only when not
-one answer of some seconds was quick, which a full line allows none to be.
+seconds. A late answer still lowers the limit, since a line that fills has to be noticed within a second. But a picture
+is taken away altogether only when not one answer of some seconds was quick, which a full line allows none to be.
 """
 
 from __future__ import annotations
@@ -28,10 +26,8 @@ SURE_LOSS = 0.1
 SURE_TRIP_S = 0.8
 QUEUE_S = 0.05
 WITNESS_S = 2.0
-SILENCE_S = 5.0
-# Of so many seconds the quickest answer counts; so long after a cut a queue has become shorter.
+# Of so many seconds the quickest answer counts.
 TRIPS_S = 4.0
-DRAINED_S = 5.0
 STAGNATION_S = 0.8
 REPORT_S = 1.2
 
@@ -45,8 +41,7 @@ class Estimator:
     """
 
     __slots__ = ("_remb", "_base", "_base_at", "_limit", "_trips", "_trip_at", "_least_trip", "_suspect", "_suspect_at",
-                 "_cut_at", "_cut_trip", "_ends", "congested_at", "witnessed_at", "is_sure", "loss", "proven",
-                 "round_trip_s")
+                 "_ends", "congested_at", "witnessed_at", "is_sure", "loss", "proven", "round_trip_s")
 
     def __init__(self) -> None:
         self._remb: float | None = None
@@ -54,7 +49,6 @@ class Estimator:
         self._limit: float | None = None
         self._trips: deque[tuple[float, float]] = deque(maxlen=32)
         self._trip_at, self._least_trip = -LIFE_S, math.inf
-        self._cut_at, self._cut_trip = -LIFE_S, 0.0
         self._suspect, self._suspect_at = 0.0, -LIFE_S
         self._ends = 0.0
         self.congested_at = self.witnessed_at = -LIFE_S
@@ -81,33 +75,20 @@ class Estimator:
                 # Below what is sent and not growing: held down by a full line, not lagging behind.
                 is_full = is_full or (bitrate < 0.9 * sent and bitrate < 1.03 * self._base)
                 self._base, self._base_at = bitrate, now
-        if is_full and self._is_witnessed(now):
+        if is_full and (padding or self._is_witnessed(now)):
             self._full(bitrate, now)
-        elif is_full and padding:
-            # A probe that fails by the estimate alone says that there is not more, not that there is less.
-            if self._limit is None:
-                self._full(bitrate, now)
-            self.congested_at = now
         elif is_full:
             self._suspect, self._suspect_at = bitrate, now
         elif self._limit is not None and bitrate > self._limit:
             self._limit = bitrate
 
-    def answered(self, trip: float, now: float, late_s: float = 0.0) -> None:
-        """A packet and the report on it took `trip` seconds there and back; this process itself is behind by `late_s`.
-        """
+    def answered(self, trip: float, now: float) -> None:
+        """A packet and the report on it took `trip` seconds there and back."""
         self.round_trip_s += 0.2 * (min(trip, 5.0) - self.round_trip_s)
         self._trip_at = now
-        # As long as that it may have waited here, once for each direction.
-        trip = max(min(trip, self._least_trip), trip - 2 * late_s)
         self._trips.append((now, trip))
         # The way may have become longer for good.
         self._least_trip = min(trip, self._least_trip * 1.01 + 0.0005)
-        if self._cut_trip and now - self._cut_at >= DRAINED_S:
-            quickest = self._quickest(now)
-            if quickest > 0.7 * self._cut_trip:
-                self._least_trip = quickest
-            self._cut_trip = 0.0
 
     def _quickest(self, now: float) -> float:
         """The quickest answer of the last seconds; 0 without any."""
@@ -115,7 +96,7 @@ class Estimator:
 
     def _is_witnessed(self, now: float) -> bool:
         """Whether reports speak for a full line: by loss, by waiting, or by not coming."""
-        return (self.loss > SOME_LOSS or now - self._trip_at > SILENCE_S
+        return (self.loss > SOME_LOSS or now - self._trip_at > WITNESS_S
                 or bool(self._trips) and self._trips[-1][1] > self._least_trip + QUEUE_S)
 
     def reported(self, fraction_lost: float, sent: float, now: float) -> None:
@@ -133,11 +114,11 @@ class Estimator:
             self._full(min(self._limit or sent, sent) * (1 - 0.5 * fraction_lost), now)
 
     def _full(self, limit: float, now: float) -> None:
-        # Probes that fail by the estimate alone do not keep a limit alive for ever.
-        self._ends = now + LIFE_S
-        self.witnessed_at = now
-        if not self._cut_trip and self.loss <= SOME_LOSS:
-            self._cut_at, self._cut_trip = now, self._quickest(now)
+        if self._is_witnessed(now):
+            self.witnessed_at = now
+        if self._limit is None or self._is_witnessed(now):
+            # Probes that fail by the estimate alone do not keep a limit alive for ever.
+            self._ends = now + LIFE_S
         self._limit = self.proven = max(LOWEST_BPS, limit)
         self.congested_at, self._suspect_at = now, -LIFE_S
 

@@ -27,8 +27,8 @@ class Line:
         """The peer's estimate."""
         self.estimator.remb(item.bitrate, self.sent_rate(now), now, self._padding)
 
-    def reported(self, blocks: Sequence[rtcp.ReportBlock], now: float, late_s: float = 0.0) -> None:
-        """The peer's report blocks: loss weighted by rate, and the round trip. `late_s`: how far behind we are."""
+    def reported(self, blocks: Sequence[rtcp.ReportBlock], now: float) -> None:
+        """The peer's report blocks: loss weighted by rate, and the round trip."""
         total, weight = 0.0, 0.0
         trips = []
         for block in blocks:
@@ -44,7 +44,7 @@ class Line:
             weight += rate + 1
         if trips:
             # The shortest: what took longer may have waited inside one of the two computers.
-            self.estimator.answered(min(trips), now, late_s)
+            self.estimator.answered(min(trips), now)
         if weight:
             self.estimator.reported(total / weight, self.sent_rate(now) + self._padding, now)
 

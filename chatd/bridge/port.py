@@ -68,7 +68,7 @@ class Port:
     looked at by the clock.
 
     `received`: datagrams and TCP frames; `dropped`: reason -> how many; `outbox.sent`, `outbox.lost`: media packets
-    out. `late_s`: by how much this process is behind its own clock, the most of about the last second.
+    out.
     """
 
     def __init__(self, sock: socket.socket, announce: Sequence[str], clock: Callable[[], float]) -> None:
@@ -82,8 +82,6 @@ class Port:
         self.arrived: set[Transport] = set()
         self.dropped: Counter[str] = Counter()
         self.received = 0
-        self.late_s = 0.0
-        self._due = clock() + TICK_S
         self._socket = sock
         self._family = sock.family
         self.number: int = sock.getsockname()[1]
@@ -345,9 +343,6 @@ class Port:
     # -- clock
 
     def _tick(self) -> None:
-        now = self.now()
-        self.late_s = max(now - self._due, self.late_s * 0.93)
-        self._due = now + TICK_S
         self._timer = self._loop.call_later(TICK_S, self._tick)
         try:
             self._work()

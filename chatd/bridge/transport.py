@@ -326,9 +326,9 @@ class Transport:
             if isinstance(item, rtcp.SenderReport):
                 if (layer := self._layers.get(item.ssrc)) is not None:
                     layer.reported(item, now)
-                self.line.reported(item.blocks, now, self.port.late_s)
+                self.line.reported(item.blocks, now)
             elif isinstance(item, rtcp.ReceiverReport):
-                self.line.reported(item.blocks, now, self.port.late_s)
+                self.line.reported(item.blocks, now)
             elif isinstance(item, rtcp.Nack):
                 if (subscription := self.subscriptions.get(item.media)) is not None:
                     subscription.resend(item.sequences, now)

@@ -129,9 +129,6 @@ def test_a_falling_estimate_needs_a_witness() -> None:
         line.answered(0.02, now)
         line.remb(400_000 - 20_000 * now, 500_000, now)
         assert line.available(now) is None
-    line.answered(0.12, 9.3, late_s=0.1)
-    line.reported(0, 500_000, 9.3)
-    assert line.available(9.3) is None, "it waited in this process"
     line.answered(0.12, 9.5)
     line.reported(0, 500_000, 9.5)
     assert line.available(9.5) == 220_000, "now answers wait as well"
