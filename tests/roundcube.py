@@ -2,7 +2,7 @@
 
 Nothing of the system's configuration is read but PHP's list of extensions; everything lives in a folder of its own, on
 free ports, and as `nobody` where the tests run as root. `Webmail.https` is what people open; `Webmail.old` is the
-same for browsers that do not send Sec-Fetch-Dest.
+same for browsers that do not send Sec-Fetch-Dest, `Webmail.http` the same without TLS.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from tests.dovecot import Dovecot
 PLUGIN = ROOT / "contrib" / "roundcube" / "chatd"
 HOST = "webmail.home.localhost"
 """The name in people's address bars: the browser takes any name below localhost for this machine, and for safe."""
+OPEN = "webmail.home.test"
+"""Its name where it is opened by http: one that the browser does not take for safe (harness.mjs has its address)."""
 CHAT = "chat.home.localhost"
 """The name of chatd: another origin of the same site, as webmail.example.org and chat.example.org are."""
 KEY = "a key of the tests and of nothing else: 6f1e"
@@ -56,6 +58,7 @@ http {{
     server {{
         listen 127.0.0.1:{https} ssl http2;
         listen 127.0.0.1:{old} ssl http2;
+        listen 127.0.0.1:{http};
         ssl_certificate {folder}/certificate.pem;
         ssl_certificate_key {folder}/key.pem;
         root {roundcube}/public_html;
@@ -129,9 +132,10 @@ class Webmail:
         mail = folder / "dovecot"
         mail.mkdir()
         self.mail = Dovecot(mail, users, names=("localhost", HOST, CHAT), is_open=True)
-        self.ports = free_ports(2)
+        self.ports = free_ports(3)
         self.https = f"https://{HOST}:{self.ports[0]}"
         self.old = f"https://{HOST}:{self.ports[1]}"
+        self.http = f"http://{OPEN}:{self.ports[2]}"
         self.roundcube = folder / "roundcube"
         self._as = [] if os.getuid() else ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -144,7 +148,7 @@ class Webmail:
         words = {
             "folder": folder, "roundcube": self.roundcube, "imap": self.mail.imap, "smtp": smtp, "more": config,
             "des_key": secrets.token_hex(12), "session_minutes": session_minutes, "https": self.ports[0],
-            "old": self.ports[1], "site_headers": site_headers, "files": _FILES,
+            "old": self.ports[1], "http": self.ports[2], "site_headers": site_headers, "files": _FILES,
             "plugins": "[" + ", ".join(f"'{plugin.name}'" for plugin in plugins) + "]",
         }
         (folder / "nginx.conf").write_text(_NGINX.format(**words))
@@ -188,7 +192,7 @@ class Webmail:
         """What chatd's configuration says of this Webmail."""
         names = ", ".join(f'"{domain}"' for domain in domains)
         return (f'[[webmail]]\nname = "roundcube"\ndomains = [{names}]\nkey = "{KEY}"\n'
-                f'origins = ["{self.https}", "{self.old}"]\n')
+                f'origins = ["{self.https}", "{self.old}", "{self.http}"]\n')
 
     def know(self, daemon: Daemon, **changes: str) -> None:
         """The plugin uses this daemon. changes: more of its settings, or other ones, as PHP."""

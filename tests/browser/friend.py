@@ -44,7 +44,8 @@ class Friend(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_auth", lambda _: self.fail("the password was refused"))
         self.add_event_handler("message", self.received)
-        self.add_event_handler("changed_status", lambda p: say(event="presence", sender=p["from"].bare, type=p["type"]))
+        self.add_event_handler("changed_status", lambda p: say(
+            event="presence", sender=p["from"].bare, resource=p["from"].resource, type=p["type"], status=p["status"]))
         self.add_event_handler("presence_subscribed", lambda p: say(event="subscribed", sender=p["from"].bare))
 
     def fail(self, reason: str) -> None:

@@ -30,7 +30,7 @@ const TIMEOUT_MS = 15_000;
 const FLAGS = [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--force-color-profile=srgb',
-    '--no-proxy-server', '--use-fake-device-for-media-stream',
+    '--no-proxy-server', '--use-fake-device-for-media-stream', '--host-resolver-rules=MAP *.home.test 127.0.0.1',
 ];
 
 let browser;
@@ -67,6 +67,7 @@ function mediaOf([media, seed, blocked]) {
             globalThis.__peers.push(this);
         }
     };
+    if (!navigator.mediaDevices) return; // a page by plain http
     if (media === 'none') {
         navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('none', 'NotFoundError'));
         navigator.mediaDevices.enumerateDevices = () => Promise.resolve([]);

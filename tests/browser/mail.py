@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from tests.browser.harness import Browser, Page
@@ -24,7 +25,12 @@ class Chatter(Caller):
         """Something in the meeting."""
         return f"{FRAME}{selector}"
 
-
+    async def meet(self, name: str) -> None:
+        """Start a meeting from the contacts, without joining it."""
+        await self.page.click(".chatd-meetings converse-dropdown button")
+        await self.page.click(".chatd-meetings .start-meeting")
+        await self.page.fill("#chatd-meeting-name", name)
+        await self.page.press("#chatd-meeting-name", "Enter")
 
 class Reader:
     """Somebody at Webmail. `tab` is the whole tab, `mail` Roundcube in it: in the shell's frame, or the tab itself."""
@@ -48,13 +54,22 @@ class Reader:
         """Go to another task of Webmail, which loads a new page; wait for `sight` in it."""
         sights = {"mail": "#mailboxlist", "contacts": "#directorylist", "settings": "#settings-menu",
                   "compose": "#composebody"}
-        await self.mail.click(f"#taskmenu a.{task}")
-        await self.mail.see(sight or sights[task])
+        await self.mail.eval("void (window.wasBefore = true)")
+        for _ in range(6):
+            await self.ready()
+            await self.mail.click(f"#taskmenu a.{task}")
+            with suppress(AssertionError):
+                # Roundcube may have begun to load something just before the click, and then has forgotten it.
+                await self.mail.until("!window.wasBefore", 10)
+                break
+        await self.mail.see(sight or sights[task], 60)
         await self.ready()
 
     async def ready(self) -> None:
-        """Wait until Roundcube's page works, and the shell has heard of it."""
-        await self.mail.until("document.readyState === 'complete' && Boolean(window.rcmail && rcmail.task)")
+        """Wait until Roundcube's page works, and the shell has heard of it. While it loads a list or a mail it takes no
+        click on its menus, and forgets that there was one."""
+        await self.mail.until("document.readyState === 'complete' && Boolean(window.rcmail && rcmail.task) "
+                              "&& !rcmail.busy", 60)
 
     async def open(self, subject: str) -> Page:
         """Show a mail beside the list: its frame."""
@@ -64,6 +79,7 @@ class Reader:
         return preview
 
     async def log_out(self) -> None:
+        await self.ready()
         await self.mail.click("#taskmenu a.logout")
         await self.tab.see("#login-form")
 

@@ -233,6 +233,12 @@ async def shoot(reactor: Any, browser: Browser, folder: Path, place: Path, taken
             await people.leave()
 
 
+def shrink(taken: list[Path]) -> None:
+    """Make the files smaller, where Debian's pngquant is installed."""
+    if pngquant := shutil.which("pngquant"):
+        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *taken], check=True)
+
+
 async def main(reactor: Any) -> None:
     """Take all pictures into the folder named on the command line."""
     folder = Path(sys.argv[1]).resolve()
@@ -245,8 +251,7 @@ async def main(reactor: Any) -> None:
             await shoot(reactor, browser, folder, Path(place), taken)
     finally:
         browser.stop()
-    if pngquant := shutil.which("pngquant"):
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *taken], check=True)
+    shrink(taken)
 
 
 if __name__ == "__main__":

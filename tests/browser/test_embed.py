@@ -111,7 +111,13 @@ async def test_a_day_in_two_tabs(hall: Any, webmail: LittleWebmail) -> None:
                                 "document.querySelector('iframe')))") == ["1", "none", "fixed"]
     assert await anna.page.eval("document.styleSheets.length + document.querySelectorAll('style').length") == 1
     await anna.met([640, 300, "HTML"], [1240, 700, "HTML"], [1230, 760, "IFRAME"])
+    panel = anna.page.inside("iframe")
+    for theme in ("dark", "light"):
+        await anna.page.eval(f"chatd.theme('{theme}')")
+        await panel.until(f"matchMedia('(prefers-color-scheme: {theme})').matches")
+        assert await panel.axe() == []
     await anna.open()
+    assert await panel.axe() == []
     await anna.met([1200, 500, "IFRAME"], [600, 500, "HTML"])
     await anna.page.click("#mail")
     assert await anna.page.text("#said") == "read"
@@ -156,6 +162,76 @@ async def test_log_out_and_a_webmail_that_fails(hall: Any, webmail: LittleWebmai
     await carl.page.reload()
     await carl.page.until("window.chatd?.state === 'ended'", 60)
     assert not await carl.page.count("iframe")
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_person_in_two_tabs(hall: Any) -> None:
+    """A status holds in both, to oneself and to others; what is read in one is read in both."""
+    dora = await hall.at_webmail("dora-two", width=1280, height=800)
+    bob = await hall.elsewhere("bob")
+    await dora.connected()
+    await dora.open()
+    await bob.subscribe("dora")
+    panel = dora.page.inside("iframe")
+    await panel.click(".requesting-xmpp-contact converse-dropdown button")
+    await panel.click(".accept-xmpp-request")
+    await panel.click("converse-accept-contact-request-modal button[type=submit]")
+    await panel.see('.current-xmpp-contact[data-status="online"]', 30)
+    other = await dora.another()
+    await other.connected()
+    resources: dict[str, str] = {}
+
+    def seen(count: int, kind: str) -> Any:
+        """Whether bob sees so many of dora's connections, all with this show."""
+        def look(event: dict[str, Any]) -> bool:
+            if event.get("event") == "presence" and event["sender"] == f"dora@{DOMAIN}":
+                resources[event["resource"]] = event["type"]
+            there = [one for one in resources.values() if one != "unavailable"]
+            return len(there) == count and set(there) <= {kind}
+        resources.clear()
+        return bob.process.wait_for(look, 60)
+
+    await seen(2, "available")
+    await panel.click(".change-status")
+    await panel.click("#set-xmpp-status label[for=radio-busy]")
+    await panel.fill("#set-xmpp-status input[name=status_message]", "Writing the offer")
+    await panel.click("#set-xmpp-status button[type=submit]")
+    await seen(2, "dnd")
+    await other.open()
+    for tab in (dora, other):
+        await tab.page.see(f'{FRAME}.userinfo:has-text("Writing the offer")', 30)
+    await bob.send("dora", "Busy?")
+    for tab in (dora, other):
+        await tab.reads("Busy?")
+        await tab.page.eval("chatd.close()")
+        await tab.page.gone(f"{FRAME}.chat-textarea", 30)
+    await bob.send("dora", "Finished?")
+    for tab in (dora, other):
+        await tab.page.until("chatd.unread === 1", 30)
+    await other.open()
+    await other.page.click(f'{FRAME}.open-chat[data-jid="bob@{DOMAIN}"] >> nth=0')
+    await other.reads("Finished?")
+    for tab in (dora, other):
+        await tab.page.until("chatd.unread === 0 && document.title === 'Inbox'", 30)
+    assert await panel.axe() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_signing_out_in_one_tab_ends_all(hall: Any, webmail: LittleWebmail, daemon: Daemon) -> None:
+    """Both panels and their sessions end, and with Webmail's own log-out all tokens."""
+    emil = await hall.at_webmail("emil-bye")
+    await emil.connected()
+    other = await emil.another()
+    await other.connected()
+    await emil.page.eval("chatd.signOut()")
+    for tab in (emil, other):
+        await tab.page.until("chatd.state === 'signed-out' && !document.querySelector('iframe')", 30)
+    ended = await deferToThread(webmail.log_out, "emil-bye")
+    assert ended["tokens"] >= 2 and ended["sessions"] == 0
+    assert (await deferToThread(daemon.ctl, "token", "list", f"emil@{DOMAIN}"))["result"] == []
+    for tab in (emil, other):
+        await tab.page.reload()
+        await tab.page.until("window.chatd?.state === 'ended'", 30)
 
 
 @pytest_twisted.ensureDeferred

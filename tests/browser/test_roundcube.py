@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest_twisted
 
 from tests.browser.harness import Browser
 from tests.browser.mail import CHAT, SHELL, Reader, Readers
-from tests.daemon import DOMAIN, PASSWORD, running
+from tests.daemon import DOMAIN, PASSWORD, Daemon, running
 from tests.roundcube import Webmail
 from tests.roundcube import webmail as running_webmail
 
@@ -17,14 +18,19 @@ USERS = {f"{name}@{DOMAIN}": PASSWORD for name in ("alice", "bob")}
 
 
 @pytest.fixture(scope="module")
-def webmail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webmail]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Webmail, Daemon]]:
     """Webmail with a chatd of its own."""
     with running_webmail(USERS) as server, \
             running(tmp_path_factory.mktemp("chatd"), extra=server.table(DOMAIN)) as daemon:
         server.know(daemon)
         for number in range(3):
             server.put(f"alice@{DOMAIN}", f"Bob Smith <bob@{DOMAIN}>", f"Offer {number}", "Hello Alice!")
-        yield server
+        yield server, daemon
+
+
+@pytest.fixture
+def webmail(place: tuple[Webmail, Daemon]) -> Webmail:
+    return place[0]
 
 
 @pytest_twisted.async_yield_fixture
@@ -86,8 +92,9 @@ async def test_what_is_typed_in_the_chat_stays_there(readers: Readers) -> None:
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_chat_with_who_wrote(readers: Readers, webmail: Webmail) -> None:
-    """A mail has a button for that, but not one's own."""
+    """A mail has a button for that, but not one's own; whoever is elsewhere is taken with name and address."""
     webmail.put(f"alice@{DOMAIN}", f"Alice <alice@{DOMAIN}>", "Note to myself")
+    webmail.put(f"alice@{DOMAIN}", '"Zander, Zoe" <zoe@elsewhere.example>', "From outside")
     bob = await readers.logged_in("bob")
     await bob.chat.page.see("#launcher")
     alice = await readers.logged_in("alice")
@@ -96,17 +103,36 @@ async def test_chat_with_who_wrote(readers: Readers, webmail: Webmail) -> None:
     preview = await alice.open("Offer 1")
     await preview.click("a.chatd-chat:has-text('Chat with sender')")
     await alice.chat.page.see(f'converse-chat[jid="bob@{DOMAIN}"] textarea, #chatd-add-jid')
+    assert await alice.chat.page.call("inputValue", selector="#chatd-add-jid") == f"bob@{DOMAIN}"
+    await alice.chat.page.key("Escape")
+    await alice.chat.page.gone("converse-add-contact-modal")
+    preview = await alice.open("From outside")
+    await preview.click("a.chatd-chat:has-text('Chat with sender')")
+    await alice.chat.page.until("document.querySelector('#chatd-add-jid')?.value === "
+                                "'Zander, Zoe <zoe@elsewhere.example>'")
+    # What is suggested can be added: the other server has to answer, and does not here.
+    assert await alice.chat.page.count("converse-add-contact-modal [role=alert]:visible") == 0
 
 
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
-async def test_a_log_out_ends_the_chat_in_all_tabs(readers: Readers, webmail: Webmail) -> None:
+async def test_a_log_out_ends_the_chat_in_all_tabs(readers: Readers, place: tuple[Webmail, Daemon]) -> None:
+    """The panels, their tokens and their sessions."""
+    webmail, daemon = place
+
+    def tokens() -> set[str]:
+        return {str(one["token"]) for one in daemon.ctl("token", "list", f"alice@{DOMAIN}")["result"]}
+
+    before = tokens()       # of other tests' log-ins
     alice = await readers.logged_in("alice")
     other = await alice.tab.tab(f"{webmail.https}/?_task=addressbook")
     for tab in (alice.tab, other):
         await tab.inside(CHAT).see("#launcher")
+        await tab.until("chatd.state === 'connected'")
+    assert len(tokens() - before) >= 2
     await alice.log_out()
     await other.gone(CHAT)
+    assert tokens() <= before
     await other.close()
 
 
@@ -251,11 +277,21 @@ async def test_the_setting_switches_it_off_and_on(readers: Readers) -> None:
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_dark_mode_is_followed(readers: Readers) -> None:
+    """By the shell and by the chat; neither has a fault of accessibility in either."""
     alice = await readers.logged_in("alice")
-    await alice.mail.click("#taskmenu a.theme")
-    await alice.tab.until("document.documentElement.classList.contains('dark-mode')")
-    await alice.mail.click("#taskmenu a.theme")
-    await alice.tab.until("!document.documentElement.classList.contains('dark-mode')")
+    panel = alice.chat.page
+    await panel.see("#launcher")
+    for is_dark in (True, False):
+        await alice.mail.click("#taskmenu a.theme")
+        await alice.tab.until(f"document.documentElement.classList.contains('dark-mode') === {json.dumps(is_dark)}")
+        await panel.until(f"matchMedia('(prefers-color-scheme: dark)').matches === {json.dumps(is_dark)}")
+        assert await alice.tab.axe() == []
+        assert await panel.axe() == []
+        if is_dark:
+            await panel.click("#launcher")
+            await panel.see(".chatd-empty")
+            assert await panel.axe() == []
+    assert await panel.axe() == []
 
 
 @pytest.mark.long

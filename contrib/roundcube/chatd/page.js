@@ -64,7 +64,7 @@
         const { chat: url, token_url: tokenUrl } = rcmail.env.chatd;
         if (url) {
             const isDark = () => document.documentElement.classList.contains('dark-mode');
-            window.chatdConnect({ url, tokenUrl, page: () => window, theme: isDark() ? 'dark' : 'light' });
+            window.chatdConnect({ url, tokenUrl, page: () => window, theme: isDark() ? 'dark' : 'light', meetings: 'tab' });
             new MutationObserver(() => window.chatd && window.chatd.theme(isDark() ? 'dark' : 'light'))
                 .observe(document.documentElement, { attributes: true, attributeFilter: ['class'] });
         }

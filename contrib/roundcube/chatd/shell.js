@@ -46,6 +46,15 @@
         location.reload();
     };
 
+    /** Somebody else has logged in. The chat goes first: with a meeting in it the browser would ask before it lets the page go. */
+    const anew = () => {
+        const isOver = () => !window.chatd || ['off', 'ended', 'signed-out'].includes(window.chatd.state);
+        if (isOver()) return again();
+        window.chatd.on('state', () => { if (isOver()) again(); });
+        window.chatd.signOut();
+        return undefined;
+    };
+
     /** Address bar and title say what is in the frame. */
     const follow = (page) => {
         if (!isCurrent(page) || isSignedOut(page)) return;
@@ -120,10 +129,7 @@
         }
         const { env } = page.rcmail || {};
         if (env && !env.chatd) return again(); // switched off in the settings
-        if (env && person && env.chatd.address !== person) { // somebody else has logged in
-            if (window.chatd) window.chatd.signOut();
-            return again();
-        }
+        if (env && person && env.chatd.address !== person) return anew();
         if (env) {
             person = env.chatd.address;
             isShown = true;

@@ -8,6 +8,7 @@
     const FIRST_PAUSE_MS = 1_000;
     const LONGEST_PAUSE_MS = 60_000;
     const ACTIVE_EVERY_MS = 10_000;
+    const OPEN = 'chatd.open';
     const ALLOWED = ['camera', 'microphone', 'display-capture', 'fullscreen', 'picture-in-picture', 'autoplay', 'clipboard-write',
         'screen-wake-lock']
         .map((name) => `${name} ${ORIGIN}`).join('; ');
@@ -51,12 +52,30 @@
     function enter(now) {
         if (state === now) return;
         state = now;
+        if (state === 'connected') performance.mark('chatd connected');
         fire('state', { state });
     }
 
     function tell(what) {
         if (isReady) frame.contentWindow.postMessage(what, ORIGIN);
         else waiting.push(what);
+    }
+
+    // ---- whether the contacts are open: kept here, since a browser may give a frame of another site no storage
+
+    function remember(open) {
+        try {
+            if (open === null) sessionStorage.removeItem(OPEN);
+            else sessionStorage.setItem(OPEN, open);
+        } catch { /* then the next page begins as the first one did */ }
+    }
+
+    function recall() {
+        try {
+            return sessionStorage.getItem(OPEN);
+        } catch {
+            return null;
+        }
     }
 
     // ---- the frame
@@ -165,6 +184,7 @@
             supply();
         } else if (data.chatd === 'shape' && isShape(data.shape)) cut(data.shape);
         else if (data.chatd === 'state') enter(String(data.state));
+        else if (data.chatd === 'opened') remember(data.isOpen ? '1' : '');
         else if (data.chatd === 'tabs') channel.postMessage(data.data);
         else if (data.chatd === 'unread') count(Number(data.count) || 0);
         else if (data.chatd === 'meeting') meet(Boolean(data.isIn));
@@ -208,6 +228,7 @@
         if (!frame) return;
         frame.remove();
         frame = early = null;
+        remember(null);
         isReady = false;
         waiting = [];
         retry();
@@ -226,7 +247,8 @@
      * Shows the panel, once the page has loaded. `tokenUrl` answers {token, address} or 401 or 403; `token()` is asked instead
      * and gives a promise of the same. `open`: with the contacts shown; `bottom`: pixels that stay free below; `theme`:
      * "light" or "dark"; `title`: the number of unread messages stands in the page's title; `label`: the frame's name for screen
-     * readers; `check`: seconds after which the page is asked again whether somebody is logged in.
+     * readers; `check`: seconds after which the page is asked again whether somebody is logged in; `meetings`: "tab" offers to
+     * open meetings in a tab, for pages that are loaded anew at every turn.
      */
     function start(wanted) {
         if (frame || state === 'starting') return;
@@ -280,8 +302,8 @@
     for (const name of ['pointermove', 'pointerdown', 'keydown', 'wheel']) {
         addEventListener(name, (event) => { if (event.isTrusted) active(); }, { capture: true, passive: true });
     }
-    const { tokenUrl, open, bottom, theme, title: titled, label, check: every } = script.dataset;
+    const { tokenUrl, open, bottom, theme, title: titled, label, check: every, meetings } = script.dataset;
     if (tokenUrl) {
-        start({ tokenUrl, open: open !== undefined, bottom, theme, title: titled !== undefined, label, check: Number(every) || 0 });
+        start({ tokenUrl, open: open !== undefined, bottom, theme, title: titled !== undefined, label, check: Number(every) || 0, meetings });
     }
 })();

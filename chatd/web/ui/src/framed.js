@@ -1,6 +1,7 @@
 // The panel inside a page of Webmail: this page is the frame that embed.js makes. It logs in with tokens that the page hands
 // over, says which parts of it are to be seen, and shares status and what was read with the same person's other tabs.
 import { chatWith } from './chatwith.js';
+import { ensureCrypto } from './insecure.js';
 import { launcher } from './launcher.js';
 import { meetingWindow } from './meetingwindow.js';
 import { loadStyle, stateLine } from './page.js';
@@ -15,6 +16,7 @@ const KEPT = 'chatd.framed'; // {jid, isOpen}: as main.js keeps them, without an
 const SILENT_TRIES = 2; // failures of Webmail before anything is said of them
 
 ensureStorage();
+await ensureCrypto();
 
 const assets = document.documentElement.dataset.converse;
 const asked = new URLSearchParams(location.search);
@@ -179,7 +181,7 @@ async function start() {
             launcher.count(count);
         },
     });
-    launcher.start(inner);
+    launcher.start(inner, (isOpen) => tell({ chatd: 'opened', isOpen }));
     tell({ chatd: 'state', state: 'connected' });
     early.splice(0).forEach(act);
     return undefined;
@@ -214,6 +216,7 @@ addEventListener('pagehide', () => {
 });
 addEventListener('online', () => session.hurry());
 
+meetingWindow.prefersTab = asked.get('meetings') === 'tab' || !isSecureContext;
 meetingWindow.addEventListener('change', () => tell({ chatd: 'meeting', isIn: meetingWindow.isIn }));
 
 if (parent === window) {

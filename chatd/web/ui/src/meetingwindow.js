@@ -3,6 +3,7 @@
 // What both say to each other: docs/protocol.md section 17.
 import { icon, make } from './elements.js';
 import { WORDS } from './meetingstrings.js';
+import { randomUUID } from './insecure.js';
 import { fitted, placeable } from './placing.js';
 import { ask } from './question.js';
 
@@ -38,6 +39,9 @@ class MeetingWindow extends EventTarget {
     #shown = () => {};
     #isMoving = false;
     #turn = 0;
+
+    /** The page around this one comes and goes, or has no camera to give: a meeting is rather for a tab of its own. */
+    prefersTab = false;
 
     constructor() {
         super();
@@ -75,6 +79,10 @@ class MeetingWindow extends EventTarget {
             ticket = await meeting.ticket;
         } catch { /* then the page asks for a name, if the site takes guests */ }
         if (turn !== this.#turn) return undefined; // another one was opened meanwhile
+        if (this.prefersTab && await ask(WORDS.ask.tab)) {
+            if (window.open(this.#address({}, { ...meeting, ticket }), '_blank')) return undefined;
+        }
+        if (turn !== this.#turn) return undefined;
         this.#meeting = { ...meeting, ticket };
         this.#state = NOTHING;
         this.#size = 'normal';
@@ -132,8 +140,8 @@ class MeetingWindow extends EventTarget {
     }
 
     /** Where the page in the frame, or the tab, is. What stands behind # never reaches the server. */
-    #address(more = {}) {
-        const { id, ticket, person, fragment } = this.#meeting;
+    #address(more = {}, meeting = this.#meeting) {
+        const { id, ticket, person, fragment } = meeting;
         const handed = new URLSearchParams(fragment ?? '');
         for (const [key, value] of Object.entries(ticket ? { ticket, name: person, ...more } : {})) handed.set(key, value);
         return `${location.origin}/meet/${encodeURIComponent(id)}${handed.size ? `#${handed}` : ''}`;
@@ -328,7 +336,7 @@ class MeetingWindow extends EventTarget {
 
     #toTab() {
         const isIn = this.#state.phase === 'in' && this.#meeting.ticket;
-        const key = crypto.randomUUID();
+        const key = randomUUID();
         if (isIn) this.#tell({ do: 'hand over', key });
         // In the same turn as the click, or the browser takes it for an unasked pop-up.
         const tab = window.open(this.#address(isIn ? { take: key } : {}), '_blank');

@@ -92,6 +92,12 @@ export default {
             yes: 'Verlassen und teilnehmen',
             no: 'Hier bleiben',
         },
+        tab: {
+            title: 'Die Besprechung in einem Tab öffnen?',
+            text: 'Diese Seite von Webmail wird neu geladen, wenn Sie auf eine andere gehen, und die Besprechung darin wäre zu Ende. In einem eigenen Tab geht sie weiter.',
+            yes: 'Tab öffnen',
+            no: 'Hier bleiben',
+        },
         logOut: {
             title: 'Abmelden und die Besprechung verlassen?',
             text: (name) => `Sie sind in „${name}“. Mit dem Abmelden ist sie für Sie zu Ende.`,

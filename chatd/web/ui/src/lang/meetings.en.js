@@ -96,6 +96,12 @@ export default {
             yes: 'Leave and join',
             no: 'Stay here',
         },
+        tab: {
+            title: 'Open the meeting in a tab?',
+            text: 'This page of Webmail is loaded anew when you go on to another one, and the meeting in it would end. In a tab of its own it goes on.',
+            yes: 'Open a tab',
+            no: 'Stay here',
+        },
         logOut: {
             title: 'Log out and leave the meeting?',
             text: (name) => `You are in “${name}”. Logging out ends it for you.`,

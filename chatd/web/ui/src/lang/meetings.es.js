@@ -92,6 +92,12 @@ export default {
             yes: 'Salir y entrar',
             no: 'Quedarme aquí',
         },
+        tab: {
+            title: '¿Abrir la reunión en una pestaña?',
+            text: 'Esta página del correo web se carga de nuevo cuando pasa a otra, y la reunión terminaría con ella. En una pestaña propia continúa.',
+            yes: 'Abrir una pestaña',
+            no: 'Quedarme aquí',
+        },
         logOut: {
             title: '¿Cerrar la sesión y salir de la reunión?',
             text: (name) => `Está en «${name}». Al cerrar la sesión termina para usted.`,

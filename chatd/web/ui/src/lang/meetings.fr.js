@@ -92,6 +92,12 @@ export default {
             yes: 'Quitter et rejoindre',
             no: 'Rester ici',
         },
+        tab: {
+            title: 'Ouvrir la réunion dans un onglet ?',
+            text: 'Cette page du webmail est rechargée quand vous passez à une autre, et la réunion s’arrêterait avec elle. Dans son propre onglet, elle continue.',
+            yes: 'Ouvrir un onglet',
+            no: 'Rester ici',
+        },
         logOut: {
             title: 'Se déconnecter et quitter la réunion ?',
             text: (name) => `Vous êtes dans « ${name} ». En vous déconnectant, vous la quittez.`,
