@@ -7,6 +7,7 @@
     const { chat, tokenUrl } = document.currentScript.dataset;
     const AGAIN = 'chatd.again'; // when the tab was last asked for once more
     const AGAIN_MS = 10_000; // not sooner than this, or it might go on for ever
+    const END_MS = 5_000; // so long the chat's end may take
     const FOCUS_MS = 1_000; // so long after its load a page of Roundcube may still take the focus
     let isLeaving = false;
     let person = null; // the address of who is logged in
@@ -52,6 +53,7 @@
         if (isOver()) return again();
         window.chatd.on('state', () => { if (isOver()) again(); });
         window.chatd.signOut();
+        setTimeout(again, END_MS);
         return undefined;
     };
 
