@@ -1,16 +1,14 @@
-"""Roundcube as some sites have it: frames forbidden, without TLS; and a log-in while a meeting goes on."""
+"""Roundcube as some sites have it: frames forbidden; and a log-in while a meeting goes on."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 import pytest_twisted
 
 from tests.browser.harness import Browser
 from tests.browser.mail import SHELL, Reader, Readers
-from tests.browser.test_roundcube_figures import CONNECTED, LOADED
 from tests.daemon import DOMAIN, PASSWORD
 from tests.media_daemon import running_media
 from tests.roundcube import Webmail
@@ -44,44 +42,6 @@ async def test_frames_are_forbidden_but_to_the_shell(readers: Readers) -> None:
     await alice.chat.page.see("#launcher")
     asked = "fetch(location.href).then((answer) => answer.headers.get('x-frame-options'))"
     assert await alice.mail.eval(asked) == "deny"
-
-
-@pytest.mark.long
-@pytest_twisted.ensureDeferred
-async def test_by_plain_http(readers: Readers, record_property: Any) -> None:
-    """The chat is in each page, there again soon after each load, as it was; a meeting is offered in a tab."""
-    alice = await readers.at_webmail("alice", origin=readers.webmail.http, media="granted", width=1440, height=900)
-    alice.mail = alice.tab
-    await alice.log_in()
-    assert not await alice.tab.eval("isSecureContext")
-    assert await alice.tab.count(SHELL) == 0
-    await alice.chat.page.click("#launcher")
-    await alice.chat.page.see(".chatd-empty")
-    await alice.go("contacts")
-    await alice.tab.until("globalThis.chatd?.state === 'connected'", 60)
-    await alice.chat.page.see(".chatd-empty", 30)
-    times = []
-    for task in ("mail", "settings", "addressbook", "mail"):
-        await alice.tab.goto(f"{readers.webmail.http}/?_task={task}")
-        times.append(await alice.tab.eval(CONNECTED) - await alice.tab.eval(LOADED))
-    print("seconds from the load of a page to the chat's connection:", [round(one, 2) for one in times])
-    record_property("again_s", times)
-    await alice.chat.meet("Offer")
-    await alice.chat.page.see("dialog.question:has-text('tab')")
-    await alice.chat.page.click("dialog.question .question__yes")
-    meeting = await alice.tab.popup()
-    assert str(await meeting.eval("location.href")).startswith("https://")
-    await meeting.click("form.card button.primary")
-    await meeting.see(".tile", 60)
-    assert await alice.chat.page.count(".meetingwindow") == 0
-    await alice.go("contacts")
-    assert await meeting.count(".tile") == 1
-    await meeting.close()
-    # Or here, whoever wants that.
-    await alice.tab.until("globalThis.chatd?.state === 'connected'", 60)
-    await alice.chat.meet("Lunch")
-    await alice.chat.page.click("dialog.question .quiet")
-    await alice.chat.page.see(".meetingwindow")
 
 
 async def log_in_again(reader: Reader, name: str) -> None:
