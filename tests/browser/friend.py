@@ -3,8 +3,8 @@
 Run as a program of its own: slixmpp needs asyncio's loop, the tests have Twisted's reactor.
 Requests: connect {jid, password, host, port}, send {to, body}, subscribe {to}, roster, enter {room, nick}, tell
 {room, body}, ask {to, type, xml}, raw {xml}, disconnect.
-It agrees to every subscription and asks for one in return. Says unasked: message, told (in a room), presence,
-subscribed.
+It agrees to every subscription and asks for one in return. Says unasked: xml (every message), message, told (in a
+room), presence, subscribed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 import slixmpp
 from slixmpp.exceptions import IqError
 from slixmpp.xmlstream import ET
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 
 def say(**values: Any) -> None:
@@ -44,6 +46,9 @@ class Friend(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_auth", lambda _: self.fail("the password was refused"))
         self.add_event_handler("message", self.received)
+        # What has no text, too, which "message" leaves out.
+        self.register_handler(Callback("every message", MatchXPath("{jabber:client}message"), lambda message: say(
+            event="xml", sender=message["from"].bare, xml=str(message))))
         self.add_event_handler("changed_status", lambda p: say(
             event="presence", sender=p["from"].bare, resource=p["from"].resource, type=p["type"], status=p["status"]))
         self.add_event_handler("presence_subscribed", lambda p: say(event="subscribed", sender=p["from"].bare))

@@ -22,6 +22,18 @@ export function unreadInTitle(converse, _converse) {
     });
 }
 
+/**
+ * COMPAT(Converse 14.0.0): whether a message is for a chat that nobody looks at is asked with the message in the place of the
+ * address, so that only a page in the background ever made a sound or a notification.
+ */
+export function noticesOfHiddenChats(converse, _converse) {
+    _converse.api.listen.on('chatBoxesInitialized', () => {
+        const { chatboxes } = _converse.state;
+        const { get } = chatboxes;
+        chatboxes.get = (what) => get.call(chatboxes, what?.msgid && what.from ? what.from.split('/')[0] : what);
+    });
+}
+
 let isOn = false;
 
 /** Are sounds and notifications on in this browser? */

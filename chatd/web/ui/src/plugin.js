@@ -9,7 +9,7 @@ import { meetingCards } from './meetingcards.js';
 import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
 import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
-import { noticesButton, unreadInTitle } from './notices.js';
+import { noticesButton, noticesOfHiddenChats, unreadInTitle } from './notices.js';
 import { readMarks } from './readmarks.js';
 import { roomRequests } from './roomasks.js';
 import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
@@ -28,7 +28,7 @@ const FEATURES = [
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
     sendFiles, ownUpload, fileProgress, dropFiles, fileCards, searchButton,
-    contactMenu, editContact, removeContact, blockContact, blockedPeople, blockedInChat, readMarks,
+    noticesOfHiddenChats, contactMenu, editContact, removeContact, blockContact, blockedPeople, blockedInChat, readMarks,
 ];
 
 /**
