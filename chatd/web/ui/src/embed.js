@@ -8,7 +8,6 @@
     const FIRST_PAUSE_MS = 1_000;
     const LONGEST_PAUSE_MS = 60_000;
     const ACTIVE_EVERY_MS = 10_000;
-    const OPEN = 'chatd.open';
     const ALLOWED = ['camera', 'microphone', 'display-capture', 'fullscreen', 'picture-in-picture', 'autoplay', 'clipboard-write',
         'screen-wake-lock']
         .map((name) => `${name} ${ORIGIN}`).join('; ');
@@ -59,23 +58,6 @@
     function tell(what) {
         if (isReady) frame.contentWindow.postMessage(what, ORIGIN);
         else waiting.push(what);
-    }
-
-    // ---- whether the contacts are open: kept here, since a browser may give a frame of another site no storage
-
-    function remember(open) {
-        try {
-            if (open === null) sessionStorage.removeItem(OPEN);
-            else sessionStorage.setItem(OPEN, open);
-        } catch { /* then the next page begins as the first one did */ }
-    }
-
-    function recall() {
-        try {
-            return sessionStorage.getItem(OPEN);
-        } catch {
-            return null;
-        }
     }
 
     // ---- the frame
@@ -184,7 +166,6 @@
             supply();
         } else if (data.chatd === 'shape' && isShape(data.shape)) cut(data.shape);
         else if (data.chatd === 'state') enter(String(data.state));
-        else if (data.chatd === 'opened') remember(data.isOpen ? '1' : '');
         else if (data.chatd === 'tabs') channel.postMessage(data.data);
         else if (data.chatd === 'unread') count(Number(data.count) || 0);
         else if (data.chatd === 'meeting') meet(Boolean(data.isIn));
@@ -228,7 +209,6 @@
         if (!frame) return;
         frame.remove();
         frame = early = null;
-        remember(null);
         isReady = false;
         waiting = [];
         retry();

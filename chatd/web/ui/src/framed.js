@@ -181,7 +181,7 @@ async function start() {
             launcher.count(count);
         },
     });
-    launcher.start(inner, (isOpen) => tell({ chatd: 'opened', isOpen }));
+    launcher.start(inner);
     tell({ chatd: 'state', state: 'connected' });
     early.splice(0).forEach(act);
     return undefined;

@@ -7,13 +7,10 @@ const button = document.getElementById('launcher');
 class Launcher {
     #inner = null;
     #unread = 0;
-    #isOpen = null;
-    #opened = () => {};
 
-    /** Shows the button while the contacts are hidden; `opened` is told at each change whether they are to be seen. */
-    start(inner, opened) {
+    /** Shows the button while the contacts are hidden. */
+    start(inner) {
         this.#inner = inner;
-        this.#opened = opened;
         // The model itself is another one once what was kept has been read.
         inner.state.chatboxes.on('add reset change:closed', () => this.#draw());
         button.addEventListener('click', () => this.open());
@@ -42,10 +39,6 @@ class Launcher {
 
     #draw() {
         button.hidden = !(this.#model?.get('closed') ?? true);
-        if (this.#model && this.#isOpen !== button.hidden) {
-            this.#isOpen = button.hidden;
-            this.#opened(this.#isOpen);
-        }
         const label = this.#unread ? TEXT.launcher.unread(this.#unread) : TEXT.launcher.open;
         Object.assign(button, { title: label, ariaLabel: label });
         const badge = document.createElement('span');
