@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 import pytest_twisted
 
 from tests.browser.people import Friend, People
@@ -79,6 +80,7 @@ async def test_a_conversation(people: People) -> None:
     await alice.reads("Lunch at noon")
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_read_here_is_read_there(people: People) -> None:
     """XEP-0490: the count goes in the other browser, too, and stays for what came later."""
@@ -105,6 +107,7 @@ async def test_read_here_is_read_there(people: People) -> None:
     await there.page.gone(".roster-group .msgs-indicator")
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_noise_only_where_it_was_wished_for(people: People) -> None:
     """Neither a sound nor a notification before; both after the bell, for a chat that is not looked at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
@@ -22,6 +23,7 @@ async def submit(person: Person) -> None:
     await person.page.gone(SHOWN)
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_renamed_regrouped_and_removed(people: People) -> None:
     bob = await people.elsewhere("bob")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import pytest_twisted
 
 from tests.browser.people import People, Person
@@ -28,6 +29,7 @@ async def search(person: Person, text: str, note: str) -> None:
     await person.page.see(f'{NOTE}:has-text("{note}")')
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_an_old_message_is_found_and_shown_among_its_neighbours(people: People) -> None:
     await talk(people, 180)
@@ -118,6 +120,7 @@ async def test_further_back_page_by_page_and_the_way_out(people: People) -> None
     assert "You" in await page.text(f"{ONE} strong")
 
 
+@pytest.mark.long
 @pytest_twisted.ensureDeferred
 async def test_in_a_groupchat(people: People) -> None:
     hanna = await people.at_panel("hanna")
