@@ -1,6 +1,6 @@
 """Takes the pictures of docs/clients.md: clients with windows in a conversation with the panel, side by side.
 
-    .venv/bin/python -m tests.interop.pictures docs [thunderbird] [gajim] [dino]
+    .venv/bin/python -m tests.interop.clients_pictures docs [thunderbird] [gajim] [dino]
 
 Takes all, or only those named. Writes FOLDER/screenshots/clients-CLIENT.webp. Needs root and the packages of
 tests/debian-packages-long, and what the browser tests need.
