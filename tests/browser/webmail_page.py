@@ -1,6 +1,8 @@
 """A little Webmail: somebody is logged in by a cookie, and its one page shows chatd's panel, under a strict policy.
 
 It is at 127.0.0.1 and chatd at localhost, so the panel is a page of another site in it, as strict as browsers have it.
+Browsers take both for safe, as if they came by https. `plain` is the same Webmail under a name that they do not: what
+people have whose Webmail is opened by http.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ NAME = "little"
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Inbox</title>
 <link rel="stylesheet" href="/page.css">
-<script src="{chatd}/embed.js" async data-token-url="/chat-token" data-title data-bottom="0"></script>
+<script src="{chatd}/embed.js" async data-token-url="/chat-token" data-title data-bottom="0"{more}></script>
 <script src="/page.js" defer></script></head>
 <body><h1>Inbox</h1><p><button id="mail" type="button">Read</button> <input id="field" aria-label="Search"></p>
 <p id="said"></p></body></html>"""
@@ -45,12 +47,14 @@ listen();
 
 
 class LittleWebmail:
-    """Serves it. answers: statuses that /chat-token gives next, before it does as it should. asked: how often."""
+    """Serves it. answers: statuses that /chat-token gives next, before it does as it should. asked: how often.
+    more: attributes of the script's element besides those it always has."""
 
     def __init__(self) -> None:
         self.daemon: Daemon | None = None
         self.answers: list[int] = []
         self.asked = 0
+        self.more = ""
         self.logged_out: set[str] = set()
         webmail = self
 
@@ -63,12 +67,15 @@ class LittleWebmail:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        port = self._server.server_address[1]
+        self.origin = f"http://127.0.0.1:{port}"
+        self.plain = f"http://webmail.home.test:{port}"     # harness.mjs says where that is
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def settings(self) -> str:
         """Its table in chatd.toml."""
-        return f'[[webmail]]\nname = "{NAME}"\ndomains = ["{DOMAIN}"]\nkey = "{KEY}"\norigins = ["{self.origin}"]\n'
+        return (f'[[webmail]]\nname = "{NAME}"\ndomains = ["{DOMAIN}"]\nkey = "{KEY}"\n'
+                f'origins = ["{self.origin}", "{self.plain}"]\n')
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -117,7 +124,8 @@ class LittleWebmail:
             self._send(request, 302, b"", "text/plain", Location="/", **{
                 "Set-Cookie": f"user={who}; Path=/", "Set-Cookie2": f"session={query}; Path=/"})
         elif path == "/":
-            self._send(request, 200, PAGE.format(chatd=self._chatd("https")).encode(), "text/html; charset=utf-8",
+            page = PAGE.format(chatd=self._chatd("https"), more=self.more and f" {self.more}")
+            self._send(request, 200, page.encode(), "text/html; charset=utf-8",
                        **{"Content-Security-Policy": self.policy()})
         elif path == "/page.css":
             self._send(request, 200, STYLE.encode(), "text/css")

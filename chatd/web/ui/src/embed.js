@@ -80,7 +80,9 @@
         frame = document.createElement('iframe');
         frame.allow = ALLOWED;
         frame.title = options.label ?? 'Chat';
-        frame.src = `${ORIGIN}/embed?${new URLSearchParams({ origin: location.origin, open: options.open ? '1' : '', lang: document.documentElement.lang })}`;
+        frame.src = `${ORIGIN}/embed?${new URLSearchParams({
+            origin: location.origin, open: options.open ? '1' : '', lang: document.documentElement.lang, meetings: options.meetings ?? '',
+        })}`;
         style({ ...STYLE, height: `calc(100% - ${Number(options.bottom) || 0}px)`, 'color-scheme': options.theme ?? 'light dark' });
         document.body.append(frame);
         early = token();
