@@ -71,8 +71,11 @@ export function editContact(converse, _converse) {
         }
         async submit(event) {
             event.preventDefault();
-            const { name, groups } = readNameAndGroups(event.target);
             const { contact } = this;
+            const { name, groups: read } = readNameAndGroups(event.target);
+            const before = contact.get('groups') ?? [];
+            // Other clients allow commas in the name of a group; who leaves the field alone keeps it.
+            const groups = event.target.elements.groups.value === before.join(', ') ? before : read;
             try {
                 await _converse.state.roster.sendContactAddIQ({ jid: contact.get('jid'), name, groups });
             } catch {
@@ -85,6 +88,15 @@ export function editContact(converse, _converse) {
         }
     }
     api.elements.define('chatd-edit-contact-modal', Edit);
+}
+
+/**
+ * Takes somebody out of the contacts, which the server tells the other side (RFC 6121, 2.5.2); throws what it refuses with.
+ * Converse's own way takes a refusal for success, and forgets only here who has no subscription.
+ */
+async function takeOut(contact) {
+    await contact.sendRosterRemoveStanza();
+    if (contact.collection) contact.destroy();
 }
 
 /** Takes somebody out of the contacts, on both sides. */
@@ -109,7 +121,7 @@ export function removeContact(converse, _converse) {
             const { contact } = this;
             const name = contact.getDisplayName();
             try {
-                await contact.remove(true);
+                await takeOut(contact);
             } catch {
                 this.alert(words.failed, 'danger', false);
                 return;
@@ -203,20 +215,26 @@ export function blockContact(converse, _converse) {
         }
         async submit(event) {
             event.preventDefault();
+            if (this.isBusy) return;
+            this.isBusy = true;
             const data = new FormData(event.target);
             const name = nameOf(_converse, this.jid);
             const isReport = data.has('report');
             try {
-                await api.sendIQ(stx`<iq type="set" xmlns="jabber:client"><block xmlns="urn:xmpp:blocking"><item jid="${this.jid}">
+                // Who presses again because the last step failed does not report twice.
+                if (!this.isDone) await api.sendIQ(stx`<iq type="set" xmlns="jabber:client"><block xmlns="urn:xmpp:blocking"><item jid="${this.jid}">
                     ${isReport ? await this.report(data) : ''}</item></block></iq>`);
+                this.isDone = true;
+                if (!isBlocked(_converse, this.jid)) await api.blocklist.add(this.jid, false);
+                const contact = _converse.state.roster.get(this.jid);
+                if (data.has('remove') && contact) {
+                    await takeOut(contact);
+                    (await api.chats.get(this.jid))?.close();
+                }
             } catch {
+                this.isBusy = false;
                 this.alert(words.failed, 'danger', false);
                 return;
-            }
-            if (!isBlocked(_converse, this.jid)) await api.blocklist.add(this.jid, false);
-            if (data.has('remove')) {
-                (await api.chats.get(this.jid))?.close();
-                await _converse.state.roster.get(this.jid)?.remove(true);
             }
             const body = isReport ? words.block.reported(name) : words.block.done(name);
             api.toast.show('blocked', { type: 'success', body });
@@ -285,8 +303,12 @@ export function blockedInChat(converse, _converse) {
     }
     api.elements.define('converse-contact-approval-alert', Alert);
 
-    api.listen.on('blocklistInitialized', (list) => list.on('add remove', () => {
+    const redraw = () => {
         const shown = 'converse-chat-heading, converse-contact-approval-alert, converse-roster-contact, converse-chat';
         for (const element of document.querySelectorAll(shown)) element.requestUpdate();
-    }));
+    };
+    api.listen.on('blocklistInitialized', (list) => {
+        list.on('add remove', redraw);
+        redraw(); // contacts and chats may have been drawn before the list came
+    });
 }

@@ -56,6 +56,7 @@ class Search {
     #typed = '';
     #asked = ''; // what the list is about
     #isAsking = false;
+    #turn = 0; // which message was chosen last
     #first = '';
     #element;
     #field;
@@ -139,9 +140,7 @@ class Search {
             this.#ask(false);
             return;
         }
-        this.#asked = '';
-        this.#list.replaceChildren();
-        this.#further.hidden = true;
+        this.#empty();
         this.#note.textContent = words.hint;
     }
 
@@ -154,21 +153,33 @@ class Search {
         this.#element.setAttribute('aria-busy', 'true');
         try {
             const page = await this.#archive.page({ words: typed, before: isFurther ? this.#first : '', max: PAGE });
-            if (!isFurther) this.#list.replaceChildren();
-            this.#asked = typed;
-            this.#first = page.first;
-            this.#list.append(...page.stanzas.reverse().map((stanza) => this.#row(resultOf(stanza), typed)));
-            const count = this.#list.childElementCount;
-            this.#further.hidden = page.complete || !page.first;
-            this.#note.textContent = count ? words.count(count, !page.complete) : page.complete ? words.none : words.noneYet;
+            if (typed === (isFurther ? this.#asked : this.#typed)) this.#found(page, typed, isFurther);
         } catch (error) {
-            this.#asked = '';
-            this.#note.textContent = error?.querySelector?.('resource-constraint') ? words.soon : words.failed;
+            if (typed === (isFurther ? this.#asked : this.#typed)) {
+                if (!isFurther) this.#empty();
+                this.#note.textContent = error?.querySelector?.('resource-constraint') ? words.soon : words.failed;
+            }
         }
         this.#element.removeAttribute('aria-busy');
         this.#isAsking = false;
         // Something else was typed meanwhile.
         if (this.#typed !== typed && this.#typed.length >= LETTERS_LEAST && this.#element.isConnected) this.#ask(false);
+    }
+
+    #found(page, typed, isFurther) {
+        if (!isFurther) this.#list.replaceChildren();
+        this.#asked = typed;
+        this.#first = page.first;
+        this.#list.append(...page.stanzas.reverse().map((stanza) => this.#row(resultOf(stanza), typed)));
+        const count = this.#list.childElementCount;
+        this.#further.hidden = page.complete || !page.first;
+        this.#note.textContent = count ? words.count(count, !page.complete) : page.complete ? words.none : words.noneYet;
+    }
+
+    #empty() {
+        this.#asked = '';
+        this.#list.replaceChildren();
+        this.#further.hidden = true;
     }
 
     #row({ id, stamp, message }, typed) {
@@ -194,11 +205,16 @@ class Search {
     async #show(id, msgid) {
         const find = () => this.#model.messages.find((one) => this.#archive.idOf(one) === id)
             ?? this.#model.messages.find((one) => one.get('msgid') === msgid && one.get('sender'));
-        try {
-            if (!find()) await this.#archive.loadAround(id);
-        } catch {
-            this.#note.textContent = words.failed;
-            return;
+        const turn = (this.#turn += 1);
+        const isLate = () => turn !== this.#turn || !this.#element.isConnected;
+        if (!find()) {
+            this.#note.textContent = words.busy;
+            const isLoaded = await this.#archive.loadAround(id).then(() => true, () => false);
+            if (isLate()) return;
+            if (!isLoaded) {
+                this.#note.textContent = words.failed;
+                return;
+            }
         }
         const message = find();
         if (!message) {
@@ -228,6 +244,9 @@ async function reveal(body, model, message) {
     element.scrollIntoView({ block: 'center' });
     element.tabIndex = -1;
     element.focus({ preventScroll: true });
+    // Where nothing had to be scrolled Converse does not notice that one is at the end.
+    const box = content.querySelector('.chat-content__messages');
+    if (Math.floor(box.scrollTop) === 0 && content.window_bottom >= model.messages.length - 1) model.ui.set({ scrolled: false });
     element.classList.add('chatd-found');
     element.addEventListener('blur', () => element.classList.remove('chatd-found'), { once: true });
 }
