@@ -66,7 +66,7 @@ async def test_an_old_message_is_found_and_shown_among_its_neighbours(people: Pe
     assert await page.eval(gap)
     await page.eval(f"""(async () => {{
         const start = Date.now();
-        while ({gap} && Date.now() - start < 10000) {{
+        while ({gap} && Date.now() - start < 30000) {{
             document.querySelector('.chat-content__messages').scrollTop += 200;
             await new Promise((done) => setTimeout(done, 60));
         }}

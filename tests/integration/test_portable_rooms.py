@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.daemon import DOMAIN, OTHER, Daemon, running
 from tests.integration.slix import PLUGINS, Client
 from tests.integration.test_portable import call
@@ -39,6 +41,7 @@ async def archive(client: Client, room: str) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.long
 def test_from_one_to_another(tmp_path: Path) -> None:
     """What the second one exports is what the first one did; people find their room as they left it."""
     first, second, dump = tmp_path / "first", tmp_path / "second", tmp_path / "rooms.jsonl"
