@@ -65,6 +65,25 @@ async def test_renamed_regrouped_and_removed(people: People) -> None:
     await elsewhere.page.see(".chatd-empty")
 
 
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_removed_without_ever_having_been_asked(people: People) -> None:
+    """Somebody another client put into the list goes from the server's list, too, not only from the panel's."""
+    hanna = await people.at_panel("hanna")
+    other = await people.elsewhere("hanna")
+    await hanna.log_in()
+    await other.process.ask("ask", to="", type="set", xml=(
+        f"<query xmlns='jabber:iq:roster'><item jid='bob@{DOMAIN}' name='Bob'/></query>"))
+    await hanna.page.see("converse-roster-contact")
+    await menu(hanna, "remove-xmpp-contact")
+    await hanna.dialog_shown()
+    await submit(hanna)
+    await hanna.page.see(".chatd-empty")
+    again = await people.at_panel("hanna")
+    await again.log_in()
+    await again.page.see(".chatd-empty")
+
+
 @pytest_twisted.ensureDeferred
 async def test_blocked_with_a_report_and_unblocked(people: People) -> None:
     """At 390 px; the messages go along; what a blocked person writes does not come; the list ends it."""
