@@ -237,6 +237,7 @@ class Search:
     """A page of the messages with certain words (XEP-0431), put together slice by slice.
 
     It ends at SEARCH_ROWS, found or not: its page then says how far it came, and whoever asks goes on from there.
+    Where only the count is asked for, none of the messages is kept.
     """
 
     page: ArchivePage
@@ -248,6 +249,7 @@ class Search:
         self._is_backward = query.before is not None
         self._seeker = Seeker(query.words, self._is_backward)
         self._found: list[ArchiveRow] = []
+        self._count = 0
         self._looked_at = 0
         self._at: int | None = None
 
@@ -262,16 +264,18 @@ class Search:
             self._looked_at += 1
             self._at = row.id
             if self._seeker.finds(row.stanza):
-                self._found.append(row)
-                if len(self._found) == self._most:
+                self._count += 1
+                if self._query.max > 0:
+                    self._found.append(row)
+                if self._count == self._most:
                     break
         is_all = len(rows) < SEARCH_SLICE and (not rows or self._at == rows[-1].id)
-        if not is_all and self._looked_at < SEARCH_ROWS and len(self._found) < self._most:
+        if not is_all and self._looked_at < SEARCH_ROWS and self._count < self._most:
             return False
-        found = self._found[::-1] if self._is_backward else self._found
         if self._query.max <= 0:
-            self.page = ArchivePage((), is_all and not found, len(found), None)
+            self.page = ArchivePage((), is_all and not self._count, self._count, None)
         else:
+            found = self._found[::-1] if self._is_backward else self._found
             self.page = ArchivePage(tuple(found), is_all, reached=None if is_all else self._at)
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 
 import attrs
 import pytest
@@ -454,6 +455,28 @@ async def test_a_search_finds_every_message_with_the_words_once(place, monkeypat
     assert (await store.archive.query(ME, ArchiveQuery(words=("noon",), max=0))).count == len(wanted)
     with pytest.raises(ItemNotFound):
         await store.archive.query(ME, ArchiveQuery(words=("noon",), before=7))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_search_that_only_counts_keeps_no_messages(place, monkeypatch):
+    """However many it finds, there is never more than a slice of them in memory."""
+    monkeypatch.setattr(archive, "SEARCH_SLICE", 5)
+    store = await place.open()
+    for number in range(40):
+        append(store, ME, 1000 + number, stanza=body("noon"))
+    read, seen, most = archive._rows, [], []
+
+    def rows_of(*arguments):
+        most.append(sum(row() is not None for row in seen))
+        rows = read(*arguments)
+        seen.extend(map(weakref.ref, rows))
+        return rows
+
+    monkeypatch.setattr(archive, "_rows", rows_of)
+    for before in (None, ""):
+        page = await store.archive.query(ME, ArchiveQuery(words=("noon",), max=0, before=before))
+        assert page == ArchivePage((), False, 40, None)
+    assert len(seen) == 80 and max(most) <= 5
 
 
 @pytest_twisted.ensureDeferred
