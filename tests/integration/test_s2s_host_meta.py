@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from queue import Queue
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,8 @@ import pytest
 import pytest_twisted
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from twisted.internet import reactor
+from twisted.internet import address, reactor
+from twisted.internet.threads import deferToThread
 
 from chatd.server.s2s import host_meta
 from chatd.server.s2s.finding import Endpoint, Target
@@ -141,6 +144,83 @@ async def test_who_says_nothing_is_not_waited_for_long(world: World, monkeypatch
     monkeypatch.setattr(host_meta, "FETCH_S", 0.3)
     world.site.answer = lambda request: time.sleep(20)
     assert await world.found() == [] and world.site.asked == [PATH]
+
+
+@pytest.mark.parametrize("how", ["found", "not found", "redirected", "half an answer"])
+@pytest_twisted.ensureDeferred
+async def test_no_connection_is_left(world: World, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Also where the other side never says goodbye, by TLS or by TCP."""
+    ended: Queue[bool] = Queue()
+    clock: Any = world.finder._federation.clock
+    real: Any = reactor
+    port, timers = world.site.server_address[1], []
+    answer = found = world.site.answer
+    if how == "not found":
+        world.site.says(b"none", 404)
+        answer = world.site.answer
+    elif how == "redirected":
+        world.site.says(b"there", 302, location=f"https://peer.test:{port}/there")
+        moved = world.site.answer
+
+        def answer(request: Any) -> None:
+            (moved if request.path == PATH else found)(request)
+    elif how == "half an answer":
+        world.site.says(b"{", **{"content-length": "9"})
+        answer = world.site.answer
+
+        def call_later(*call: Any) -> Any:
+            timers.append(real.callLater(*call))
+            return timers[-1]
+
+        clock.callLater = call_later
+        monkeypatch.setattr(host_meta._Body, "dataReceived", lambda body, data: timers[0].reset(0))
+
+    def stay(request: Any) -> None:
+        answer(request)
+        with socket.socket(fileno=os.dup(request.connection.fileno())) as wire:
+            wire.settimeout(30)
+            try:
+                while wire.recv(4096):
+                    pass
+                ended.put(True)
+            except ConnectionError:
+                ended.put(True)
+            except TimeoutError:
+                ended.put(False)
+
+    world.site.answer = stay
+    assert await world.found() == (FOUND if how in ("found", "redirected") else [])
+    for _ in range(2 if how == "redirected" else 1):
+        assert await deferToThread(ended.get, timeout=60), "it is still connected"
+
+
+@pytest_twisted.ensureDeferred
+async def test_nobody_is_asked_when_the_time_is_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several addresses the first keeps us waiting until then."""
+    monkeypatch.setattr(host_meta, "FETCH_S", 0.2)
+    federation: Any = world.finder._federation
+    connect, dialled = federation.clock.connectTCP, []
+
+    class Waiting:
+        def getDestination(self) -> Any:
+            return address.IPv4Address("TCP", "127.0.0.1", 443)
+
+        def stopConnecting(self) -> None:
+            """See IConnector."""
+
+    def connect_tcp(host: str, port: int, factory: Any, **more: Any) -> Any:
+        dialled.append(host)
+        if len(dialled) > 1:
+            return connect(host, port, factory, **more)
+        factory.startedConnecting(Waiting())
+        return None
+
+    async def endpoints(target: Target) -> list[Endpoint]:
+        return [Endpoint("127.0.0.1", target.port, True, target.host)] * 3
+
+    federation.clock.connectTCP, federation.finder.endpoints = connect_tcp, endpoints
+    assert await world.found() == []
+    assert dialled == ["127.0.0.1"] and not world.site.asked
 
 
 @pytest_twisted.ensureDeferred

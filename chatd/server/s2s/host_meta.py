@@ -2,7 +2,8 @@
 
 Who owns a domain chooses what we are sent to, so it can choose little: HTTPS at port 443 alone, addresses of private
 networks only where the settings allow them (looked at when it is connected, so DNS cannot change its mind between), a
-certificate for the name that is asked, two redirects, 64 KiB in all, eight seconds.  Nothing is sent but the request.
+certificate for the name that is asked, two redirects, 64 KiB in all, eight seconds.  Nothing is sent but the request,
+and no connection is left when the look-up is over: TLS alone would wait for the other side's goodbye without limit.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
@@ -92,28 +94,21 @@ class HostMetaFinder:
             self._kept.popitem(last=False)
         return kept
 
-    def _fetch(self, name: str) -> Deferred[HostMeta | None]:
-        asking = ensureDeferred(self._ask(name))
-        late = self._federation.clock.callLater(FETCH_S, asking.cancel)
+    async def _fetch(self, name: str) -> HostMeta | None:
+        look_up = _LookUp(self._federation)
+        try:
+            return await ensureDeferred(self._ask(name, look_up)).addTimeout(FETCH_S, self._federation.clock)
+        finally:
+            look_up.end()
 
-        def over(result: Any) -> Any:
-            if late.active():
-                late.cancel()
-            return result
-
-        return asking.addBoth(over)
-
-    async def _ask(self, name: str) -> HostMeta | None:
-        agent = RedirectAgent(
-            Agent.usingEndpointFactory(self._federation.clock, _Endpoints(self._federation)), _REDIRECTS_MOST)
+    async def _ask(self, name: str, look_up: _LookUp) -> HostMeta | None:
+        agent = RedirectAgent(Agent.usingEndpointFactory(self._federation.clock, look_up), _REDIRECTS_MOST)
         headers = Headers({b"Accept": [b"application/json"], b"User-Agent": [b"chatd"]})
         response = await agent.request(b"GET", f"https://{name}{PATH}".encode(), headers)
+        if response.code != 200:
+            return None
         body = _Body()
         response.deliverBody(body)
-        if response.code != 200:
-            body.whole.addErrback(lambda _: b"")
-            body.stop()
-            return None
         return host_meta.read(await body.whole)
 
 
@@ -129,7 +124,7 @@ class _Body(Protocol):
     """Of an answer; whole: fires when all of it is there."""
 
     def __init__(self) -> None:
-        self.whole: Deferred[bytes] = Deferred(lambda _: self.stop())
+        self.whole: Deferred[bytes] = Deferred()
         self._parts: list[bytes] = []
 
     def dataReceived(self, data: bytes) -> None:
@@ -145,20 +140,20 @@ class _Body(Protocol):
         else:
             self.whole.errback(reason)
 
-    def stop(self) -> None:
-        """Nobody wants it: its connection ends."""
-        transport: Any = self.transport
-        if transport is not None:
-            transport.loseConnection()
-
 
 @implementer(IAgentEndpointFactory)
-class _Endpoints:
-    """Of one look-up, with its redirects."""
+class _LookUp:
+    """Where one look-up connects to, with its redirects, and what it may read."""
 
     def __init__(self, federation: Federation) -> None:
         self._federation = federation
         self.bytes_left = BYTES_MOST
+        self.connections: set[_BoundedProtocol] = set()
+
+    def end(self) -> None:
+        """Ends its connections at once."""
+        for connection in list(self.connections):
+            connection.abort()
 
     def endpointForURI(self, uri: Any) -> _Endpoint:
         """See IAgentEndpointFactory; raises Refused for what is not asked."""
@@ -171,7 +166,7 @@ class _Endpoints:
 class _Endpoint:
     """A name at port 443, under TLS with a certificate for it."""
 
-    def __init__(self, federation: Federation, look_up: _Endpoints, host: str) -> None:
+    def __init__(self, federation: Federation, look_up: _LookUp, host: str) -> None:
         self._federation = federation
         self._look_up = look_up
         self._host = host
@@ -196,6 +191,8 @@ class _Endpoint:
             try:
                 bounded: Any = await endpoint.connect(_Bounded(factory, self._look_up))
                 return bounded.wrappedProtocol
+            except (CancelledError, ConnectingCancelledError):      # the time is over
+                raise
             except Exception as error:
                 why = error
         raise why
@@ -216,9 +213,13 @@ class _BoundedProtocol(ProtocolWrapper):
         factory: Any = self.factory
         factory.look_up.bytes_left -= len(data)
         if factory.look_up.bytes_left < 0:
-            self.transport.abortConnection()    # type: ignore[union-attr]
+            self.abort()
         else:
             super().dataReceived(data)
+
+    def abort(self) -> None:
+        """Ends it without a goodbye."""
+        self.transport.abortConnection()    # type: ignore[union-attr]
 
 
 class _Bounded(WrappingFactory):
@@ -227,6 +228,16 @@ class _Bounded(WrappingFactory):
     protocol = _BoundedProtocol
     noisy = False
 
-    def __init__(self, wrapped: Factory, look_up: _Endpoints) -> None:
+    def __init__(self, wrapped: Factory, look_up: _LookUp) -> None:
         super().__init__(wrapped)
         self.look_up = look_up
+
+    def registerProtocol(self, made: _BoundedProtocol) -> None:
+        """See WrappingFactory: it is connected."""
+        super().registerProtocol(made)
+        self.look_up.connections.add(made)
+
+    def unregisterProtocol(self, made: _BoundedProtocol) -> None:
+        """See WrappingFactory: it is not any more."""
+        super().unregisterProtocol(made)
+        self.look_up.connections.discard(made)
