@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Cooperator, SchedulerStopped
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -128,21 +129,31 @@ class OrganisationGroups(Module):
             while self._untold:
                 changes, differences = self._untold[0], Differences()
                 for change in changes:
-                    yield from self._push(change, differences)
+                    yield from self._guarded(change, self._push(change, differences))
                 for change in changes:
-                    yield from self._show(change, differences)
+                    yield from self._guarded(change, self._show(change, differences))
                 self._untold.pop(0)
         finally:
             self._untold.clear()
 
+    @staticmethod
+    def _guarded(change: _Change, steps: Iterator[Any]) -> Iterator[Any]:
+        """What one of them cannot be told, the others are told nevertheless."""
+        try:
+            yield from steps
+        except Exception:
+            log.failure("{jid} is not told all that changed in its groups", jid=change.account.bare)
+
     def _push(self, change: _Change, differences: Differences) -> Iterator[None]:
         account = change.account
         changed = sorted(differences.of(account.bare, change.before, change.after))
-        for jid in changed[:-1]:
-            self._roster.push(account, jid)
-            yield
-        if account.groups == change.after:          # no later change waits to be told
-            account.groups_version = version_of(account.groups)
+        try:
+            for jid in changed[:-1]:
+                self._roster.push(account, jid)
+                yield
+        finally:                                        # also where a push fails: so its clients ask again
+            if account.groups == change.after:          # no later change waits to be told
+                account.groups_version = version_of(account.groups)
         for jid in changed[-1:]:
             self._roster.push(account, jid)
             yield
@@ -166,7 +177,8 @@ class OrganisationGroups(Module):
                 self._presence.hide(account, jid)
             yield
         for hook in self.api.hooks.events.get("organisation.seen", ()) if seen else ():
-            yield hook(account, seen)
+            yield maybeDeferred(hook, account, seen).addErrback(lambda failure: log.failure(
+                "{jid} does not get all that its colleagues say", failure=failure, jid=account.bare))
 
     def _command(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [{"domain": domain, "group": name, "members": count, "problem": "too large" if is_too_large else ""}

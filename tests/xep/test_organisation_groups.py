@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import pytest_twisted
+from twisted.internet import defer
 
 from chatd.core import ns
 from chatd.core.stanza import Stanza
@@ -178,6 +180,37 @@ async def test_versions_while_it_is_told(world: World) -> None:
     groups = {version.partition("-")[2] for _, _, version in told[:-1]}
     assert after.partition("-")[2] not in groups and before.partition("-")[2] in groups
     assert (await ann.ask_iq("get", f"<query xmlns='{ns.ROSTER}' ver='{after}'/>")).inner == b""
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_cannot_be_told_keeps_nobody_else_from_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push, a presence or a hook that fails; his clients ask for the roster again."""
+    ann, ben, cat = [await world.client(f"{name}@{DOMAIN}/x") for name in ("ann", "ben", "cat")]
+    versions = {client: await fetched(client) for client in (ann, ben, cat)}
+    seen: list[str] = []
+
+    def broken_for(call: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any], Any]:
+        def instead(account: Any, what: Any) -> Any:
+            if account.bare == f"{name}@{DOMAIN}":
+                raise RuntimeError(name)
+            return call(account, what)
+
+        return instead
+
+    roster, presence, hooks = world.modules["roster"], world.modules["presence"], world.router.hooks
+    monkeypatch.setattr(roster, "push", broken_for(roster.push, "ann"))         # type: ignore[attr-defined]
+    monkeypatch.setattr(presence, "show", broken_for(presence.show, "ben"))     # type: ignore[attr-defined]
+    hooks.on("organisation.seen", broken_for(lambda account, _: defer.fail(RuntimeError()), ""), priority=1)
+    hooks.on("organisation.seen", broken_for(lambda account, _: seen.append(account.bare), "ann"), priority=1)
+    world.directories.read(ann="Sales", ben="Sales", cat="Sales")
+    await announced(world)
+    assert {(client.s.full[:3], presence.attrs["from"][:3]) for client in (ann, ben, cat)
+            for presence in client.got if presence.name == "presence"} >= {("ann", "cat"), ("ben", "cat")}
+    assert [len(pushes(client)) for client in (ann, ben, cat)] == [0, 2, 2]
+    assert seen == [f"cat@{DOMAIN}"]
+    for client, version in versions.items():
+        answer = await client.ask_iq("get", f"<query xmlns='{ns.ROSTER}' ver='{version}'/>")
+        assert answer.inner.count(b"<item ") == 2
 
 
 @pytest_twisted.ensureDeferred
