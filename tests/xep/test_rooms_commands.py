@@ -57,6 +57,25 @@ async def test_make_and_look() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_import_that_broke_off() -> None:
+    """Its room lets nobody in and is not exported; once it is deleted another of its name is like any other."""
+    world = await rooms()
+    half = {"room": ROOM, "secret": "A" * 24, "affiliates": [{"jid": "a@example.com", "affiliation": "owner"}]}
+    await run(world, "import room", **half)
+    assert await refusal(world, "export room", room=ROOM) == "item-not-found"
+    await run(world, "room destroy", room=ROOM)
+    assert await refusal(world, "import room-done", room=ROOM) == "unexpected-request"
+    await run(world, "room create", room=ROOM, owner="b@example.com")
+    exported = await run(world, "export room", room=ROOM)
+    assert [one["jid"] for one in exported["affiliates"]] == ["b@example.com"]
+    assert (await run(world, "export room-archive", room=ROOM))["messages"] == []
+    await run(world, "room destroy", room=ROOM)
+    await run(world, "import room", **half)
+    assert await run(world, "import room-done", room=ROOM) == {"room": ROOM, "owners": ["a@example.com"]}
+    await world.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_settings() -> None:
     """Shown by short names, never the password; what changes is told to those inside."""
     world = await rooms()

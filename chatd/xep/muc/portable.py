@@ -94,7 +94,7 @@ class PortableRooms:
     def _room(self, arguments: Arguments) -> Room:
         jid, service = room_address(self._services, arguments)
         room = service.rooms.get(jid.bare)
-        if room is None or jid.bare in self._arriving:
+        if room is None or self._importing(jid.bare) is not None:
             raise StanzaError("item-not-found", text=f"There is no room {jid.bare}.")
         return room
 
@@ -123,9 +123,15 @@ class PortableRooms:
             self._arriving[jid.bare] = _Arriving(room, row)
         return {"room": jid.bare, "skipped": skipped}
 
+    def _importing(self, bare: str) -> _Arriving | None:
+        """The import of a room that is going on. One that broke off is over when its room is."""
+        for over in [one for one, arriving in self._arriving.items() if arriving.room.is_gone]:
+            del self._arriving[over]
+        return self._arriving.get(bare)
+
     def _found(self, arguments: Arguments) -> _Arriving:
-        arriving = self._arriving.get(str(arguments.get("room")))
-        if arriving is None or arriving.room.is_gone:
+        arriving = self._importing(str(arguments.get("room")))
+        if arriving is None:
             raise StanzaError("unexpected-request", text="This room is not being imported.")
         return arriving
 
@@ -160,7 +166,7 @@ class PortableRooms:
             "subject_ms": row.subject_ms, "subject_mark": row.subject_mark, "hats": row.hats, "vcard": row.vcard,
             "persistent": row.persistent})
         room.config["persistent"], room.created_ms, room.locked = row.persistent, row.created_ms, False
-        del self._arriving[room.bare]
+        self._arriving.pop(room.bare, None)
         room.service.listing.forget()
         return {"room": room.bare, "owners": [one.jid for one in room.affiliated("owner")]}
 
