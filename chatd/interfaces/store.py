@@ -301,6 +301,9 @@ class INoticeStore(Interface):
     def told(account_id: int, stamp_ms: int) -> Deferred[bool]:
         """Notes that an account is told the message of the day of that time. False: it was already, or a newer one."""
 
+    def not_told(account_id: int, stamp_ms: int) -> Deferred[None]:
+        """Takes back what `told` noted of that very message."""
+
 
 class IOfflineStore(Interface):
     """Messages that wait for their recipient (XEP-0160)."""

@@ -33,6 +33,10 @@ class Notices:
         """See INoticeStore."""
         return self._database.write(_told, account_id, stamp_ms)
 
+    def not_told(self, account_id: int, stamp_ms: int) -> Deferred[None]:
+        """See INoticeStore."""
+        return self._database.write(_not_told, account_id, stamp_ms)
+
 
 def _all(session: Session) -> list[Notice]:
     rows = session.all("SELECT domain, kind, text, stamp_ms FROM notice ORDER BY domain, kind")
@@ -58,3 +62,7 @@ def _told(session: Session, account: int, stamp_ms: int) -> bool:
         "WHERE notice_told.stamp_ms < excluded.stamp_ms",
         (account, stamp_ms, account),
     ))
+
+
+def _not_told(session: Session, account: int, stamp_ms: int) -> None:
+    session.run("DELETE FROM notice_told WHERE account = ? AND stamp_ms = ?", (account, stamp_ms))

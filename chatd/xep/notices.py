@@ -1,8 +1,9 @@
 """Messages of the day and welcome messages, as XEP-0133 4.21 to 4.25 has them: what all accounts of a domain are told.
 
-A message of the day is told each account once: at once to whoever is online, to others when they come. It stands until
-it is taken back; a corrected one is not told again. A welcome message waits for each new account, not for those that
-were taken over from another server (event account.imported).
+A message of the day is told each account once: at once to whoever is online, to others when they come. A client with a
+negative priority gets none (RFC 6121 4.7.2.3); who has no other is told when he does. It stands until it is taken back;
+a corrected one is not told again. A welcome message waits for each new account, not for those that were taken over from
+another server (event account.imported).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Notices(Module):
         super().start(api)
         self._there: dict[tuple[str, str], Notice] = {}
         self._imported: set[str] = set()
-        api.on("presence.initial", self._came)
+        api.on("presence.available", self._came)
         api.on("account.imported", self._imported.add)
         api.on("account.created", self._created)
         for kind, says in _SAYS.items():
@@ -67,8 +68,14 @@ class Notices(Module):
             lambda failure: log.failure("{jid} is not told the message of the day", failure=failure, jid=account.bare))
 
     async def _tell_once(self, account: IAccount, notice: Notice) -> None:
-        if await self.api.store.notices.told(account.id, notice.stamp_ms) and account.available():
+        notices = self.api.store.notices
+        if not await notices.told(account.id, notice.stamp_ms):
+            return
+        if _is_reached(account):
             self.api.send(_message(notice, account.bare, "headline"))
+        else:           # gone again meanwhile
+            account.state.pop("notices", None)
+            await notices.not_told(account.id, notice.stamp_ms)
 
     def _created(self, bare: str) -> None:
         notice = self._there.get((bare.rpartition("@")[2], WELCOME))
@@ -103,7 +110,7 @@ class Notices(Module):
             await self._keep(notice)
             if kind == MOTD:
                 for account in list(self.api.router.accounts.online()):
-                    if account.jid.domain == notice.domain and account.available():
+                    if account.jid.domain == notice.domain and _is_reached(account):
                         self._tell(account, notice)
             return {"domain": notice.domain}
 
@@ -129,6 +136,11 @@ class Notices(Module):
             return {"domain": notice.domain}
 
         return lambda arguments: Deferred.fromCoroutine(delete(arguments))
+
+
+def _is_reached(account: IAccount) -> bool:
+    """Has it a client that gets messages to its bare address?"""
+    return any(session.priority >= 0 for session in account.available())
 
 
 def _said(arguments: Mapping[str, Any]) -> str:

@@ -36,5 +36,9 @@ async def test_each_is_told_once(place: Any) -> None:
     assert sorted(both) == [False, True]
     assert not await store.notices.told(john, 9) and await store.notices.told(john, 11)
     assert not await store.notices.told(4711, 11), "nobody"
+    await store.notices.not_told(john, 10)
+    assert not await store.notices.told(john, 11), "that was another"
+    await store.notices.not_told(john, 11)
+    assert await store.notices.told(john, 11)
     await store.accounts.delete(john)
     assert not await store.notices.told(john, 12)

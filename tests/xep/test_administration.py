@@ -331,6 +331,26 @@ async def test_a_message_of_the_day() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_nobody_misses_the_message_of_the_day() -> None:
+    """Whose client wants no messages, or is gone before it is told, gets it later."""
+    site = await Site.open()
+    silent = await site.world.client("silent@example.com/1")
+    await silent.send_xml("<presence><priority>-1</priority></presence>")
+    await run(site.root, "set-motd", motd="Tea")
+    late = await site.world.client("late@example.com/1", available=False)
+    await late.send_xml("<presence><priority>-5</priority></presence>")
+    hasty = await site.world.client("hasty@example.com/1", available=False)
+    for event in hasty.framer.feed(b"<presence/><presence type='unavailable'/>"):
+        hasty.s.receive(event)
+    await site.world.settle()
+    assert told(silent) == told(late) == told(hasty) == []
+    for client in (silent, late, hasty):
+        await client.send_xml("<presence/>")
+        assert told(client) == [("headline", "Tea")], client.s.full
+    await site.world.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_welcome_message() -> None:
     """It waits for each new account, not for those that were imported, and not after it was taken back."""
     site = await Site.open()
