@@ -48,7 +48,7 @@ class Reader:
         await self.tab.fill("#rcmloginuser", self.address)
         await self.tab.fill("#rcmloginpwd", password)
         await self.tab.click("#rcmloginsubmit")
-        await self.mail.see("#mailboxlist")
+        await self.mail.see("#mailboxlist:visible, #messagelist:visible")    # a phone shows but the latter
 
     async def go(self, task: str, sight: str = "") -> None:
         """Go to another task of Webmail, which loads a new page; wait for `sight` in it."""
