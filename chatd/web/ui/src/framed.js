@@ -14,6 +14,7 @@ import { Tabs } from './tabs.js';
 
 const KEPT = 'chatd.framed'; // {jid, isOpen}: as main.js keeps them, without any key
 const SILENT_TRIES = 2; // failures of Webmail before anything is said of them
+const phone = matchMedia('(max-width: 767px)');
 
 ensureStorage();
 await ensureCrypto();
@@ -95,6 +96,8 @@ function extend(converse, _converse) {
     const login = api.user.login;
     api.user.login = async (jid, password, automatic) =>
         login.call(api.user, jid, password ?? (await token()).token, automatic);
+    // On a phone a chat lies over all of Webmail: one that comes by itself waits, minimised. Opened by hand it is shown after this.
+    api.listen.on('chatBoxInitialized', (chat) => { if (phone.matches && chat.get('type') === 'chatbox') chat.save({ hidden: true }); });
 }
 
 function onReport(now, reason) {
