@@ -1,4 +1,4 @@
-"""Two people talk: presence, typing, emoji, receipts, corrections, read marks, noise."""
+"""Two people talk: presence, typing, emoji, receipts, corrections, reactions, history, read marks, noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from tests.browser.people import Friend, People
+from tests.browser.people import Friend, People, Person
 from tests.daemon import DOMAIN
 
 SHOWN = "#converse-modals .modal.show"
@@ -26,6 +26,31 @@ async def xml_with(friend: Friend, *parts: str) -> str:
     event: dict[str, Any] = await friend.process.wait_for(
         lambda one: one.get("event") == "xml" and all(part in one["xml"] for part in parts))
     return str(event["xml"])
+
+
+async def reads_and_tells(person: Person, text: str) -> None:
+    """Open the chat with Bob, read this, and wait until the server was told of it (XEP-0490)."""
+    page = person.page
+    await page.eval("""(() => {
+        globalThis.__sent = [];
+        const { send } = WebSocket.prototype;
+        WebSocket.prototype.send = function (data) { __sent.push(data); return send.call(this, data); };
+    })()""")
+    await person.open_chat("bob")
+    await person.reads(text)
+    await page.until(f"""(() => {{
+        const {{ messages }} = document.querySelector('converse-chat').model;
+        const id = messages.find((one) => one.get('body') === '{text}').get('stanza_id {person.name}@{DOMAIN}');
+        return __sent.some((one) => one.includes('<publish') && one.includes(`id="${{id}}"`));
+    }})()""")
+
+
+async def action(person: Person, text: str, entry: str) -> None:
+    """Choose an entry of a message's menu."""
+    message = f'.chat-msg:has(.chat-msg__text:has-text("{text}"))'
+    await person.page.call("hover", selector=f"{message} >> nth=0")
+    await person.page.click(f"{message} .chat-msg__actions .dropdown-toggle")
+    await person.page.click(f"{message} .chat-msg__action-{entry}")
 
 
 @pytest_twisted.ensureDeferred
@@ -82,6 +107,73 @@ async def test_a_conversation(people: People) -> None:
 
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
+async def test_said_better_answered_by_a_picture_and_taken_back(people: People) -> None:
+    """Corrections that come in; reactions and retractions both ways."""
+    bob = await people.elsewhere("bob")
+    dora = await people.at_panel("dora")
+    page = dora.page
+    await dora.log_in()
+    await dora.add_contact("bob", "Bob")
+    await page.see(".current-xmpp-contact")
+    await raw(bob, "dora", "<body>At one, plaese</body>", "b1")
+    await dora.reads("At one, plaese")
+    await raw(bob, "dora", "<body>At one, please</body><replace id='b1' xmlns='urn:xmpp:message-correct:0'/>", "b2")
+    await dora.reads("At one, please")
+    assert await page.count('.chat-msg__text:has-text("plaese")') == 0
+    assert await page.count(".chat-msg__text") == 1
+
+    await dora.say("See you there")
+    [sent_id] = re.findall(r"<message[^>]*? id=\"([^\"]+)\"", await xml_with(bob, "See you there"))
+    await raw(bob, "dora", f"<reactions id='{sent_id}' xmlns='urn:xmpp:reactions:0'><reaction>👍</reaction></reactions>"
+                           "<store xmlns='urn:xmpp:hints'/>", "b3")
+    await page.see('.chat-msg:has-text("See you there") .chat-msg__reaction:has-text("👍")')
+    await action(dora, "At one, please", "reaction")
+    await page.click(".reaction-picker .reaction-item >> nth=0")
+    assert "<reaction>" in await xml_with(bob, "urn:xmpp:reactions:0", "b1")
+    await page.see('.chat-msg:has-text("At one, please") .chat-msg__reaction')
+
+    await raw(bob, "dora", "<body>Wrong window</body>", "b4")
+    await dora.reads("Wrong window")
+    await raw(bob, "dora", "<retract id='b4' xmlns='urn:xmpp:message-retract:1'/>", "b5")
+    await page.gone('.chat-msg__text:has-text("Wrong window")')
+    await page.see(".chat-msg--retracted")
+    await dora.say("This as well")
+    await action(dora, "This as well", "retract")
+    await dora.dialog_shown()
+    await page.click(f"{SHOWN} button[type=submit]")
+    await xml_with(bob, "urn:xmpp:message-retract:1")
+    await page.gone('.chat-msg__text:has-text("This as well")')
+    await page.gone(SHOWN)
+    assert await page.axe("converse-chat") == []
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_older_messages_come_when_one_scrolls_up(people: People) -> None:
+    """Three pages of the archive: each message once, in order, to the very first, and down again."""
+    bob, hanna = await people.elsewhere("bob"), await people.elsewhere("hanna")
+    for number in range(130):
+        await bob.send("hanna", f"Message {number}")
+        await hanna.receive(f"Message {number}")  # so that no two are of the same millisecond
+    reader = await people.at_panel("hanna")
+    page = reader.page
+    await reader.log_in()
+    await reader.add_contact("bob", "Bob")
+    await reader.reads("Message 129")
+    assert await page.count('.chat-msg__text:text-is("Message 60")') == 0
+    texts = "[...document.querySelectorAll('converse-chat .chat-msg__text')].map((one) => one.textContent.trim())"
+    for top, seen in ((True, 60), (True, 0), (False, 129)):
+        await page.until(f"""(() => {{
+            const shown = document.querySelector('converse-chat .chat-content__messages');
+            shown.scrollTop = {"-shown.scrollHeight" if top else "0"};
+            return {texts}.includes('Message {seen}');
+        }})()""", 30)
+    held = await page.eval("document.querySelector('converse-chat').model.messages.map((one) => one.get('body') ?? '')")
+    assert held == [f"Message {number}" for number in range(130)]
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
 async def test_read_here_is_read_there(people: People) -> None:
     """XEP-0490: the count goes in the other browser, too, and stays for what came later."""
     bob = await people.elsewhere("bob")
@@ -105,6 +197,49 @@ async def test_read_here_is_read_there(people: People) -> None:
     await here.reads("Two")
     await there.page.until("document.title === 'Chat'", 30)
     await there.page.gone(".roster-group .msgs-indicator")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_what_came_in_between_is_unread_at_log_in(people: People) -> None:
+    """Another client has received it, but nobody has read it; a reload changes nothing; read elsewhere, it is read."""
+    bob = await people.elsewhere("bob")
+    first = await people.at_panel("gerda")
+    await first.log_in()
+    await first.add_contact("bob", "Bob")
+    await first.page.see(".current-xmpp-contact")
+    other = await people.elsewhere("gerda")
+    await first.page.click("converse-chat .toggle-chatbox-button")
+    await bob.send("gerda", "Read at once")
+    await first.page.see('.roster-group .msgs-indicator:text("1")')
+    await reads_and_tells(first, "Read at once")
+    await first.page.click("#log-out")
+    await first.page.see("#login-form")
+    for text in ("One", "Two"):
+        await bob.send("gerda", text)
+        await other.receive(text)
+    for person in (first, await people.at_panel("gerda")):
+        page = person.page
+        await person.log_in()
+        await page.see('.roster-group .msgs-indicator:text("2")')
+        await page.until("document.title === '(2) Chat'")
+        assert await page.count("textarea.chat-textarea:visible") == 0
+    await page.reload()
+    await page.see('.roster-group .msgs-indicator:text("2")')
+    await page.until("document.title === '(2) Chat'")
+    # One more is one more, wherever the others came from.
+    await bob.send("gerda", "Three")
+    await page.see('.roster-group .msgs-indicator:text("3")')
+    # While one panel is closed it is read in the other.
+    here = await page.eval("location.href")
+    await page.goto("about:blank")
+    await reads_and_tells(first, "Three")
+    for text in ("One", "Two"):
+        await first.reads(text)
+    await page.goto(here)
+    await page.see(".roster-group .current-xmpp-contact")
+    await page.until("document.title === 'Chat'")
+    await page.gone(".roster-group .msgs-indicator")
 
 
 @pytest.mark.long

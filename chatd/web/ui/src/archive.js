@@ -5,7 +5,7 @@ const PATIENCE_MS = 30_000;
 const AROUND = 25; // messages fetched on each side of one
 let serial = 0;
 
-/** One chat's part of an archive, the person's own or the room's. */
+/** One chat's part of an archive, the person's own or the room's; without a chat all of the person's own. */
 export class Archive {
     #env;
     #_converse;
@@ -16,7 +16,7 @@ export class Archive {
         this.#env = converse.env;
         this.#_converse = _converse;
         this.#model = model;
-        this.#isRoom = model.get('type') === 'chatroom';
+        this.#isRoom = model?.get('type') === 'chatroom';
     }
 
     /** Whose archive it is. */
@@ -55,7 +55,7 @@ export class Archive {
                 <query xmlns="${Strophe.NS.MAM}" queryid="${queryid}">
                     <x xmlns="jabber:x:data" type="submit">
                         <field var="FORM_TYPE" type="hidden"><value>${Strophe.NS.MAM}</value></field>
-                        ${this.#isRoom ? '' : field('with', this.#model.get('jid'))}
+                        ${this.#isRoom || !this.#model ? '' : field('with', this.#model.get('jid'))}
                         ${words ? field(`{${FULLTEXT}}fulltext`, words) : ''}
                     </x>
                     <set xmlns="${Strophe.NS.RSM}"><max>${max}</max>

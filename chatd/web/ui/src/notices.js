@@ -16,9 +16,7 @@ export function unreadInTitle(converse, _converse) {
             const count = chatboxes.models.reduce((sum, box) => sum + (box.get('num_unread') ?? 0), 0);
             document.title = count ? `(${count}) ${title}` : title;
         };
-        chatboxes.on('change:num_unread', show);
-        chatboxes.on('remove', show);
-        chatboxes.on('reset', show);
+        chatboxes.on('change:num_unread add remove reset', show);
     });
 }
 
