@@ -166,6 +166,15 @@ class Person:
         await self.page.press("textarea.chat-textarea", "Enter")
         await self.reads(body)
 
+    async def faults(self, selector: str | None = None) -> list[str]:
+        """Return the accessibility faults in dark and in light, in which the page then is."""
+        found = []
+        for scheme, theme in (("dark", "chatd-dark"), ("light", "chatd")):
+            await self.page.call("emulateMedia", {"colorScheme": scheme})
+            await self.page.until(f"document.getElementById('conversejs').classList.contains('theme-{theme}')")
+            found += [f"{scheme}: {fault}" for fault in await self.page.axe(selector)]
+        return found
+
     async def reads(self, body: str, timeout_s: float = 15) -> None:
         """Wait until a message with this text stands in a chat."""
         quoted = body.replace('"', '\\"')

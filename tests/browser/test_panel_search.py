@@ -41,14 +41,14 @@ async def test_an_old_message_is_found_and_shown_among_its_neighbours(people: Pe
     assert await page.count('.chat-msg__text:has-text("Nummer 20")') == 0
     await page.click("converse-chat .chatd-search-button")
     await page.until("document.activeElement.matches('.chatd-search input')")
-    assert await page.axe("converse-chat") == []
+    assert await gerda.faults("converse-chat") == []
     await search(gerda, "nowhere said", "No message has these words.")
     await search(gerda, "brot FRUHSTUCK", "One message found.")
     assert await page.text(f"{ONE} strong") == "Bob Smith"
     marked = await page.eval(f"[...document.querySelectorAll('{ONE} mark')].map((one) => one.textContent)")
     assert marked == ["BRÖT", "Brot", "Frühstück"]
     assert "BRÖTCHEN & <Brot> zum" in await page.text(f"{ONE} .chatd-search__text")
-    assert await page.axe("converse-chat") == []
+    assert await gerda.faults("converse-chat") == []
     await page.press(FIELD, "ArrowDown")
     await page.until(f"document.activeElement.matches('{ONE}')")
     await page.key("Enter")
@@ -95,7 +95,7 @@ async def test_further_back_page_by_page_and_the_way_out(people: People) -> None
     await page.click(".chatd-search__further")
     await page.see(f'{NOTE}:text-is("35 messages found.")')
     assert "Plan 0" in await page.text(f"{ONE} >> nth=34")
-    assert await page.axe() == []
+    assert await fritz.faults() == []
     assert not await page.eval("document.documentElement.scrollWidth > innerWidth")
     await page.click(f"{ONE} >> nth=0")
     await page.see('.chatd-found:has-text("Plan 34")')
