@@ -67,6 +67,9 @@ class SocketTLS(_Base):
     times = Times()
     is_client = False
     connection_class: type[SSL.Connection] = Connection
+    #: Plain text in a TLS record of ours. Of a record that was cut off before its end the peer gets nothing, so who
+    #: wants to get on over links that break often sets it lower, before anything is written.
+    record_bytes = RECORD
 
     #: True from startTLS on, for good: what is written then never leaves in the clear.
     is_secure = False
@@ -303,7 +306,7 @@ class SocketTLS(_Base):
             # SSL_write returns after each record, because partial writes are on.
             view = memoryview(data)
             while sent < end:
-                sent += send(view[sent:sent + RECORD])
+                sent += send(view[sent:sent + self.record_bytes])
         except SSL.WantWriteError:
             pass
         except SSL.WantReadError:
@@ -368,7 +371,7 @@ class SocketTLS(_Base):
             return
         # A short way for the usual case: all that waits fits into one record, and nothing else is to be done.
         if (
-            0 < self._tempDataLen <= RECORD and not self.dataBuffer and not self.producerPaused
+            0 < self._tempDataLen <= self.record_bytes and not self.dataBuffer and not self.producerPaused
             and not self.disconnecting and not self._writeDisconnecting and not self._read_wants_write
             and self._tls is not None and (self.streamingProducer or self.producer is None)
             and self._sent_one_record()

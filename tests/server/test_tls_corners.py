@@ -253,6 +253,22 @@ def test_much_is_cut_into_records_and_the_turn_is_bounded(world):
     assert b"".join(script.sent) == data
 
 
+def test_records_are_as_small_as_somebody_wants_them(world):
+    c = world.connection()
+    c.record_bytes = 1000
+    c._tls.steps["send"] = [1000, WRITE]
+    c.write(b"a" * 600)
+    c.write(b"b" * 3000)
+    world.turn()
+    assert world.writing(c)
+    world.writable(c)
+    assert [len(piece) for piece in c._tls.sent] == [1000, 1000, 1000, 600]
+    assert b"".join(c._tls.sent) == b"a" * 600 + b"b" * 3000
+    c.write(b"c" * 1000)
+    world.turn()
+    assert c._tls.sent[-1] == b"c" * 1000
+
+
 def test_openssl_taking_less_than_a_record_loses_nothing(world):
     c = world.connection()
     c._tls.steps["send"] = [2]

@@ -48,6 +48,9 @@ ACK_S: Final = 30.0
 IDLE_S: Final = 1800.0
 """A connection nobody has used for so long is closed; the next stanza opens another."""
 GOODBYE_S: Final = 3.0
+RECORD_BYTES: Final = 2048
+"""In a TLS record of ours: what a cut leaves of a record is lost, and what was lost is sent again all at once.  In one
+large record that would be lost as a whole with the next cut, again and again."""
 _WAITING_MOST: Final = 64
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
@@ -118,6 +121,7 @@ class ServerStream:
         """The connection is there."""
         self.connected = 1
         self.transport = transport
+        transport.record_bytes = RECORD_BYTES
         self.federation.keep_alive(transport)
         self._late = self.federation.clock.callLater(self.federation.limits.auth_s, self._too_late)
         transport.registerProducer(self, True)
