@@ -60,6 +60,7 @@ class PaperAttempt:
     """Stands for `Attempt`; those begun are in `begun`."""
 
     begun: list[PaperAttempt]
+    was_reached = False
 
     def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False,
                  former: Any = None) -> None:

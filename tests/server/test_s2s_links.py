@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from chatd.server.s2s.attempt import NoWay
+from chatd.server.s2s.attempt import Attempt, NoWay
 from chatd.server.s2s.federation import ATTEMPTS_MOST
+from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.link import ALL_BYTES_MOST, BYTES_MOST
 from chatd.settings import S2S
+from tests.server.fake_site import DOMAIN
 from tests.server.paper_federation import PEER, Abroad, PaperStream
 
 
@@ -71,6 +74,26 @@ def test_pauses_grow_and_what_waits_stays_for_a_domain_that_was_there(site: Abro
     stream = PaperStream()
     site.attempts[-1].done.callback(stream)
     assert sent(stream) == ["1"]
+
+
+def test_pauses_do_not_grow_while_they_are_there_and_the_line_is_cut(site: Abroad) -> None:
+    site.send("0")
+    for _ in range(5):
+        site.attempts[-1].was_reached = True
+        refused(site)
+        number = len(site.attempts)
+        site.clock.advance(1.1)
+        assert len(site.attempts) == number + 1 and not site.answers
+
+
+@pytest.mark.parametrize("is_believed", [False, True])
+def test_who_believed_us_before_the_end_was_reached(is_believed: bool) -> None:
+    attempt = Attempt(Abroad(exceptions={PEER: {"address": "192.0.2.9:5269"}}).federation, DOMAIN, PEER)
+    attempt.done.addErrback(lambda _: None)
+    stream: Any = SimpleNamespace(endpoint=Endpoint("192.0.2.9", 5269, False, PEER), is_authenticated=is_believed)
+    assert attempt.connected(stream)
+    attempt.stream_failed(stream, "the connection was cut")
+    assert attempt.was_reached is is_believed
 
 
 def test_what_has_waited_too_long_goes_back_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

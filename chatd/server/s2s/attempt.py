@@ -75,7 +75,7 @@ class Attempt:
     """See the module. done: fires with the Outgoing that is up, or fails with NoWay.
 
     asks_only: no proof of ours is wanted. former: the connection that was cut and is to go on over this one.
-    is_one_way: they are not asked to answer on this connection.
+    is_one_way: they are not asked to answer on this connection. was_reached: they believed us, whatever came then.
     """
 
     def __init__(self, federation: Federation, local: str, remote: str, asks_only: bool = False,
@@ -86,6 +86,7 @@ class Attempt:
         self.asks_only = asks_only
         self.former = former
         self.is_one_way = is_one_way
+        self.was_reached = False
         self.terms = federation.policy.terms(remote)
         self.notes: list[Note] = []
         self.done: Deferred[Outgoing] = Deferred()
@@ -263,6 +264,7 @@ class Attempt:
         if self._stream is not stream or self._is_over:
             return
         self._stream = None
+        self.was_reached = self.was_reached or stream.is_authenticated
         self.note("stream", False, f"{stream.endpoint}: {why}")
         self._failures.append(f"{stream.endpoint.host}: {why}")
         self._connecting.clear()

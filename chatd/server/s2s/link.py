@@ -267,10 +267,12 @@ class Link:
         return min(stream.smacks.resume_s, self.federation.settings.queue_s)
 
     def _failed(self, failure: Failure) -> None:
-        self.attempt = None
+        attempt, self.attempt = self.attempt, None
         error = failure.value
         if not isinstance(error, NoWay):
             error = NoWay("internal-server-error", str(error))
+        if attempt is not None and attempt.was_reached:
+            self.remote.reached()               # cut before it was resumed: who is there is not waited for longer
         self.remote.failed(error, self.federation.clock.seconds(), self.federation.chance())
         log.info("{domain}: {why} (attempt {number})", domain=self.remote.domain, why=str(error).rstrip("."),
                  number=self.remote.failures)
