@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatd.server.s2s.link import RETURN_S
+from chatd.server.s2s.stream import PROBE_S
 from tests.server.fake_site import DOMAIN
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PeerWire, header
 from tests.server.test_s2s_streams import SM, ends_with, message
@@ -102,6 +103,57 @@ def test_who_begins_anew_gets_what_waits(monkeypatch: pytest.MonkeyPatch) -> Non
     site.send("0")
     wire.stream.connectionLost()
     assert "<body>0" in proved(site, both_ways=True).write(ENABLE) and not site.attempts
+
+
+def test_who_begins_anew_is_written_to_there_when_the_former_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    former, _ = managed(site, both_ways=True)
+    site.send("0")
+    anew, _ = managed(site, both_ways=True)
+    assert f"<r xmlns='{SM}'/>" in former.read()
+    site.send("1")
+    assert "<body>1" in former.read() and anew.read() == ""
+    site.clock.advance(PROBE_S)
+    said = anew.read()
+    assert former.transport.is_aborted and said.index("<body>0") < said.index("<body>1") and not site.attempts
+
+
+def test_who_has_two_connections_keeps_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    first, _ = managed(site, both_ways=True)
+    managed(site, both_ways=True)
+    site.clock.advance(PROBE_S / 2)
+    first.write(f"<a xmlns='{SM}' h='0'/>")
+    site.clock.advance(PROBE_S)
+    site.send("0")
+    assert not first.is_ended and "<body>0" in first.read()
+
+
+def test_who_begins_anew_and_ends_at_once_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    managed(site, both_ways=True)
+    site.send("0")
+    anew, _ = managed(site, both_ways=True)
+    anew.stream.connectionLost()
+    site.clock.advance(PROBE_S)
+    assert [attempt.remote for attempt in site.attempts] == [PEER]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_header_alone_ends_nothing_and_is_sent_nothing(monkeypatch: pytest.MonkeyPatch, is_cut: bool) -> None:
+    site = Abroad(monkeypatch)
+    wire, token = managed(site, both_ways=True)
+    site.send("secret")
+    if is_cut:
+        wire.stream.connectionLost()
+    evil = PeerWire(site.federation, names=("evil.test",))
+    evil.secure(from_=PEER)
+    evil.write("<bidi xmlns='urn:xmpp:bidi'/>")
+    assert "valid" in evil.write(f"<db:result from='evil.test' to='{DOMAIN}'>abc</db:result>")
+    assert "<enabled" in evil.write(ENABLE)
+    site.clock.advance(PROBE_S)
+    assert not wire.transport.is_aborted and not site.attempts and evil.read() == ""
+    assert "secret" in proved(site, both_ways=True).write(resume(token))
 
 
 @pytest.mark.parametrize("both_ways", [False, True])

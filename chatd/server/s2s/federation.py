@@ -218,12 +218,12 @@ class Federation:
             for link in remote.links.values():
                 link.hurry()
 
-    def came_anew(self, local: str, domain: str) -> None:
-        """The domain has begun a connection for this pair that does not go on where another was."""
-        remote = self.remotes.get(domain)
-        link = remote.links.get(local) if remote is not None else None
+    def came_anew(self, stream: ServerStream) -> None:
+        """They have begun a connection that we may answer on, and that does not go on where another was."""
+        remote = self.remotes.get(stream.remote)
+        link = remote.links.get(stream.local) if remote is not None else None
         if link is not None:
-            link.came_anew()
+            link.came_anew(stream)
 
     def _forget_one(self) -> None:
         for domain, remote in self.remotes.items():

@@ -157,10 +157,15 @@ class Incoming(ServerStream):
         if self.answers_here and self._settling is None and not self._by_sasl:
             self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
 
+    @property
+    def _may_answer(self) -> bool:
+        """They take stanzas on it too, and are who their header says, which a proof of another pair does not show."""
+        return self.answers_here and (self.remote, self.local) in self.pairs
+
     def _settle(self) -> None:
         """The stream is as it will be: we may answer on it."""
         self._stop_settling()
-        if self.link is None and not self.is_closing and (self.remote, self.local) in self.pairs:
+        if self.link is None and not self.is_closing and self._may_answer:
             try:
                 link = self.federation.link(self.local, self.remote)
             except StanzaError:
@@ -238,7 +243,8 @@ class Incoming(ServerStream):
         self.managed(token, resume_s)
         if self._settling is not None:
             self._settle()
-        self.federation.came_anew(self.local, self.remote)
+        if self._may_answer:
+            self.federation.came_anew(self)
 
     def take_resume(self, element: Stanza) -> None:
         """XEP-0198 5."""

@@ -191,11 +191,21 @@ class Link:
         elif self.stream is None:
             self._take(stream)
 
-    def came_anew(self) -> None:
-        """They have begun anew, so they will not resume what they had."""
+    def came_anew(self, stream: ServerStream) -> None:
+        """They have begun anew with `stream`, so they will not resume what they had, which may seem to be up here."""
+        current = self.stream
+        if current is not None and current is not stream and not current.is_outgoing:
+            current.probe(lambda: self._begin_anew(stream))
+        else:
+            self._begin_anew(stream)
+
+    def _begin_anew(self, stream: ServerStream) -> None:
         if self.former is not None and not self.former.is_outgoing:
+            self._offered = stream
             self._settle(None)
             self._go_on()
+        elif self.former is None and self.stream is None:
+            self._take(stream)
 
     def _settle(self, stream: ServerStream | None) -> None:
         """There is no former connection any more: `stream` goes on where it was, or what it had not acknowledged goes

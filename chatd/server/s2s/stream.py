@@ -45,6 +45,8 @@ log = Logger()
 
 ACK_S: Final = 30.0
 """How long a server that was asked for an acknowledgement may say nothing before the connection counts as dead."""
+PROBE_S: Final = 5.0
+"""The same for one that seems to be given up."""
 IDLE_S: Final = 1800.0
 """A connection nobody has used for so long is closed; the next stanza opens another."""
 GOODBYE_S: Final = 3.0
@@ -383,6 +385,18 @@ class ServerStream:
             smacks.asked()
             self._asked_s = self._asked_s or self.federation.clock.seconds()
             self.transport.write(xml.REQUEST)
+
+    def probe(self, gone: Callable[[], None]) -> None:
+        """The peer seems to have given it up: asks, cuts it where nothing is heard, and calls `gone` where it has ended
+        by then."""
+        def look(heard_s: float) -> None:
+            if not self.is_closing and self.heard_s == heard_s and not self._held & ~4:
+                self.abort("the other server has begun anew")
+            if self.is_closing:
+                gone()
+
+        self.ask()
+        self.federation.clock.callLater(PROBE_S, look, self.heard_s)
 
     def send_stanza(self, stanza: Stanza) -> bool:
         """To the peer, for a pair that may be sent; False where too much waits for it."""
