@@ -84,6 +84,23 @@ def test_a_connection_that_seems_up_is_cut_by_who_resumes_it(monkeypatch: pytest
     assert wire.transport.is_aborted and said.index("<resumed") < said.index("<body>0")
 
 
+def test_of_two_that_resume_it_the_later_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad(monkeypatch)
+    wire, token = managed(site, both_ways=True)
+    site.send("0")
+    wire.write(message())
+    wire.stream.connectionLost()
+    site.store.is_disk_slow = True
+    first, second = proved(site, both_ways=True), proved(site, both_ways=True)
+    assert first.write(resume(token)) == second.write(resume(token)) == ""
+    site.store.written()
+    site.send("1")
+    said = second.read()
+    assert first.transport.is_aborted and "h='1'" in said
+    assert said.index("<resumed") < said.index("<body>0") < said.index("<body>1") and said.count("<body>") == 2
+    assert site.kept_bodies() == ["hi"]
+
+
 def test_who_does_not_come_back_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Abroad(monkeypatch)
     wire, token = managed(site, both_ways=True)

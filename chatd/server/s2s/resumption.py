@@ -87,9 +87,15 @@ class Resumable:
         token, h = element.attrs.get("previd", ""), parse_h(element)
         former = self._streams.get(token)
         if former is None or not self._fits(stream, former):
-            pairs, handled = self._ended.get(token, (frozenset(), None))
-            stream.not_resumed(handled if pairs and pairs <= stream.pairs else None)
-            return
+            self._refuse(stream, token)
+        else:
+            self._end_first(stream, former, token, h)
+
+    def _refuse(self, stream: Incoming, token: str) -> None:
+        pairs, handled = self._ended.get(token, (frozenset(), None))
+        stream.not_resumed(handled if pairs and pairs <= stream.pairs else None)
+
+    def _end_first(self, stream: Incoming, former: Incoming, token: str, h: int) -> None:
         if not former.is_closing:
             former.abort("it goes on over another connection")
         former.settled(lambda: self._go_on(stream, former, token, h))
@@ -102,8 +108,11 @@ class Resumable:
         if stream.is_closing:
             return                          # the former waits on
         smacks, (_, link, _) = former.smacks, self._cut.get(token, (None, None, 0.0))
-        if self._streams.get(token) is not former or smacks is None:
-            stream.not_resumed(None)        # another was faster
+        current = self._streams.get(token)
+        if current is None or smacks is None or not self._fits(stream, current):
+            self._refuse(stream, token)
+        elif current is not former:
+            self._end_first(stream, current, token, h)      # another was faster, which they have given up since
         elif link is not None and link.former is not former:
             self._end(token)                # it took too long: what was not acknowledged has gone another way
             stream.not_resumed(smacks.h)
