@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from chatd.server.s2s.link import RETURN_S
 from chatd.server.s2s.stream import PROBE_S
@@ -99,6 +100,20 @@ def test_of_two_that_resume_it_the_later_goes_on(monkeypatch: pytest.MonkeyPatch
     assert first.transport.is_aborted and "h='1'" in said
     assert said.index("<resumed") < said.index("<body>0") < said.index("<body>1") and said.count("<body>") == 2
     assert site.kept_bodies() == ["hi"]
+
+
+def test_a_mistake_of_ours_behind_the_cut_does_not_keep_it_from_going_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Abroad()
+    wire, token = managed(site)
+    first: Deferred[None] = Deferred()
+    results = iter([first])
+    monkeypatch.setattr(site.router, "route", lambda stanza, from_, to: next(results))
+    wire.write(message() * 3)
+    wire.stream.connectionLost()
+    again = proved(site)
+    assert again.write(resume(token)) == ""
+    first.callback(None)
+    assert f"<resumed xmlns='{SM}' h='3'" in again.read()
 
 
 def test_who_does_not_come_back_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:

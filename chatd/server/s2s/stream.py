@@ -308,7 +308,7 @@ class ServerStream:
             if from_ is None:
                 self._answer_request()
                 continue
-            result = self.federation.router.route(stanza, from_, to)
+            result = self._route_on(stanza, from_, to)
             if self.smacks is not None:
                 self.smacks.count()
             if result is not None and not result.called:
@@ -319,6 +319,17 @@ class ServerStream:
         behind, self._behind = self._behind, []
         for then in behind:
             self.settled(then)
+
+    def _route_on(self, stanza: Stanza, from_: JID, to: JID | None) -> Deferred[Any] | None:
+        """A mistake of ours ends the stream; where it has ended, it must not keep what stands behind from being worked
+        off, which whoever goes on waits for."""
+        try:
+            return self.federation.router.route(stanza, from_, to)
+        except Exception:
+            if not self.is_closing:
+                raise
+            log.failure("a stanza of {stream!r} could not be worked off", stream=self)
+            return None
 
     # -- stream management, XEP-0198
     def take_sm_request(self, element: Stanza) -> None:
