@@ -29,6 +29,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBucket
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.interfaces import IService
+from chatd.server.done import is_done
 
 if TYPE_CHECKING:
     from chatd.core.hooks import Request
@@ -227,7 +228,7 @@ class ComponentStream(Protocol):
             return
         to_client(stanza)
         result = self.components.router.route(stanza, from_, to)
-        if result is not None and not result.called:
+        if result is not None and not is_done(result):
             self._wait_for(result)
 
     def _wait_for(self, result: Deferred[Any]) -> None:

@@ -21,6 +21,7 @@ from chatd.core.jid import JID
 from chatd.core.smacks import StreamManagement
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.interfaces import IClientStream, ISession
+from chatd.server.done import is_done
 
 if TYPE_CHECKING:
     from chatd.server.accounts import Account
@@ -86,7 +87,7 @@ class Session:
 
     def _wait(self, result: Deferred[Any]) -> None:
         result.addErrback(self._failed)
-        if not _is_done(result):
+        if not is_done(result):
             self._waiting = deque()
             result.addCallback(self._go_on)
 
@@ -110,7 +111,7 @@ class Session:
                 self.smacks.count()
             if result is not None:
                 result.addErrback(self._failed)
-                if not _is_done(result):
+                if not is_done(result):
                     result.addCallback(self._go_on)
                     return
         self._waiting = None
@@ -202,8 +203,3 @@ class Session:
             for stanza in queued:
                 if stanza.name in STANZA_NAMES:
                     self.router.undelivered(self, stanza)
-
-
-def _is_done(result: Deferred[Any]) -> bool:
-    """Has it fired, and does it wait for no other one?"""
-    return result.called and not result.paused and not isinstance(result.result, Deferred)

@@ -27,9 +27,9 @@ class Cuts:
         chance = self._chance
         fate = Fate(how=chance.choice(self._how))
         if chance.random() < 0.5:
-            fate.up = chance.randint(9_000, 25_000)
+            fate.up = chance.randint(8_000, 14_000)
         else:
-            fate.down = chance.randint(9_000, 25_000)
+            fate.down = chance.randint(8_000, 14_000)
         return fate
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from chatd.core.federation import PeerTerms
 from chatd.server.s2s.attempt import NoWay
@@ -355,6 +355,22 @@ def test_a_mistake_of_ours_behind_a_stanza_that_waited_ends_the_stream() -> None
     assert not wire.is_ended
     first.callback(None)
     assert ends_with(wire.read(), "internal-server-error")
+
+
+def test_what_has_fired_and_waits_for_another_is_waited_for() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    later: Deferred[None] = Deferred()
+    first: Deferred[Any] = succeed(None).addCallback(lambda _: later)
+    results: list[Deferred[Any]] = [first]
+    site.router.route = (       # type: ignore[method-assign]
+        lambda stanza, from_, to: results.pop(0))       # type: ignore[assignment]
+    wire.write(message() + message())
+    results.append(succeed(None))
+    assert len(results) == 1 and not wire.is_ended
+    later.callback(None)
+    assert not results and not wire.is_ended
 
 
 def both_ways(site: Abroad) -> PeerWire:

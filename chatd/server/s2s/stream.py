@@ -31,6 +31,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBucket
 from chatd.core.smacks import StreamManagement, parse_h
 from chatd.core.stanza import STANZA_NAMES, Stanza
+from chatd.server.done import is_done
 from chatd.server.s2s.questions import Questions
 from chatd.server.s2s.trust import doubt
 from chatd.server.tls import TLSFailed
@@ -258,7 +259,7 @@ class ServerStream:
         result = self.federation.router.route(stanza, from_, to)
         if self.smacks is not None:
             self.smacks.count()
-        if result is not None and not result.called:
+        if result is not None and not is_done(result):
             self._wait_for(result)
 
     def _foreign(self, from_: JID, to: JID) -> StreamError:
@@ -311,7 +312,7 @@ class ServerStream:
             result = self._route_on(stanza, from_, to)
             if self.smacks is not None:
                 self.smacks.count()
-            if result is not None and not result.called:
+            if result is not None and not is_done(result):
                 self._wait_for(result)
                 return
         self._waiting = None
