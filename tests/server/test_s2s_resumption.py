@@ -258,6 +258,17 @@ def test_an_end_in_order_leaves_the_count(end: str) -> None:
     assert f"<failed xmlns='{SM}' h='1'>" in proved(site).write(resume(token))
 
 
+def test_the_count_that_is_left_is_of_all_that_had_been_taken() -> None:
+    site = Abroad()
+    wire, token = managed(site)
+    site.store.is_look_up_slow = True
+    wire.write(message(body="0") + message(body="1") + "</stream:stream>")
+    wire.stream.connectionLost()
+    while site.store.looking:
+        site.store.found()
+    assert f"<failed xmlns='{SM}' h='2'>" in proved(site).write(resume(token)) and site.kept_bodies() == ["0", "1"]
+
+
 def test_our_end_in_order_comes_with_the_count() -> None:
     site = Abroad()
     wire, _ = managed(site)

@@ -70,6 +70,10 @@ class Resumable:
     def _end(self, token: str) -> None:
         stream = self._streams.pop(token)
         self._cut.pop(token, None)
+        self._remember(token, stream)
+        stream.settled(lambda: self._remember(token, stream))       # with what was still being worked off
+
+    def _remember(self, token: str, stream: Incoming) -> None:
         if stream.smacks is not None:
             self._ended[token] = frozenset(stream.pairs), stream.smacks.h
             while len(self._ended) > _REMEMBERED:
