@@ -117,6 +117,11 @@ class StreamManagement:
         """What the client may not have, oldest first."""
         return list(self._queue)
 
+    def forget(self) -> None:
+        """What waits goes another way; nothing more is sent or resumed."""
+        self._queue.clear()
+        self._bytes = 0
+
     def resume(self, h: int) -> list[Stanza]:
         """The client is back and has handled `h` stanzas (5): what to send again, oldest first; it goes on
         waiting for its acknowledgement, which is to be asked for. StreamError as `acknowledge`."""

@@ -124,6 +124,7 @@ def test_who_does_not_come_back_is_connected_to(monkeypatch: pytest.MonkeyPatch)
     wire.stream.connectionLost()
     site.clock.pump([5] * int(RETURN_S / 5 + 1))
     assert [attempt.remote for attempt in site.attempts] == [PEER]
+    assert not len(wire.stream.smacks), "kept once, with the link"
     # Too late for what was sent, but not for the count: nothing they sent has to come twice.
     said = proved(site, both_ways=True).write(resume(token))
     assert f"<failed xmlns='{SM}' h='1'><item-not-found " in said

@@ -216,11 +216,14 @@ class Link:
         unsure, self._unsure = self._unsure, []
         for one in unsure:
             self._count(one, -1)
-        left = former.smacks.unacknowledged() if former.smacks is not None else []
+        smacks = former.smacks
+        left = smacks.unacknowledged() if smacks is not None else []
         if len(left) < len(unsure):
             self._losses = 0
-        if stream is None or stream.is_closing or stream.smacks is not former.smacks:
+        if stream is None or stream.is_closing or stream.smacks is not smacks:
             self._put_first(left)
+        if smacks is not None and (stream is None or stream.smacks is not smacks):
+            smacks.forget()             # the former is kept for its count a while, and they are counted here
         offered, self._offered = self._offered, None
         if stream is None and offered is not None and self.stream is None and not offered.is_closing:
             self._take(offered)
