@@ -194,13 +194,13 @@ class Link:
     def came_anew(self, stream: ServerStream) -> None:
         """They have begun anew with `stream`, so they will not resume what they had, which may seem to be up here."""
         current = self.stream
-        if current is not None and current is not stream and not current.is_outgoing:
-            current.probe(lambda: self._begin_anew(stream))
+        if current is None or current is stream or current.is_outgoing:
+            self._begin_anew(stream, self.former)
         else:
-            self._begin_anew(stream)
+            current.probe(lambda: self._begin_anew(stream, current))
 
-    def _begin_anew(self, stream: ServerStream) -> None:
-        if self.former is not None and not self.former.is_outgoing:
+    def _begin_anew(self, stream: ServerStream, former: ServerStream | None) -> None:
+        if former is not None and former is self.former and not former.is_outgoing:
             self._offered = stream
             self._settle(None)
             self._go_on()

@@ -52,8 +52,8 @@ IDLE_S: Final = 1800.0
 """A connection nobody has used for so long is closed; the next stanza opens another."""
 GOODBYE_S: Final = 3.0
 RECORD_BYTES: Final = 2048
-"""In a TLS record of ours: what a cut leaves of a record is lost, and what was lost is sent again all at once.  In one
-large record that would be lost as a whole with the next cut, again and again."""
+"""In a TLS record of ours.  A cut takes the record along that it falls into; what is sent again at once would all be in
+one, and lost again with the next cut."""
 _WAITING_MOST: Final = 64
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
