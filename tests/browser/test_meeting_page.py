@@ -77,7 +77,7 @@ async def test_password(party: Party) -> None:
     await join(ada, "Ada")
     await ada.see("text=Diese Besprechung hat ein Passwort.")
     await join(ada, "Ada", "tunafish")
-    await ada.see("text=Dieses Passwort ist nicht richtig")
+    await ada.see("text=Das Passwort stimmt nicht")
     assert await ada.axe() == []
     await join(ada, "Ada", "swordfish")
     await inside(ada)
