@@ -13,9 +13,11 @@ import pytest
 import pytest_twisted
 
 from chatd.web.site import STATIC_DIR
+from tests.bridge.places import Place
 from tests.browser.harness import Browser
 from tests.browser.party import Party
 from tests.browser.people import NAMES, People
+from tests.browser.webmail_page import LittleWebmail
 from tests.daemon import DOMAIN, Daemon, running
 from tests.media_daemon import MediaDaemon, running_media
 
@@ -56,3 +58,27 @@ async def party(browser: Browser, media_daemon: MediaDaemon) -> AsyncIterator[Pa
     yield made
     made.stack.close()
     await people.leave()
+
+
+@pytest.fixture(scope="module")
+def webmail() -> Iterator[LittleWebmail]:
+    """A Webmail of a few pages; a file that uses it has a daemon that knows it."""
+    made = LittleWebmail()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def away() -> Iterator[Place]:
+    """A place of its own in the network, which can be cut off or made narrow."""
+    place = Place()
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def far(away: Place) -> Iterator[Browser]:
+    """A browser in that place."""
+    browser = Browser(away.prefix)
+    yield browser
+    browser.stop()

@@ -20,13 +20,6 @@ BUTTON = f"{FRAME}#launcher"
 
 
 @pytest.fixture(scope="module")
-def webmail() -> Iterator[LittleWebmail]:
-    made = LittleWebmail()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, webmail: LittleWebmail) -> Iterator[Daemon]:
     with running(tmp_path_factory.mktemp("chatd"), f"bob@{DOMAIN}", extra=webmail.settings()) as made:
         webmail.daemon = made

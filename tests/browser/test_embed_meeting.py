@@ -19,13 +19,6 @@ IS_PANEL = "document.elementFromPoint({}, {}).tagName === 'IFRAME'"
 
 
 @pytest.fixture(scope="module")
-def webmail() -> Iterator[LittleWebmail]:
-    made = LittleWebmail()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, webmail: LittleWebmail) -> Iterator[MediaDaemon]:
     with running_media(tmp_path_factory.mktemp("chatd"), extra=webmail.settings()) as made:
         webmail.daemon = made

@@ -21,13 +21,6 @@ CONNECTED_S = 10.0
 
 
 @pytest.fixture(scope="module")
-def webmail() -> Iterator[LittleWebmail]:
-    made = LittleWebmail()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, webmail: LittleWebmail) -> Iterator[MediaDaemon]:
     with running_media(tmp_path_factory.mktemp("chatd"), f"bob@{DOMAIN}", extra=webmail.settings()) as made:
         webmail.daemon = made

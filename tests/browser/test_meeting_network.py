@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,21 +19,6 @@ from tests.browser.test_meeting_cut import BODIES, chats, moves, write
 pytestmark = pytest.mark.long  # real media in several browsers
 
 CUT_S = 10.0
-
-
-@pytest.fixture
-def away() -> Iterator[Place]:
-    place = Place()
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def far(away: Place) -> Iterator[Browser]:
-    """A browser in that place."""
-    browser = Browser(away.prefix)
-    yield browser
-    browser.stop()
 
 
 @pytest_twisted.ensureDeferred

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
@@ -89,21 +88,6 @@ async def test_told(party: Party) -> None:
     await tell(page, video, R.StreamState.ACTIVE)
     await page.gone(".paused")
     await says(page, "All pictures are shown again.")
-
-
-@pytest.fixture
-def away() -> Iterator[Place]:
-    place = Place()
-    yield place
-    place.close()
-
-
-@pytest.fixture
-def far(away: Place) -> Iterator[Browser]:
-    """A browser in that place."""
-    browser = Browser(away.prefix)
-    yield browser
-    browser.stop()
 
 
 @pytest_twisted.ensureDeferred
