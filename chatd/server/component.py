@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -29,7 +28,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBucket
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.interfaces import IService
-from chatd.server.done import is_done
+from chatd.server.done import takes_time
 
 if TYPE_CHECKING:
     from chatd.core.hooks import Request
@@ -228,16 +227,15 @@ class ComponentStream(Protocol):
             return
         to_client(stanza)
         result = self.components.router.route(stanza, from_, to)
-        if result is not None and not is_done(result):
-            self._wait_for(result)
-
-    def _wait_for(self, result: Deferred[Any]) -> None:
+        if result is None or not takes_time(result, self._failed):
+            return
         if self._waiting is None:
             self._waiting = deque()
             self._hold(2)
-        result.addErrback(lambda failure: log.failure("a stanza of {stream!r} could not be worked off", failure,
-                                                      stream=self))
         result.addCallback(lambda _: self._work_off())
+
+    def _failed(self, failure: Failure) -> None:
+        log.failure("a stanza of {stream!r} could not be worked off", failure, stream=self)
 
     def _work_off(self) -> None:
         waiting = self._waiting

@@ -21,7 +21,7 @@ from chatd.core.jid import JID
 from chatd.core.smacks import StreamManagement
 from chatd.core.stanza import STANZA_NAMES, Stanza
 from chatd.interfaces import IClientStream, ISession
-from chatd.server.done import is_done
+from chatd.server.done import takes_time
 
 if TYPE_CHECKING:
     from chatd.server.accounts import Account
@@ -86,8 +86,7 @@ class Session:
             self._wait(result)
 
     def _wait(self, result: Deferred[Any]) -> None:
-        result.addErrback(self._failed)
-        if not is_done(result):
+        if takes_time(result, self._failed):
             self._waiting = deque()
             result.addCallback(self._go_on)
 
@@ -109,11 +108,9 @@ class Session:
                 return
             if self.smacks is not None and stanza.name in STANZA_NAMES:
                 self.smacks.count()
-            if result is not None:
-                result.addErrback(self._failed)
-                if not is_done(result):
-                    result.addCallback(self._go_on)
-                    return
+            if result is not None and takes_time(result, self._failed):
+                result.addCallback(self._go_on)
+                return
         self._waiting = None
         if was_full and self.stream is not None:
             self.stream.resume()
