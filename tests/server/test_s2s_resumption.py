@@ -6,7 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from chatd.server.s2s.link import RETURN_S
-from chatd.server.s2s.stream import PROBE_S
+from chatd.server.s2s.stream_management import PROBE_S
 from tests.server.fake_site import DOMAIN
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PeerWire, header
 from tests.server.test_s2s_streams import SM, ends_with, message

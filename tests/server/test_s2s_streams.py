@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import capturedLogs
 
+from chatd.core.errors import StreamError
 from chatd.core.federation import PeerTerms
 from chatd.server.s2s.attempt import NoWay
 from chatd.server.s2s.federation import ATTEMPTS_MOST
@@ -15,7 +17,8 @@ from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.incoming import PAIRS_MOST
 from chatd.server.s2s.outgoing import Outgoing, dialback_key
 from chatd.server.s2s.questions import ANSWER_S
-from chatd.server.s2s.stream import ACK_S, GOODBYE_S
+from chatd.server.s2s.stream import GOODBYE_S
+from chatd.server.s2s.stream_management import ACK_S
 from chatd.settings import S2S
 from tests.server.fake_site import DOMAIN, OTHER, PaperTransport
 from tests.server.paper_federation import EXTERNAL, PEER, Abroad, PaperStream, PeerWire, header
@@ -219,6 +222,32 @@ def test_order_is_kept_while_an_account_is_read() -> None:
         site.store.found()
     assert site.kept_bodies() == ["0", "1", "2", "3", "4"]
     assert f"<a xmlns='{SM}' h='5'/>" in wire.read()
+
+
+def test_what_came_before_stream_management_is_not_counted_when_it_took_its_time() -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    site.store.is_look_up_slow = True
+    wire.write(message(body="0") + message(body="1") + f"<enable xmlns='{SM}'/>" + message(body="2"))
+    while site.store.looking:
+        site.store.found()
+    assert f"<a xmlns='{SM}' h='1'/>" in wire.write(f"<r xmlns='{SM}'/>")
+    assert site.kept_bodies() == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("error", "condition"), [
+    (StreamError("policy-violation", "This is too much."), "policy-violation"), (ValueError("a mistake of ours"), "")])
+def test_what_has_failed_at_once_is_heard_of(error: Exception, condition: str) -> None:
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    site.router.route = lambda stanza, from_, to: fail(error)       # type: ignore[method-assign]
+    with capturedLogs() as logs:
+        said = wire.write(message())
+    assert ends_with(said, condition) if condition else not wire.is_ended
+    heard = [event["log_failure"].value for event in logs if event["log_namespace"] == "chatd.server.s2s.order"]
+    assert heard == ([] if condition else [error])
 
 
 def test_answers_go_over_their_connection_where_they_ask_for_it() -> None:

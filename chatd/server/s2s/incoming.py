@@ -240,7 +240,7 @@ class Incoming(ServerStream):
         self._may_begin()
         token, resume_s = self.federation.resumable.enabled(self, element)
         self.transport.write(sm_enabled(token or None, resume_s))
-        self.managed(token, resume_s)
+        self.management.begin(token, resume_s)
         if self._settling is not None:
             self._settle()
         if self._may_answer:
@@ -268,7 +268,7 @@ class Incoming(ServerStream):
         """It goes on where `former` was cut; link: what was sent over that."""
         assert former.smacks is not None
         self.transport.write(sm_resumed(former.smacks.h, former.smacks.id))
-        self.go_on(former.smacks)
+        self.management.go_on(former)
         if link is not None:
             link.resumed(self)
         elif self.answers_here:

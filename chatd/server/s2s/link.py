@@ -197,7 +197,7 @@ class Link:
         if current is None or current is stream or current.is_outgoing:
             self._begin_anew(stream, self.former)
         else:
-            current.probe(lambda: self._begin_anew(stream, current))
+            current.management.probe(lambda: self._begin_anew(stream, current))
 
     def _begin_anew(self, stream: ServerStream, former: ServerStream | None) -> None:
         if former is not None and former is self.former and not former.is_outgoing:

@@ -261,7 +261,7 @@ class Outgoing(ServerStream):
     def _enable(self) -> None:
         if self._offer.sm:
             self.transport.write(xml.ASK_SM)
-            self.managed()
+            self.management.begin()
         self._ready()
 
     def _resume(self, former: Outgoing) -> None:
@@ -288,13 +288,13 @@ class Outgoing(ServerStream):
 
     def take_resumed(self, element: Stanza) -> None:
         """It goes on where the former was cut, from what they have got."""
-        smacks = self._asked_to_resume()
+        former, smacks = self._asked_to_resume()
         try:
             smacks.resume(parse_h(element))
         except StreamError:
             self._give_up_former()          # their count cannot be: the next connection begins anew
             raise
-        self.go_on(smacks)
+        self.management.go_on(former)
         self._ready()
 
     def take_sm_failed(self, element: Stanza) -> None:
@@ -302,7 +302,7 @@ class Outgoing(ServerStream):
         if not self.is_resuming:
             self.smacks = None
             return
-        smacks = self._asked_to_resume()
+        _, smacks = self._asked_to_resume()
         self._give_up_former()
         if "h" in element.attrs:
             smacks.acknowledge(parse_h(element))
@@ -313,11 +313,11 @@ class Outgoing(ServerStream):
         if self.attempt is not None and self.attempt.former is not None:
             self.attempt.former.may_resume = False
 
-    def _asked_to_resume(self) -> StreamManagement:
+    def _asked_to_resume(self) -> tuple[Outgoing, StreamManagement]:
         former = self.attempt.former if self.attempt is not None else None
         if not self.is_resuming or former is None or former.smacks is None:
             raise StreamError("unsupported-stanza-type", "Nobody asked to resume.")
-        return former.smacks
+        return former, former.smacks
 
     def look_over(self, now: float) -> None:
         """See ServerStream; one that only asks is closed by who asked."""

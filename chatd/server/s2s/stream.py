@@ -1,17 +1,17 @@
-"""A connection with another server, either way: bytes to elements, who may say what on it, stream management.
+"""A connection with another server, either way: bytes to elements, and who may say what on it.
 
 `Incoming` and `Outgoing` negotiate; what both are once they are authenticated is here.  A stanza is taken only for a
-pair (their domain, our domain) that has been proved on this very connection (RFC 6120 8.1.1.2, XEP-0220 4).  Stanzas
-of one connection are worked off in order.
+pair (their domain, our domain) that has been proved on this very connection (RFC 6120 8.1.1.2, XEP-0220 4).
 
-Stream management (XEP-0198) tells what the other side has. A connection that was cut goes on over the next one where
-both sides can (`Link`, `Resumable`); otherwise what was not acknowledged is sent again by the `Link` it belongs to.
+Stanzas of one connection are worked off in order (`Order`).  Stream management (`Management`) tells what the other side
+has: a connection that was cut goes on over the next one where both sides can (`Link`, `Resumable`); otherwise what was
+not acknowledged is sent again by the `Link` it belongs to.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from twisted.internet.defer import Deferred
@@ -29,10 +29,11 @@ from chatd.core.federation import to_client
 from chatd.core.framing import Event, Framer, StreamEnd, StreamStart
 from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBucket
-from chatd.core.smacks import StreamManagement, parse_h
+from chatd.core.smacks import StreamManagement
 from chatd.core.stanza import STANZA_NAMES, Stanza
-from chatd.server.done import is_done
+from chatd.server.s2s.order import Order
 from chatd.server.s2s.questions import Questions
+from chatd.server.s2s.stream_management import Management
 from chatd.server.s2s.trust import doubt
 from chatd.server.tls import TLSFailed
 
@@ -40,21 +41,16 @@ if TYPE_CHECKING:
     from chatd.server.s2s.federation import Federation
     from chatd.server.s2s.link import Link
 
-__all__ = ["ACK_S", "ServerStream"]
+__all__ = ["ServerStream"]
 
 log = Logger()
 
-ACK_S: Final = 30.0
-"""How long a server that was asked for an acknowledgement may say nothing before the connection counts as dead."""
-PROBE_S: Final = 5.0
-"""The same for one that seems to be given up."""
 IDLE_S: Final = 1800.0
 """A connection nobody has used for so long is closed; the next stanza opens another."""
 GOODBYE_S: Final = 3.0
 RECORD_BYTES: Final = 2048
 """In a TLS record of ours.  A cut takes the record along that it falls into; what is sent again at once would all be in
 one, and lost again with the next cut."""
-_WAITING_MOST: Final = 64
 _OUTPUT_BYTES: Final = 1 << 20
 """Waits in a connection before the rest waits with the link."""
 _UNREAD_BYTES: Final = 4 << 20
@@ -72,6 +68,11 @@ class ServerStream:
     (XEP-0288). may_resume: it was cut, and may go on over another connection. is_resuming: it is about to go on where
     another was cut.
     """
+
+    # Why nothing more is read from it:
+    SLOWED: Final = 1       # it has sent more than it may
+    BEHIND: Final = 2       # much of what it has sent waits to be worked off
+    UNREAD: Final = 4       # it does not read what it is sent
 
     is_outgoing: ClassVar[bool]
     elements: ClassVar[dict[str, Callable[..., None]]]
@@ -94,11 +95,10 @@ class ServerStream:
         self.connected = 0
         self.smacks: StreamManagement | None = None
         self.heard_s = self.used_s = now
-        self._asked_s = 0.0
         self._has_header = False
         self._framer = Framer(limits.preauth_stanza_bytes, limits.depth)
-        self._waiting: deque[tuple[Stanza, JID | None, JID | None]] | None = None
-        self._behind: list[Callable[[], None]] = []     # to call when nothing waits any more
+        self.order = Order(self)
+        self.management = Management(self)
         self._questions = Questions(self)
         self._held = 0
         self._slowed: IDelayedCall | None = None
@@ -136,7 +136,7 @@ class ServerStream:
     def handshakeCompleted(self) -> None:
         """TLS is up."""
         if not self.is_closing:
-            self._guarded(self.secured)
+            self.guarded(self.secured)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of the peer."""
@@ -149,15 +149,15 @@ class ServerStream:
         framer = self._framer
         events = framer.feed(data)
         for event in events:
-            self._guarded(self._take, event)
+            self.guarded(self._take, event)
             if self.is_closing or self._framer is not framer:
                 break                       # what came behind <starttls/> in the clear counts for nothing
         wait = max(self._stanzas.take(len(events), now), self._bytes.take(len(data), now))
         if wait and self._slowed is None and not self.is_closing:
-            self._hold(1)
+            self.hold(self.SLOWED)
             self._slowed = self.federation.clock.callLater(wait, self._not_slowed)
         if self._is_slow and self.transport.waiting_bytes > _UNREAD_BYTES:
-            self._hold(4)
+            self.hold(self.UNREAD)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
@@ -171,7 +171,8 @@ class ServerStream:
         self.federation.gone(self)
 
     # -- input
-    def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+    def guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Calls it; what it raises ends the stream."""
         try:
             call(*arguments)
         except StreamError as error:
@@ -250,17 +251,22 @@ class ServerStream:
         to_client(stanza)
         self.used_s = self.heard_s
         self.federation.counts.stanzas_in += 1
-        waiting = self._waiting
-        if waiting is not None:
-            waiting.append((stanza, from_, to))
-            if len(waiting) >= _WAITING_MOST:
-                self._hold(2)
-            return
-        result = self.federation.router.route(stanza, from_, to)
-        if self.smacks is not None:
-            self.smacks.count()
-        if result is not None and not is_done(result):
-            self._wait_for(result)
+        self.order.take(partial(self._route, stanza, from_, to, self.smacks))
+
+    def _route(self, stanza: Stanza, from_: JID, to: JID, smacks: StreamManagement | None) -> Deferred[Any] | None:
+        """smacks: what counts it, as it was when it came."""
+        result = None
+        try:
+            result = self.federation.router.route(stanza, from_, to)
+        except Exception:
+            # A mistake of ours ends the stream.  Where it has ended, it must not keep what stands behind from being
+            # worked off, which whoever goes on waits for.
+            if not self.is_closing:
+                raise
+            log.failure("a stanza of {stream!r} could not be worked off", stream=self)
+        if smacks is not None:
+            smacks.count()
+        return result
 
     def _foreign(self, from_: JID, to: JID) -> StreamError:
         """RFC 6120 8.1.1.2, 8.1.2.2: what is not of a proved pair."""
@@ -288,127 +294,9 @@ class ServerStream:
         to_client(stanza)
         self.federation.router.answer(stanza, StanzaError("jid-malformed"))
 
-    def _wait_for(self, result: Deferred[Any]) -> None:
-        self._waiting = self._waiting if self._waiting is not None else deque()
-        result.addErrback(self._not_worked_off)
-        result.addCallback(self._go_on)
-
-    def _not_worked_off(self, failure: Failure) -> None:
-        if failure.check(StreamError):
-            self.close(failure.value)       # type: ignore[arg-type]
-        else:
-            log.failure("a stanza of {stream!r} could not be worked off", failure, stream=self)
-
-    def _go_on(self, _: Any) -> None:
-        self._guarded(self._work_off)
-
-    def _work_off(self) -> None:
-        waiting = self._waiting
-        while waiting:
-            stanza, from_, to = waiting.popleft()
-            if from_ is None:
-                self._answer_request()
-                continue
-            result = self._route_on(stanza, from_, to)
-            if self.smacks is not None:
-                self.smacks.count()
-            if result is not None and not is_done(result):
-                self._wait_for(result)
-                return
-        self._waiting = None
-        self._let(2)
-        behind, self._behind = self._behind, []
-        for then in behind:
-            self.settled(then)
-
-    def _route_on(self, stanza: Stanza, from_: JID, to: JID | None) -> Deferred[Any] | None:
-        """A mistake of ours ends the stream; where it has ended, it must not keep what stands behind from being worked
-        off, which whoever goes on waits for."""
-        try:
-            return self.federation.router.route(stanza, from_, to)
-        except Exception:
-            if not self.is_closing:
-                raise
-            log.failure("a stanza of {stream!r} could not be worked off", stream=self)
-            return None
-
-    # -- stream management, XEP-0198
-    def take_sm_request(self, element: Stanza) -> None:
-        """<r/>: answered behind the stanzas before it, when what they wrote is on the disk."""
-        if self.smacks is None or self.is_resuming:
-            raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
-        if self._waiting is not None:
-            self._waiting.append((element, None, None))
-            if len(self._waiting) >= _WAITING_MOST:
-                self._hold(2)
-        else:
-            self._answer_request()
-
-    def _answer_request(self) -> None:
-        if self.smacks is not None:
-            self.federation.router.store.then(self._acknowledge, self.smacks.h)
-
-    def _acknowledge(self, error: Exception | None, h: int) -> None:
-        if not self.is_closing:
-            self.transport.write(b"<a xmlns='%b' h='%d'/>" % (ns.SM.encode(), h))
-
-    def take_sm_answer(self, element: Stanza) -> None:
-        """<a/>."""
-        if self.smacks is None or self.is_resuming:
-            raise StreamError("unsupported-stanza-type", "Stream management has not been enabled.")
-        self.smacks.acknowledge(parse_h(element))
-        self._asked_s = 0.0
-        if self.link is not None:
-            self.link.acknowledged()
-
-    def managed(self, token: str = "", resume_s: int = 0) -> None:
-        """Stream management is on from here, both ways."""
-        self.smacks = StreamManagement(token, resume_s, self.federation.limits.resume_stanzas)
-
     def settled(self, then: Callable[[], None]) -> None:
-        """Calls it when all that has been taken is worked off and on the disk, also where the connection is gone."""
-        if self._waiting is not None:
-            self._behind.append(then)
-        else:
-            self.federation.router.store.then(lambda error: then())
-
-    def go_on(self, smacks: StreamManagement) -> None:
-        """The stream goes on where another was cut: what the peer has not got is sent again."""
-        self.is_resuming = False
-        self.smacks = smacks
-        for stanza in smacks.unacknowledged():
-            self.transport.write(stanza.to_bytes())
-        if smacks.asks_now:
-            self.ask()
-        log.info("{stream!r} goes on where it was cut", stream=self)
-
-    def _last_count(self) -> None:
-        """Before an end in order, so that nothing that was taken is sent again; where that is on the disk."""
-        done: list[object] = []
-        if self.smacks is not None and not self.is_resuming:
-            self.federation.router.store.then(done.append)
-            if done:
-                self._acknowledge(None, self.smacks.h)
-
-    def ask(self) -> None:
-        """<r/>."""
-        smacks = self.smacks
-        if smacks is not None:
-            smacks.asked()
-            self._asked_s = self._asked_s or self.federation.clock.seconds()
-            self.transport.write(xml.REQUEST)
-
-    def probe(self, gone: Callable[[], None]) -> None:
-        """The peer seems to have given it up: asks, cuts it where nothing is heard, and calls `gone` where it has ended
-        by then."""
-        def look(heard_s: float) -> None:
-            if not self.is_closing and self.heard_s == heard_s and not self._held & ~4:
-                self.abort("the other server has begun anew")
-            if self.is_closing:
-                gone()
-
-        self.ask()
-        self.federation.clock.callLater(PROBE_S, look, self.heard_s)
+        """See Order."""
+        self.order.settled(then)
 
     def send_stanza(self, stanza: Stanza) -> bool:
         """To the peer, for a pair that may be sent; False where too much waits for it."""
@@ -421,7 +309,7 @@ class ServerStream:
         self.federation.counts.stanzas_out += 1
         self.transport.write(stanza.to_bytes())
         if smacks is not None and smacks.asks_now:
-            self.ask()
+            self.management.ask()
         return True
 
     # -- dialback, what both directions do
@@ -448,7 +336,7 @@ class ServerStream:
         """Finds out whether the key is theirs; see Questions."""
         def found(said: str) -> None:
             if not self.is_closing:
-                self._guarded(done, asked, said)
+                self.guarded(done, asked, said)
 
         self._questions.look_into(asked, found)
 
@@ -492,14 +380,21 @@ class ServerStream:
     # -- slower
     def _not_slowed(self) -> None:
         self._slowed = None
-        self._let(1)
+        self.let(self.SLOWED)
 
-    def _hold(self, reason: int) -> None:
+    @property
+    def is_held(self) -> bool:
+        """Nothing is read from it for reasons of ours, so that its silence says nothing."""
+        return bool(self._held & ~self.UNREAD)
+
+    def hold(self, reason: int) -> None:
+        """Reads nothing more, until nothing holds it."""
         if not self._held and not self.is_closing:
             self.transport.pauseProducing()
         self._held |= reason
 
-    def _let(self, reason: int) -> None:
+    def let(self, reason: int) -> None:
+        """The reason is gone."""
         held, self._held = self._held, self._held & ~reason
         if held and not self._held and not self.is_closing:
             self.transport.resumeProducing()
@@ -511,7 +406,7 @@ class ServerStream:
     def resumeProducing(self) -> None:
         """It has caught up."""
         self.is_full = self._is_slow = False
-        self._let(4)
+        self.let(self.UNREAD)
         if self.link is not None:
             self.link.flush()
 
@@ -537,7 +432,7 @@ class ServerStream:
                      text=error.text)
         if not self._begun():
             self.transport.write(xml.header(self.local, self.remote, self.federation.token()))
-        self._last_count()
+        self.management.last_count()
         if error is not None:
             self.transport.write(error.to_bytes())
         self.transport.write(xml.FOOTER)
@@ -579,15 +474,11 @@ class ServerStream:
 
     def look_over(self, now: float) -> None:
         """Now and then: asks for acknowledgements, cuts who has stopped to answer, closes what nobody uses."""
-        smacks = self.smacks
         if self.is_closing or not self.is_authenticated:
             return
-        if smacks is not None and len(smacks):
-            if not self._asked_s:
-                self.ask()
-            elif now - max(self._asked_s, self.heard_s) > ACK_S and not self._held & ~4:
-                self.abort("the other server answers nothing any more")
-                return
+        if not self.management.look_over(now):
+            self.abort("the other server answers nothing any more")
+            return
         if now - self.used_s > IDLE_S:
             self.close()
 
@@ -605,6 +496,6 @@ ServerStream.elements = {
     f"{ns.STREAMS} error": ServerStream.take_stream_error,
     f"{ns.DIALBACK} result": ServerStream.take_dialback,
     f"{ns.DIALBACK} verify": ServerStream.take_dialback,
-    f"{ns.SM} r": ServerStream.take_sm_request,
-    f"{ns.SM} a": ServerStream.take_sm_answer,
+    f"{ns.SM} r": lambda stream, element: stream.management.take_request(),
+    f"{ns.SM} a": lambda stream, element: stream.management.take_answer(element),
 }
