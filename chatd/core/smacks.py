@@ -130,6 +130,15 @@ class StreamManagement:
         self.asks_now = bool(self._queue)
         return list(self._queue)
 
+    def give_up(self) -> Stanza:
+        """Takes the oldest out that the client is known not to have (IndexError: there is none), as if it had not been
+        sent: only before anything is sent again."""
+        stanza = self._queue.popleft()
+        self._bytes -= len(stanza.inner)
+        self._since_asked = len(self._queue)
+        self.asks_now = bool(self._queue)
+        return stanza
+
 
 def parse_h(stanza: Stanza) -> int:
     """The 'h' of <a/> (xs:unsignedInt); raises StreamError policy-violation where there is none."""

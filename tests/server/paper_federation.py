@@ -10,10 +10,13 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 
+from chatd.core.federation import PeerTerms
 from chatd.core.stanza import Stanza
 from chatd.server.s2s import link as link_module
 from chatd.server.s2s.federation import Federation
+from chatd.server.s2s.finding import Endpoint
 from chatd.server.s2s.incoming import Incoming, S2SFactory
+from chatd.server.s2s.outgoing import Outgoing
 from chatd.settings import S2S
 from tests.server.fake_site import DOMAIN, PaperWire, Site
 
@@ -74,6 +77,30 @@ class PaperAttempt:
 
     def cancel(self, why: str) -> None:
         """See Attempt."""
+
+
+class OurWire(PaperWire):
+    """A connection that we have opened, without TLS, as the other server sees it.  former: one of ours that was cut.
+
+    It is taken by the link as soon as it is up, as an attempt's would be.
+    """
+
+    def __init__(self, federation: Federation, former: Outgoing | None = None) -> None:
+        self.link = federation.link(DOMAIN, PEER)
+        attempt: Any = SimpleNamespace(
+            local=DOMAIN, remote=PEER, former=former, is_one_way=False, note=lambda *what: None,
+            connected=lambda stream: True, stream_failed=lambda stream, why: None, stream_ready=self.link._up)
+        super().__init__(Outgoing(federation, attempt, Endpoint("192.0.2.9", 5269, False, PEER),
+                                  PeerTerms(encryption=False), False), "192.0.2.9")
+        self.transport.getHandle = lambda: None
+
+    def believe(self) -> str:
+        """As far as our <enable/> or <resume/>, which is given."""
+        self.write(header(PEER, DOMAIN).replace(" from=", " id='theirs' from="))
+        said = self.write("<stream:features><dialback xmlns='urn:xmpp:features:dialback'/>"
+                          "<bidi xmlns='urn:xmpp:features:bidi'/><sm xmlns='urn:xmpp:sm:3'/></stream:features>")
+        assert "<bidi " in said and "result" in said, said
+        return self.write(f"<db:result from='{PEER}' to='{DOMAIN}' type='valid'/>")
 
 
 class PaperStream:

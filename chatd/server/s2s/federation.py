@@ -220,10 +220,20 @@ class Federation:
 
     def came_anew(self, stream: ServerStream) -> None:
         """They have begun a connection that we may answer on, and that does not go on where another was."""
-        remote = self.remotes.get(stream.remote)
-        link = remote.links.get(stream.local) if remote is not None else None
+        link = self._link_of(stream)
         if link is not None:
+            link.remote.is_managed = True
             link.came_anew(stream)
+
+    def counted(self, former: ServerStream) -> None:
+        """They have said how much they have got over a connection that was cut."""
+        link = self._link_of(former)
+        if link is not None:
+            link.counted(former)
+
+    def _link_of(self, stream: ServerStream) -> Link | None:
+        remote = self.remotes.get(stream.remote)
+        return remote.links.get(stream.local) if remote is not None else None
 
     def _forget_one(self) -> None:
         for domain, remote in self.remotes.items():

@@ -34,6 +34,10 @@ __all__ = ["Incoming", "S2SFactory"]
 SETTLE_S = 1.0
 """After authentication, until we send on a connection of theirs."""
 
+MANAGE_S: Final = 10.0
+"""The same where they have used stream management before: they may be about to resume what we know nothing of any more,
+and what is sent before that is not counted."""
+
 PAIRS_MOST: Final = 100
 """Proved on one connection: a certificate may be good for any number of names below one."""
 
@@ -50,6 +54,7 @@ class Incoming(ServerStream):
         self._contexts = contexts
         self._by_sasl = False
         self._settling: IDelayedCall | None = None
+        self._manages_until = 0.0
 
     def connectionMade(self) -> None:
         """See ServerStream."""
@@ -91,8 +96,7 @@ class Incoming(ServerStream):
         if header.attrs.get("version"):
             self.transport.write(xml.features(self._features()))
         if self._by_sasl and self.answers_here:
-            # Give them the time to switch stream management on, so that nothing sent is without it.
-            self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
+            self._wait_for_management()
 
     @property
     def _terms(self) -> PeerTerms:
@@ -155,12 +159,18 @@ class Incoming(ServerStream):
         self.authenticated(remote, local)
         self.federation.is_there(remote)
         if self.answers_here and self._settling is None and not self._by_sasl:
-            self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
+            self._wait_for_management()
 
     @property
     def _may_answer(self) -> bool:
         """They take stanzas on it too, and are who their header says, which a proof of another pair does not show."""
         return self.answers_here and (self.remote, self.local) in self.pairs
+
+    def _wait_for_management(self) -> None:
+        """Gives them the time to switch stream management on, so that nothing is sent without it."""
+        clock = self.federation.clock
+        self._manages_until = clock.seconds() + MANAGE_S
+        self._settling = clock.callLater(SETTLE_S, self._settle)
 
     def _settle(self) -> None:
         """The stream is as it will be: we may answer on it."""
@@ -170,9 +180,11 @@ class Incoming(ServerStream):
                 link = self.federation.link(self.local, self.remote)
             except StanzaError:
                 return                      # too many others, or not welcome any more: it goes on one way
-            if link.former is not None and self.smacks is None:
+            clock = self.federation.clock
+            is_early = link.remote.is_managed and clock.seconds() < self._manages_until
+            if self.smacks is None and (is_early or link.former is not None):
                 # They may be about to resume what was cut, which takes the time that their disk takes.
-                self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
+                self._settling = clock.callLater(SETTLE_S, self._settle)
             else:
                 link.offered(self)
 
@@ -262,7 +274,7 @@ class Incoming(ServerStream):
         self.is_resuming = False
         self.transport.write(sm_failed("item-not-found", handled))
         if self.answers_here:
-            self._settling = self.federation.clock.callLater(SETTLE_S, self._settle)
+            self._wait_for_management()
 
     def resumed(self, former: Incoming, link: Link | None) -> None:
         """It goes on where `former` was cut; link: what was sent over that."""

@@ -47,7 +47,8 @@ class Remote:
     """One other domain: what all links to it share.
 
     waiting, waiting_bytes: stanzas, of all its links. failures: attempts in a row that failed. again_s: when the next
-    may begin. was_reached: it was connected since we run. said: why the last attempt failed.
+    may begin. was_reached: it was connected since we run. is_managed: it has used stream management on connections that
+    it opened. said: why the last attempt failed.
     """
 
     def __init__(self, domain: str) -> None:
@@ -56,7 +57,7 @@ class Remote:
         self.waiting = self.waiting_bytes = 0
         self.failures = 0
         self.again_s = 0.0
-        self.was_reached = False
+        self.was_reached = self.is_managed = False
         self.said = NoWay("remote-server-not-found", f"{domain} cannot be reached.")
 
     def failed(self, error: NoWay, now: float, chance: float) -> None:
@@ -220,6 +221,11 @@ class Link:
         left = smacks.unacknowledged() if smacks is not None else []
         if len(left) < len(unsure):
             self._losses = 0
+        elif self._losses > _LOSSES_MOST:
+            # Nobody has said how much of it they have got, so it may be any of it that makes them close.
+            self._losses = 0
+            self._return(left)
+            left = []
         if stream is None or stream.is_closing or stream.smacks is not smacks:
             self._put_first(left)
         if smacks is not None and (stream is None or stream.smacks is not smacks):
@@ -227,6 +233,25 @@ class Link:
         offered, self._offered = self._offered, None
         if stream is None and offered is not None and self.stream is None and not offered.is_closing:
             self._take(offered)
+
+    def counted(self, former: ServerStream) -> None:
+        """They have said how much they have got over `former`, before any of the rest is sent again."""
+        if self.former is not former or former.smacks is None:
+            return
+        if len(former.smacks) < len(self._unsure):
+            self._losses = 0
+        elif self._losses > _LOSSES_MOST:
+            # It is the first that they do not get past.
+            self._losses = 0
+            self._return([former.smacks.give_up()])
+
+    def _return(self, stanzas: list[Stanza]) -> None:
+        """Sent for ever, it would never let anything else through."""
+        for stanza in stanzas:
+            self.federation.return_to_sender(stanza, _refusal(self._again_and_again()))
+
+    def _again_and_again(self) -> NoWay:
+        return NoWay("remote-server-timeout", f"{self.remote.domain} closed the connection again and again.")
 
     def _put_first(self, stanzas: list[Stanza]) -> None:
         until = self.federation.clock.seconds() + self.federation.settings.queue_s
@@ -256,15 +281,12 @@ class Link:
         now = self.federation.clock.seconds()
         if unacknowledged:
             self._losses += 1
-            ended = NoWay("remote-server-timeout", f"{self.remote.domain} closed the connection again and again.")
             if self._losses > 1:
-                self.remote.failed(ended, now, self.federation.chance())
-            if self._losses > _LOSSES_MOST:
-                # Something in it makes them close: sent for ever, it would never let anything else through.
+                self.remote.failed(self._again_and_again(), now, self.federation.chance())
+            if self._losses > _LOSSES_MOST and not may_resume:
                 self._losses = 0
-                for stanza in unacknowledged:
-                    self.federation.return_to_sender(stanza, _refusal(ended))
-                unacknowledged, may_resume = [], False
+                self._return(unacknowledged)
+                unacknowledged = []
         # Where nothing is open either way, a new connection does as well.
         if may_resume and (unacknowledged or stream.answers_here):
             self.former, self._unsure = stream, unacknowledged

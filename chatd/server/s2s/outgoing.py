@@ -261,7 +261,7 @@ class Outgoing(ServerStream):
     def _enable(self) -> None:
         if self._offer.sm:
             self.transport.write(xml.ASK_SM)
-            self.management.begin()
+            self.management.begin(is_confirmed=False)
         self._ready()
 
     def _resume(self, former: Outgoing) -> None:
@@ -278,9 +278,11 @@ class Outgoing(ServerStream):
             attempt.stream_ready(self)
 
     def take_enabled(self, element: Stanza) -> None:
-        """Stream management is on, as has been counted on since it was asked for."""
-        if self.smacks is None or self.smacks.id:
+        """Stream management is on, as has been relied on since it was asked for.  What they sent before they knew of it
+        does not count."""
+        if self.smacks is None or self.counts:
             raise StreamError("unsupported-stanza-type", "Nobody asked for stream management.")
+        self.counts = True
         token = element.attrs.get("id", "")
         resume_s = resume_s_of(element, self.federation.limits.resume_s)
         if resume_s and 0 < len(token) <= _TOKEN_MOST:
@@ -302,10 +304,11 @@ class Outgoing(ServerStream):
         if not self.is_resuming:
             self.smacks = None
             return
-        _, smacks = self._asked_to_resume()
+        former, smacks = self._asked_to_resume()
         self._give_up_former()
         if "h" in element.attrs:
             smacks.acknowledge(parse_h(element))
+            self.federation.counted(former)
         self.is_resuming = False
         self._enable()
 

@@ -66,7 +66,7 @@ class ServerStream:
     link: what is sent over it, None as long as nothing may be. doubt: what keeps their certificate from proving
     `remote`; None before TLS. is_authenticated: at least one pair is proved. answers_here: stanzas go both ways
     (XEP-0288). may_resume: it was cut, and may go on over another connection. is_resuming: it is about to go on where
-    another was cut.
+    another was cut. smacks: stream management, None while it is off; counts: what comes is counted by both sides.
     """
 
     # Why nothing more is read from it:
@@ -87,7 +87,7 @@ class ServerStream:
         self.id = ""
         self.doubt: str | None = None
         self.is_authenticated = False
-        self.is_closing = self.may_resume = self.is_resuming = False
+        self.is_closing = self.may_resume = self.is_resuming = self.counts = False
         self.answers_here = False
         self.is_full = False
         self._is_slow = self._is_secured = False
@@ -245,13 +245,14 @@ class ServerStream:
             return
         if (from_.domain, to.domain) not in self.pairs:
             raise self._foreign(from_, to)
-        if self.is_resuming:
+        if self.is_resuming and not self.is_outgoing:
+            # Where we resume they may have sent it before they knew that; it does not count.
             raise StreamError("policy-violation", "Nothing goes on before it is known how much of it has arrived.")
         attrs["from"], attrs["to"] = from_.full, to.full
         to_client(stanza)
         self.used_s = self.heard_s
         self.federation.counts.stanzas_in += 1
-        self.order.take(partial(self._route, stanza, from_, to, self.smacks))
+        self.order.take(partial(self._route, stanza, from_, to, self.smacks if self.counts else None))
 
     def _route(self, stanza: Stanza, from_: JID, to: JID, smacks: StreamManagement | None) -> Deferred[Any] | None:
         """smacks: what counts it, as it was when it came."""
@@ -288,7 +289,7 @@ class ServerStream:
         ours = next((ours for theirs, ours in self.pairs if theirs == from_.domain), None)
         if ours is None:
             raise StreamError("invalid-from", f"You have not proved to be {from_.domain}.")
-        if self.smacks is not None:
+        if self.smacks is not None and self.counts:
             self.smacks.count()
         stanza.attrs["to"] = ours
         to_client(stanza)

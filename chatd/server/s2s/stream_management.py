@@ -39,15 +39,17 @@ class Management:
         self._stream = stream
         self._asked_s = 0.0             # since when an answer is due
 
-    def begin(self, token: str = "", resume_s: int = 0) -> None:
-        """It is on from here, both ways."""
+    def begin(self, token: str = "", resume_s: int = 0, is_confirmed: bool = True) -> None:
+        """It is on from here: what is sent is counted; what comes too, once it is confirmed that the peer does so."""
+        self._stream.counts = is_confirmed
         self._stream.smacks = StreamManagement(token, resume_s, self._stream.federation.limits.resume_stanzas)
 
     def go_on(self, former: ServerStream) -> None:
         """The stream goes on where `former` was cut: what the peer has not got is sent again."""
         stream, smacks = self._stream, former.smacks
         assert smacks is not None
-        stream.is_resuming = False
+        stream.federation.counted(former)
+        stream.is_resuming, stream.counts = False, True
         stream.smacks = smacks
         for stanza in smacks.unacknowledged():
             stream.transport.write(stanza.to_bytes())
