@@ -67,6 +67,46 @@ def test_tiles_are_large() -> None:
     assert grid(25)["pages"] == 1 and grid(50)["pages"] == 2 and grid(50)["perPage"] == 25
 
 
+OWN = """(width, height, count) => {
+    const isNarrow = width < 620;
+    const gap = isNarrow ? 8 : 12;
+    const grid = layouts.gridOf(count, { width, height, gap, least: isNarrow ? 150 : 208 });
+    const wide = isNarrow ? 104 : Math.min(208, Math.max(112, width * .17));
+    return Array.from({ length: grid.pages }, (_, at) => Math.min(grid.perPage, count - at * grid.perPage))
+        .map((shown) => ({ grid, gap, shown, own: layouts.cornerOf(shown, grid, { width, height, gap, wide }) }));
+}"""
+NAME_LEFT, NAME_BOTTOM, NAME_TOP = 8, 8, 36
+"""Of a name in its tile, in pixels from the left and from the bottom."""
+
+
+@pytest.mark.parametrize("place", [(1408, 764), (828, 300), (374, 690), (374, 320), (828, 240), (900, 760), (560, 400)],
+                         ids=lambda place: "x".join(map(str, place)))
+def test_nobodys_name_is_under_ones_own_picture(place: tuple[int, int]) -> None:
+    """Wherever it goes: it is inside the place, and so are the tiles; all names keep at least 100 pixels."""
+    width, height = place
+    made = run(f"Array.from({{ length: 30 }}, (_, at) => ({OWN})({width}, {height}, at + 1))")
+    for page in [page for pages in made for page in pages]:
+        grid, gap, own, shown = page["grid"], page["gap"], page["own"], page["shown"]
+        x, y = width - own["right"] - own["width"], height - own["bottom"] - own["height"]
+        assert x >= 0 and y >= 0 and own["right"] >= 0 and own["bottom"] >= 0, page
+        rows = -(-shown // grid["columns"])
+        used = rows * grid["height"] + (rows - 1) * gap
+        across = grid["columns"] * grid["width"] + (grid["columns"] - 1) * gap
+        assert used + own["below"] <= height and across + own["beside"] <= width, page
+        for at in range(shown):
+            row, column = divmod(at, grid["columns"])
+            count = min(grid["columns"], shown - row * grid["columns"])
+            left = (width - own["beside"] - count * grid["width"] - (count - 1) * gap) / 2
+            tile_x = left + column * (grid["width"] + gap)
+            bottom = (height - own["below"] - used) / 2 + (row + 1) * grid["height"] + row * gap
+            most = own["name"] if at == shown - 1 and own["name"] else grid["width"] - 2 * NAME_LEFT
+            assert most >= 100, page
+            name_x, name_y = tile_x + NAME_LEFT, bottom - NAME_TOP
+            is_apart = (name_x + most <= x or name_x >= x + own["width"] or bottom - NAME_BOTTOM <= y
+                        or name_y >= y + own["height"])
+            assert is_apart, (page, at)
+
+
 def person(key: str, **more: Any) -> dict[str, Any]:
     return {"key": key, "isSpeaking": False, "spokeAt": 0, "level": 0, "isLocal": False, "isScreen": False} | more
 

@@ -1,7 +1,11 @@
 // How the pictures are laid out: arithmetic of tiles, and who stands where.
 
 const SHAPE = 16 / 9;
+const NAME = { edge: 8, height: 44, least: 112 }; // in a tile's lower left: from its edges, from the bottom to above it
+const OVER = 0.6; // of a tile's width, at most, is under one's own picture
 const UPRIGHT_SHAPE = 1; // on a phone held upright tiles may be as high as wide
+
+const sized = (width) => ({ width: Math.round(width), height: Math.round(width / SHAPE) });
 
 function fit(columns, rows, { width, height, gap, shape }) {
     const cell = { width: (width - (columns - 1) * gap) / columns, height: (height - (rows - 1) * gap) / rows };
@@ -30,6 +34,31 @@ export function gridOf(count, { width, height, gap = 12, least = 200 }) {
     const pages = Math.ceil(all / most);
     const perPage = Math.ceil(all / pages);
     return { ...largest(perPage, place), perPage, pages };
+}
+
+/**
+ * Where one's own picture goes, so that nobody's name is under it: beside a short last row, below all or right of all where
+ * there is room (`below` and `beside`: so much of the place is kept for it, and the tiles move), else over the last tile; there
+ * it leaves `name` pixels to that tile's name, or stands above it where that would be too little.
+ * {width, height, right, bottom, below, beside, name}; name is 0 where it has all its room.
+ */
+export function cornerOf(shown, grid, { width, height, gap, wide }) {
+    const own = sized(wide);
+    const rows = Math.ceil(shown / grid.columns);
+    const across = (count) => count * grid.width + (count - 1) * gap;
+    const free = { width: width - across(grid.columns), height: height - rows * grid.height - (rows - 1) * gap };
+    const edge = { right: free.width / 2, bottom: free.height / 2 }; // of the tiles
+    const least = { width: own.width + gap, height: own.height + gap };
+    const tail = shown - (rows - 1) * grid.columns;
+    const room = { ...edge, below: 0, beside: 0, name: 0 };
+    if ((across(grid.columns) - across(tail)) / 2 >= least.width && own.height <= grid.height) return { ...own, ...room };
+    if (free.height >= least.height) return { ...own, ...room, bottom: 0, below: Math.max(0, 2 * least.height - free.height) };
+    if (free.width >= least.width) return { ...own, ...room, right: 0, beside: Math.max(0, 2 * least.width - free.width) };
+    const small = sized(Math.min(wide, grid.width * OVER));
+    const over = { ...small, ...room, right: edge.right + gap, bottom: edge.bottom + gap };
+    const left = (width + across(tail)) / 2 - grid.width; // of the last tile
+    const name = Math.floor(Math.min(grid.width, width - over.right - small.width - left) - 2 * NAME.edge);
+    return name < NAME.least ? { ...over, bottom: edge.bottom + NAME.height } : { ...over, name };
 }
 
 /** How many tiles of a strip fit into `length` pixels, each `size` long; at least one. */

@@ -2,12 +2,13 @@
 // grid below it. One's own picture is small in the corner.
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import { Icon } from './icons.jsx';
-import { gridOf, ordered, speakerOf, stripOf } from './layouts.js';
+import { cornerOf, gridOf, ordered, speakerOf, stripOf } from './layouts.js';
 import { Tile } from './tiles.jsx';
 import { t } from './words.js';
 
 const GAP = { wide: 12, narrow: 8 };
 const LEAST = { wide: 208, narrow: 150 }; // width of a tile in the grid
+const OWN = { narrow: 104, part: 0.17, least: 112, most: 208 }; // width of one's own picture in the corner
 const STRIP = { wide: 208, narrow: 128 };
 const NARROW = { width: 620, height: 400 };
 
@@ -79,15 +80,25 @@ function Grid({ tiles, self, large }) {
     const grid = gridOf(tiles.length, { ...size, gap, least: isNarrow ? LEAST.narrow : LEAST.wide });
     const at = Math.min(page, grid.pages - 1);
     const all = useOrder(tiles, grid.perPage);
-    const aside = Math.max(0, size.width - grid.columns * grid.width - (grid.columns - 1) * gap) / 2;
+    const shown = size.width > 0 ? all.slice(at * grid.perPage, (at + 1) * grid.perPage) : [];
+    const wide = isNarrow ? OWN.narrow : Math.min(OWN.most, Math.max(OWN.least, size.width * OWN.part));
+    const own = self && shown.length > 0 ? cornerOf(shown.length, grid, { ...size, gap, wide }) : null;
+    const measures = { '--width': `${grid.width}px`, '--height': `${grid.height}px`, '--gap': `${gap}px` };
+    // So much is left and right of the tiles that not one more comes into a row than was reckoned.
+    const spare = Math.max(0, size.width - grid.columns * (grid.width + gap) + gap - 1);
+    const beside = own?.beside ?? 0;
+    const moved = { paddingLeft: Math.max(0, (spare - beside) / 2), paddingRight: Math.min(spare, (spare + beside) / 2), paddingBottom: own?.below ?? 0 };
+    if (own?.name) moved['--last-name'] = `${own.name}px`;
     return (
-        <div className="grid" style={{ '--aside': `${aside}px` }}>
-            <div className="grid__tiles" ref={element} style={{ '--width': `${grid.width}px`, '--height': `${grid.height}px`, '--gap': `${gap}px` }}>
-                {size.width > 0 && all.slice(at * grid.perPage, (at + 1) * grid.perPage).map((one) => (
-                    <Tile key={one.key} one={one} onPin={() => large.toggle(one)} />
-                ))}
+        <div className="grid">
+            <div className="grid__tiles" ref={element} style={{ ...measures, ...moved }}>
+                {shown.map((one) => <Tile key={one.key} one={one} onPin={() => large.toggle(one)} />)}
             </div>
-            {self && <div className="corner"><Tile one={self} place="self" /></div>}
+            {own && (
+                <div className="grid__own">
+                    <div className="corner" style={{ width: own.width, height: own.height, right: own.right, bottom: own.bottom }}><Tile one={self} place="self" /></div>
+                </div>
+            )}
             {grid.pages > 1 && <Pages page={at} pages={grid.pages} onPage={setPage} />}
         </div>
     );
