@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from chatd.core.recording_conditions import CONDITIONS
 from tests.browser.party import Party, inside, join, sees, tile
 from tests.browser.people import Friend
 
@@ -138,3 +139,13 @@ def test_every_language_has_every_sentence() -> None:
         text = source.read_text()
         asked |= set(re.findall(r"\bt\('(\w+)'", text)) | set(re.findall(r"\.tell\('(\w+)'", text))
     assert asked <= english.keys(), asked - english.keys()
+
+
+def test_every_condition_of_a_recording_has_a_sentence() -> None:
+    """Why there is no file is said in the reader's language, in the meeting and in the panel."""
+    for words in (UI / "lang").glob("*.js"):
+        text = words.read_text()
+        assert {f"why_{one.replace('-', '_')}" for one in CONDITIONS} == set(re.findall(r"\b(why_\w+): '", text)), words
+    for words in (UI.parent / "src" / "lang").glob("meetings.*.js"):
+        [block] = re.findall(r"\n        why: \{\n(.*?)\n        \}", words.read_text(), re.DOTALL)
+        assert set(CONDITIONS) == {one.strip("'") for one in re.findall(r"^ +([\w'-]+): ", block, re.MULTILINE)}, words

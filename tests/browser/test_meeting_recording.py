@@ -166,4 +166,4 @@ async def test_one_of_which_no_file_can_be_made(party: Party) -> None:
     assert not await ada.count("text=The recording could not be made. The chat")
     # The next one says what happened to the last.
     await alice.click("button[aria-label='Start recording']")
-    await alice.see("dialog:has-text('The last recording failed:')")
+    await alice.see("dialog:has-text('The last recording failed.')")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chatd.core.jid import JID
 from chatd.core.meeting import SOURCES, TOKEN_BYTES, fit_emoji, grants_for, is_meeting_id, meeting_id, slug
+from chatd.core.recording_conditions import CONDITIONS, condition_of
 
 
 @pytest.mark.parametrize(("name", "expected"), [
@@ -60,3 +61,22 @@ def test_reactions(text: str) -> None:
                                   "\U0001f44f \U0001f44f"])
 def test_what_can_be_read_is_chat(text: str) -> None:
     assert not fit_emoji(text)
+
+
+@pytest.mark.parametrize(("problem", "condition"), [
+    ("", ""),
+    ("No space left on device: '/srv/recordings/x.webm'.", "no-space"),
+    ("There is less than 512 MB left on the disk.", "no-space"),
+    ("The media server was restarted meanwhile.", "server-restarted"),
+    ("The file is not where this server looks for it.", "file-missing"),
+    ("Nothing was recorded (codec video/h265).", "nothing-recorded"),
+    ("There is no journal to read: [Errno 2] No such file or directory: '/srv/x/journal.jsonl'.", "recording-lost"),
+    ("The composing process failed.", "not-composed"),
+    ("Permission denied.", "not-written"),
+    ("The recording broke off.", "broke-off"),
+    ("Internal error: KeyError('x').", "other"),
+])
+def test_why_there_is_no_recording(problem: str, condition: str) -> None:
+    """What the bridge and LiveKit say is one of the words that pages know."""
+    assert condition_of(problem) == condition
+    assert not condition or condition in CONDITIONS

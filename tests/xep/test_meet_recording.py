@@ -116,15 +116,17 @@ async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
         [state] = all_ours(got, "meeting")
         assert state["recording"] == "off"
         assert state.getAttribute("recording-problem") == (reason + "." if is_moderator else None)
+        assert state.getAttribute("recording-condition") == ("no-space" if is_moderator else None)
         [said] = [one for one in got if has_ours(one, "recorded")]
         assert bodies([said])[0].startswith("The recording of ") and bodies([said])[0].endswith("could not be made.")
         told = ours(said, "recorded")
         assert told["state"] == "failed" and told["since"] and not told.hasAttribute("url")
+        assert not told.hasAttribute("condition"), "not for guests"
         assert reason not in said.inner.decode() and "/srv" not in said.inner.decode()
     newcomer = await s.hall.guest()
     assert len([one for one in await enter(newcomer, s.room, "Bea") if has_ours(one, "recorded")]) == 1, "it stays"
     [listed] = list(ours(await asked(s.john, s.room, "recordings"), "recordings").elements())
-    assert (listed["state"], listed["problem"]) == ("failed", reason + ".")
+    assert (listed["state"], listed["problem"], listed["condition"]) == ("failed", reason + ".", "no-space")
     # Told once; and one that turns up after all is announced.
     s.media.record("EG_1", "failed")
     await s.hall.world.settle()

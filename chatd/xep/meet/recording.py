@@ -21,6 +21,7 @@ from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.media import MediaError, MediaEvent, Recording
 from chatd.core.meeting import RecordingRow, slug
+from chatd.core.recording_conditions import condition_of
 from chatd.core.stanza import Stanza, text
 from chatd.xep.meet import state
 from chatd.xep.meet.moderation import truth
@@ -307,7 +308,7 @@ def recorded_xml(meeting: Meeting, row: RecordingRow, days: int, url: str, shows
         "id": row.id, "url": url, "state": words.get(row.state, row.state) if shows_state else None,
         "progress": meeting.service.recordings.progress.get(row.id) if shows_state else None,
         "seconds": row.duration_ms // 1000 or None, "bytes": row.bytes or None, "since": state.stamp(row.started_ms),
-        "expires": state.stamp(expires_ms), "problem": row.error,
+        "expires": state.stamp(expires_ms), "problem": row.error, "condition": condition_of(row.error),
         "type": {".webm": "video/webm", ".mp4": "video/mp4"}.get(Path(row.path).suffix)})
 
 

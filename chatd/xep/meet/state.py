@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.words.xish import domish
 
 from chatd.core import ns
+from chatd.core.recording_conditions import condition_of
 from chatd.core.stamp import format_stamp
 from chatd.core.stanza import Stanza, attribute, text
 from chatd.xep.muc.room import Occupant
@@ -67,7 +68,8 @@ def meeting_xml(meeting: Meeting, viewer: str = "") -> str:
         if current is not None:
             facts |= {"recording-since": stamp(current.started_ms), "recording-by": current.started_by}
         if viewer == "moderator":
-            facts["recording-problem"] = meeting.recording_problem
+            facts |= {"recording-problem": meeting.recording_problem,
+                      "recording-condition": condition_of(meeting.recording_problem)}
         if viewer == "moderator" and meeting.config["protected"]:
             inner = f"<password>{text(meeting.config['password'])}</password>"
     return element("meeting", facts, inner)

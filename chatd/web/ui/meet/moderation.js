@@ -1,4 +1,6 @@
 // The state of the meeting, what moderators do to it, and its recordings: docs/protocol.md sections 7, 9 and 11.
+import { whyNot } from './words.js';
+
 const WATCH_MS = 2_000;
 const SOURCES = ['microphone', 'camera', 'screen', 'chat'];
 
@@ -42,7 +44,8 @@ export class Moderation {
             this.#store.tell(before ? 'recordingOn' : 'recordingRuns', {}, 'bad');
             this.#speak('recordingOn');
         } else if (now.recording === 'off') {
-            if (now['recording-problem']) this.#store.tell('recordingProblem', { problem: now['recording-problem'] }, 'bad');
+            const why = whyNot(now['recording-condition'], now['recording-problem']);
+            if (why) this.#store.tell('recordingProblem', { why }, 'bad');
             else if (before) this.#store.tell('recordingOff');
             if (was === 'on' || was === 'stopping') this.#speak('recordingOff');
             if (before) this.watchRecordings();

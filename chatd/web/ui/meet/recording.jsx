@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 import { Dialog } from './dialog.jsx';
 import { Icon } from './icons.jsx';
 import { clock, dateOf, lasted, sizeOf } from './when.js';
-import { t } from './words.js';
+import { t, whyNot } from './words.js';
 
 function Elapsed({ since }) {
     const [now, setNow] = useState(Date.now);
@@ -67,7 +67,7 @@ export function RecordingControl({ meeting, state }) {
             {isOpen && (
                 <Dialog title={label} className="dialog--small" onClose={() => setOpen(false)}>
                     {why ? <p>{t(why)}</p> : <p>{t(isRunning ? 'reallyRecordStop' : 'reallyRecord')}</p>}
-                    {now.problem && !isRunning && <p className="problem">{t('recordingProblem', { problem: now.problem })}</p>}
+                    {now.problem && !isRunning && <p className="problem">{t('recordingProblem', { why: whyNot(now['recording-condition'], now.problem) })}</p>}
                     {problem && <p className="problem" role="alert">{t(problem)}</p>}
                     <div className="row">
                         {!why && <button ref={first} className={isRunning ? 'danger danger--full' : 'primary'} disabled={isBusy} onClick={act}>{label}</button>}
@@ -132,7 +132,8 @@ function NotRecorded({ meeting, recorded }) {
         if (!isKeeper) return undefined;
         let isGone = false;
         meeting.recordings().then((list) => {
-            if (!isGone) setReason(list.find((one) => one.id === recorded.id)?.problem ?? '');
+            const one = list.find((found) => found.id === recorded.id);
+            if (!isGone && one) setReason(whyNot(one.condition, one.problem));
         }, () => {});
         return () => { isGone = true; };
     }, [meeting, recorded.id, isKeeper]);
@@ -142,7 +143,7 @@ function NotRecorded({ meeting, recorded }) {
             <p>
                 <b>{t('recordingOf', { date: dateOf(recorded.since), time: clock(recorded.since) })}</b>
                 <small>{t('recordingNotMade')}</small>
-                {reason && <small lang="en">{reason}</small>}
+                {reason && <small>{reason}</small>}
             </p>
         </div>
     );

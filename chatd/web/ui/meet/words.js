@@ -35,3 +35,10 @@ export const locale = () => (navigator.languages ?? []).find((one) => one.split(
 export function t(key, values = {}) {
     return (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
+
+/** Why there is no file of a recording; what the server says in English stands in for a condition that is newer than this page. */
+export function whyNot(condition, problem) {
+    if (!problem) return '';
+    const key = `why_${(condition ?? '').replaceAll('-', '_')}`;
+    return t(key in words ? key : 'why_other', { problem });
+}

@@ -24,6 +24,12 @@ function sizeOf(bytes) {
     return new Intl.NumberFormat(undefined, { style: 'unit', unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
 }
 
+/** Why there is no file; what the server says in English stands in for a condition that is newer than this page. */
+function whyNot({ condition, problem }) {
+    const { other, ...known } = WORDS.recordings.why;
+    return problem ? (known[condition] ?? other(problem)) : '';
+}
+
 /** The dialog. */
 export function meetingList(converse, _converse) {
     const { api } = _converse;
@@ -122,7 +128,7 @@ export function meetingList(converse, _converse) {
             const said = WORDS.recordings;
             const facts = {
                 ready: [lengthOf(seconds), sizeOf(bytes), recording.expires ? said.until(day(recording.expires)) : ''].filter(Boolean).join(' · '),
-                recording: said.running, composing: said.composing(recording.progress), failed: [said.failed, recording.problem].filter(Boolean).join(' '),
+                recording: said.running, composing: said.composing(recording.progress), failed: [said.failed, whyNot(recording)].filter(Boolean).join(' '),
             }[state] ?? '';
             const isPlaying = this.playing === id;
             const name = moment(since);

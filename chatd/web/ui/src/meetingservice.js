@@ -117,7 +117,7 @@ export class MeetingService extends EventTarget {
         return [...(found?.children ?? [])].map((one) => ({
             id: one.getAttribute('id'), state: one.getAttribute('state'), seconds: Number(one.getAttribute('seconds') ?? 0),
             bytes: Number(one.getAttribute('bytes') ?? 0), since: one.getAttribute('since'), expires: one.getAttribute('expires'),
-            progress: one.getAttribute('progress'), problem: one.getAttribute('problem'), type: one.getAttribute('type') ?? '',
+            progress: one.getAttribute('progress'), problem: one.getAttribute('problem'), condition: one.getAttribute('condition'), type: one.getAttribute('type') ?? '',
             url: this.#here(one.getAttribute('url')),
         })).reverse();
     }
