@@ -295,10 +295,13 @@ class Layer:
         self.cache.clear()
         # Numbers of before say nothing about those that come.
         self.report = None
-        for subscription in list(self.subscriptions):
-            subscription.leave(is_restart=True)
-            self.waiting.add(subscription)
-            subscription.awaited = self
+        for sink in list(self.publication.subscriptions):
+            is_fed = sink.layer is self
+            sink.restarted(self)
+            if is_fed:
+                # Not asked for yet: the packet at hand is often a keyframe's.
+                self.waiting.add(sink)
+                sink.awaited = self
 
     # -- who gets it
 

@@ -37,8 +37,11 @@ class Sink(Protocol):
     def leave_out(self, sequence: int, next_picture: bool) -> None:
         """There is nothing behind this number."""
 
-    def leave(self, is_restart: bool = False) -> None:
-        """Take nothing more of the layer. `is_restart`: its numbers begin anew."""
+    def leave(self) -> None:
+        """Take nothing more of the layer."""
+
+    def restarted(self, layer: Layer) -> None:
+        """`layer` begins anew with other numbers: leave it if it feeds us, and forget its old ones in any case."""
 
     def tell_report(self, report: SenderReport, now: float) -> None:
         """The publisher's sender report for the layer."""

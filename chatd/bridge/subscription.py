@@ -287,19 +287,27 @@ class Subscription:
                 layer.request_keyframe(now)
             self._sort()
 
-    def leave(self, is_restart: bool = False) -> None:
-        """Stop sending; remembers where the numbers stand. `is_restart`: the layer's own numbers begin anew."""
+    def leave(self) -> None:
+        """Stop sending; remembers where the numbers stand."""
+        self._leave(self.layer.reception.highest if self.layer is not None else 0)
+
+    def restarted(self, layer: Layer) -> None:
+        """The layer begins anew with other numbers: what was sent of it is over."""
+        if self.layer is layer:
+            self._leave(layer.reception.ended)
+        if self.segment.source is layer:
+            # What is asked for again by an old number is in no cache any more, or another packet has that number.
+            self.segment, self.map = _NOWHERE, PacketMap()
+
+    def _leave(self, last: int) -> None:
         await_layer(self, None, 0.0)
         self._settled()
         layer = self.layer
         if layer is not None:
-            self._remember(layer, is_restart)
+            self._remember(layer, last)
             self.layer = None
             layer.subscriptions.remove(self)
             layer.regroup()
-            if is_restart:
-                # What is asked for again by an old number is in no cache any more.
-                self.segment, self.map = _NOWHERE, PacketMap()
 
     def _settled(self) -> None:
         """Something is sent, or nothing is to be: only what is aimed at is waited for."""
@@ -309,11 +317,11 @@ class Subscription:
                 if layer is not self.awaited:
                     layer.waiting.discard(self)
 
-    def _remember(self, layer: Layer, is_restart: bool = False) -> None:
-        segment, reception = self.segment, layer.reception
+    def _remember(self, layer: Layer, last: int) -> None:
+        segment = self.segment
         self.packets, self.octets = self.counted()
         self._last = (
-            (reception.ended if is_restart else reception.highest) + segment.delta & 0xFFFF,
+            last + segment.delta & 0xFFFF,
             layer.timestamp + segment.timestamp_delta & 0xFFFFFFFF,
             layer.picture + segment.picture_delta & 0x7FFF,
             layer.tl0 + segment.tl0_delta & 0xFF,
@@ -324,7 +332,7 @@ class Subscription:
         """From this packet on (a keyframe's first) `layer` is sent; numbers go on where the last layer's ended."""
         before = self.layer
         if before is not None:
-            self._remember(before)
+            self._remember(before, before.reception.highest)
             before.subscriptions.remove(self)
             before.regroup()
         layer.waiting.discard(self)

@@ -5,108 +5,14 @@ long in coming, when a codec is replaced.
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from chatd.bridge import rtcp, rtp
-from chatd.bridge.forward import HIGH, LOW, NONE, Publication, Subscription
-from chatd.bridge.incoming import KEYFRAME_INTERVAL_S, LONGEST_INTERVAL_S, Profile
+from chatd.bridge import rtcp
+from chatd.bridge.forward import HIGH, LOW, NONE, Subscription
+from chatd.bridge.incoming import KEYFRAME_INTERVAL_S, LONGEST_INTERVAL_S
 from chatd.bridge.inspection import STATES
-
-
-class Clockwork:
-    """A port as far as it is needed: time stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-        self.outbox = SimpleNamespace(used=0, buffers=[], memory=[], lengths=[], headers=[])
-
-    def now(self) -> float:
-        return self.time
-
-    def later(self, function: Any) -> None:
-        function()
-
-
-class Wire:
-    """A transport as far as it is needed: keeps what is sent. It has no address, so every packet takes the way of
-    `Subscription.send`.
-    """
-
-    def __init__(self, port: Clockwork) -> None:
-        self.port, self.ssrc = port, 1
-        self.profile = Profile({})
-        self.handle: Any = object()
-        self.name = None
-        self.sent: list[rtp.Packet] = []
-        self.control: list[Any] = []
-        self.subscriptions: dict[int, Subscription] = {}
-
-    def subscribe(self, subscription: Subscription) -> None:
-        self.subscriptions[subscription.ssrc] = subscription
-
-    def unsubscribe(self, subscription: Subscription) -> None:
-        self.subscriptions.pop(subscription.ssrc)
-
-    def send_rtp(self, data: bytes) -> bool:
-        packet = rtp.parse(data)
-        assert packet is not None
-        self.sent.append(packet)
-        return True
-
-    def send_rtcp(self, data: bytes) -> None:
-        self.control += rtcp.parse(data)[0]
-
-    def forget(self, publication: Publication) -> None:
-        pass
-
-
-class Stage:
-    """A publisher of VP8 in `rids` and one viewer."""
-
-    def __init__(self, *rids: str) -> None:
-        self.port = Clockwork()
-        self.publisher, self.viewer = Wire(self.port), Wire(self.port)
-        self.publication = Publication("video", "vp8", 96)
-        self.publication.transport = self.publisher  # type: ignore[assignment]
-        self.publication.rids = list(rids)
-        self.subscription = Subscription(self.publication, self.viewer, 100)  # type: ignore[arg-type]
-        self.numbers: dict[str, tuple[int, int]] = {}
-
-    def begin(self, rid: str, ssrc: int, sequence: int, timestamp: int = 0) -> None:
-        """A stream of this SSRC begins; its numbers go on from these."""
-        self.publication.layer_for(ssrc, rid, [])
-        self.numbers[rid] = (sequence, timestamp)
-
-    def come(self, rid: str = "", *, is_key: bool = False, count: int = 1) -> None:
-        """Pictures of one packet each arrive, 40 ms apart."""
-        layer = next(layer for layer in self.publication.layers if layer.rid == rid)
-        for _ in range(count):
-            sequence, timestamp = self.numbers[rid]
-            # A descriptor that begins a frame, then the frame: the lowest bit says that it is no keyframe (RFC 7741).
-            payload = b"\x10" + (b"\x00" if is_key else b"\x01") + bytes(20)
-            layer.receive(rtp.Packet(96, True, sequence & 0xFFFF, timestamp, layer.ssrc, {}, payload), self.port.time)
-            self.numbers[rid] = (sequence + 1, timestamp + 3600)
-            self.port.time += 0.04
-
-    def look(self) -> None:
-        """What the port does every 200 ms."""
-        for layer in self.publication.layers:
-            layer.keyframe_due(self.port.time)
-        self.publication.retarget(self.port.time)
-
-    def asked(self) -> list[int]:
-        """The SSRCs for which keyframes were asked since the last time."""
-        found = [item.media for item in self.publisher.control if isinstance(item, rtcp.KeyframeRequest)]
-        self.publisher.control.clear()
-        return found
-
-    def gaps(self) -> list[int]:
-        """Steps between the sequence numbers that the viewer got."""
-        numbers = [packet.sequence for packet in self.viewer.sent]
-        return [b - a & 0xFFFF for a, b in zip(numbers, numbers[1:], strict=False)]
+from tests.bridge.stage import Stage
 
 
 @pytest.mark.parametrize("to", [0, 1, 500, 999, 1001, 3000, 20_000, 40_000, 65_535])

@@ -154,7 +154,12 @@ class Feed:
         """Padding."""
         self._items.append(Nothing(sequence))
 
-    def leave(self, is_restart: bool = False) -> None:
+    def restarted(self, layer: Layer) -> None:
+        """The layer begins anew: so does the file's segment, by `switch`."""
+        if self.layer is layer:
+            self.leave()
+
+    def leave(self) -> None:
         """The layer is no longer for us."""
         await_layer(self, None, 0.0)
         if self.layer is not None:
