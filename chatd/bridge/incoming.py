@@ -94,7 +94,8 @@ class Layer:
     """One SSRC of a publication. `rank`: 0 is the smallest of its track's layers.
 
     `subscriptions`: who gets it now; `waiting`: who wants to, from its next keyframe on. `keyframes` came so far, the
-    last at `keyframe_at`; the publisher was `asked` so often for one.
+    last at `keyframe_at`; the publisher was `asked` so often for one. `is_keyframe_wanted`: asked for by somebody since
+    the last one.
     """
 
     __slots__ = (
@@ -131,7 +132,7 @@ class Layer:
         "asked",
         "_asked_at",
         "_ask_again_s",
-        "_keyframe_wanted",
+        "is_keyframe_wanted",
     )
 
     def __init__(self, publication: Publication, ssrc: int, rid: str, rank: int, outbox: Outbox) -> None:
@@ -164,7 +165,7 @@ class Layer:
         self.keyframes = self.asked = 0
         self.keyframe_at = self._asked_at = -10.0
         self._ask_again_s = KEYFRAME_INTERVAL_S
-        self._keyframe_wanted = False
+        self.is_keyframe_wanted = False
 
     # -- packets
 
@@ -230,7 +231,7 @@ class Layer:
                     found.is_key = place.is_key and place.spatial == 0
 
     def _keyframe(self, found: codecs.Description, now: float) -> None:
-        self._keyframe_wanted = False
+        self.is_keyframe_wanted = False
         self.keyframes += 1
         self.keyframe_at = now
         self._ask_again_s = KEYFRAME_INTERVAL_S
@@ -327,12 +328,12 @@ class Layer:
 
     def request_keyframe(self, now: float) -> None:
         """Ask the publisher for a keyframe: at once, or when enough time since the last request has passed."""
-        self._keyframe_wanted = True
+        self.is_keyframe_wanted = True
         self.keyframe_due(now)
 
     def keyframe_due(self, now: float) -> None:
         """Called often: asks if somebody still waits and it is time."""
-        if (self._keyframe_wanted or self.waiting) and now - self._asked_at >= self._ask_again_s:
+        if (self.is_keyframe_wanted or self.waiting) and now - self._asked_at >= self._ask_again_s:
             if self._asked_at > self.keyframe_at:
                 self._ask_again_s = min(LONGEST_INTERVAL_S, self._ask_again_s * 1.5)
             self._asked_at = now

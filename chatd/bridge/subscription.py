@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatd.bridge import codecs, layers, rtcp, rtp
+from chatd.bridge.bucket import Bucket
 from chatd.bridge.incoming import Layer, Profile, move_numbers
 from chatd.bridge.layers import HIGH, NONE
 from chatd.bridge.packetmap import PacketMap, Segment
@@ -29,6 +30,9 @@ PATIENCE_S = 1.0
 # Retransmissions to one subscription in a second; more would be an amplifier. On a line of known capacity its share.
 MOST_RESENT_OCTETS_PER_S = 400_000
 RESEND_SHARE = 0.25
+# Keyframes for one receiver, who asks again and again: so many at once, then one in so many seconds. Everybody pays.
+KEYFRAMES_AT_ONCE = 4
+KEYFRAME_EVERY_S = 3.0
 _NOWHERE = Segment(None, 0, 0, 0)
 
 
@@ -78,6 +82,7 @@ class Subscription:
         "_reports",
         "_started",
         "_dark_since",
+        "_keyframes",
     )
 
     def __init__(
@@ -122,6 +127,7 @@ class Subscription:
         self._started = False
         # Since when there is something to send, and nothing is sent; None otherwise.
         self._dark_since: float | None = None
+        self._keyframes = Bucket(1 / KEYFRAME_EVERY_S, KEYFRAMES_AT_ONCE, transport.port.now())
         self._rtx_sequence = secrets.randbelow(0x4000)
         self._resend_until = 0.0
         self._resends = 0
@@ -170,8 +176,10 @@ class Subscription:
         self.asked += 1
         now = self.transport.port.now()
         # What is shown now matters as much as what is to come: the larger layer's keyframe may be long in coming.
-        for layer in (self.layer, self.awaited):
-            if layer is not None:
+        concerned = [layer for layer in (self.layer, self.awaited) if layer is not None]
+        # One who cannot decode at all asks five times a second, and would make everybody's pictures worse.
+        if any(layer.is_keyframe_wanted for layer in concerned) or self._keyframes.take(1, now):
+            for layer in concerned:
                 layer.request_keyframe(now)
 
     def close(self) -> None:

@@ -235,6 +235,24 @@ def test_whoever_is_bound_gets_a_keyframe_asked_for_at_once_and_until_it_comes()
     assert stage.asked() == []
 
 
+def test_a_receiver_that_shows_nothing_is_heard_as_long_as_it_asks() -> None:
+    stage = Stage()
+    stage.begin("", 1, 100)
+    stage.picture(is_key=True)
+    stage.asked()
+    asked = 0
+    for _ in range(100):
+        # Every 200 ms, as WebRTC does while it cannot decode; the publisher answers each time.
+        for _ in range(5):
+            stage.picture()
+        stage.subscription.request_keyframe()
+        stage.look()
+        if stage.asked():
+            asked += 1
+            stage.picture(is_key=True)
+    assert 8 <= asked <= 16, "in 20 s: at first often, then so seldom that the others' pictures stay good"
+
+
 def test_whoever_asks_now_and_then_is_answered_at_once() -> None:
     stage = Stage()
     stage.begin("", 1, 100)
@@ -246,6 +264,22 @@ def test_whoever_asks_now_and_then_is_answered_at_once() -> None:
         stage.subscription.request_keyframe()
         assert stage.asked() == [1]
         stage.picture(is_key=True)
+
+
+def test_one_that_asks_too_often_does_not_keep_another_waiting() -> None:
+    stage = Stage()
+    stage.begin("", 1, 100)
+    stage.picture(is_key=True)
+    for _ in range(50):
+        stage.subscription.request_keyframe()
+        for _ in range(5):
+            stage.picture()
+        stage.look()
+        if stage.asked():
+            stage.picture(is_key=True)
+    stage.port.time += KEYFRAME_INTERVAL_S
+    Subscription(stage.publication, stage.viewer, 102)  # type: ignore[arg-type]
+    assert stage.asked() == [1]
 
 
 def held(stage: Stage) -> Entry:
