@@ -15,6 +15,7 @@ import pytest
 
 from tests.bridge.clients.bridge_process import BridgeProcess
 from tests.bridge.clients.cuttable import Cuttable
+from tests.bridge.clients.line_process import Failed
 from tests.bridge.clients.page import Chromium, Page
 from tests.bridge.clients.sdk import Sdk
 from tests.bridge.hostile import House
@@ -73,8 +74,9 @@ class People:
                 for track in self.bridge.flows(self.room):
                     print(json.dumps(track))
                 for one in self._all:
-                    print(one.identity, json.dumps(one.frames() if isinstance(one, Sdk) else one.incoming()))
-            except (AssertionError, OSError) as error:
+                    print(one.identity, json.dumps({"seen": one.frames(), "incoming": one.incoming()}
+                                                   if isinstance(one, Sdk) else one.incoming()))
+            except (AssertionError, OSError, Failed) as error:
                 print("no more is known:", error)
             time.sleep(1)
 

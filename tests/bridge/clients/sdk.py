@@ -19,6 +19,12 @@ from typing import Any
 from tests.bridge.clients.bridge_process import ROOT, BridgeProcess
 from tests.bridge.clients.line_process import Failed, LineProcess
 
+# Of inbound-rtp: what tells whether a track that is not seen did not arrive, is not decoded, or is not handed out.
+INCOMING = (
+    "kind", "mid", "trackIdentifier", "codecId", "packetsReceived", "packetsLost", "retransmittedPacketsReceived",
+    "nackCount", "pliCount", "firCount", "framesReceived", "framesDecoded", "keyFramesDecoded", "framesDropped",
+    "frameWidth", "frameHeight", "freezeCount", "decoderImplementation",
+)
 
 class Sdk(LineProcess):
     """See the module. `joins=False`: only the process; `join()` later. `prefix`: a command that runs another."""
@@ -51,6 +57,13 @@ class Sdk(LineProcess):
 
     def frames(self) -> dict[str, dict[str, Any]]:
         return dict(self.ask("frames"))
+
+    def incoming(self) -> list[dict[str, Any]]:
+        """inbound-rtp of the SDK's own statistics: what its WebRTC received and decoded, whatever it handed out."""
+        stats = self.do("stats")
+        found = [{**part.get("stream", {}), **part.get("received", {}), **part.get("inbound", {})}
+                 for side in ("publisher", "subscriber") for entry in stats[side] if (part := entry.get("inboundRtp"))]
+        return [{name: one[name] for name in INCOMING if name in one} for one in found]
 
     def wait(self, name: str, *args: Any, timeout_s: float = 40.0, after: int = 0) -> dict[str, Any]:
         """The first event of this name (from number `after` on) that has all `args` among its arguments."""
