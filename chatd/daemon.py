@@ -347,7 +347,7 @@ class Daemon(MultiService):
 
     def _meetings(self, meetings: Any) -> dict[str, IResource]:
         """Return what meetings have on the web site, by path."""
-        signatures = Signatures(lambda: self.settings.api.keys, time.time)
+        signatures = Signatures(lambda: self.settings.api.keys, self.store.webmail.spend, time.time)
         return {
             MEETINGS_PATH: MeetingsResource(meetings, signatures),
             PAGE_PATH: MeetingPage(StaticFiles(STATIC_DIR)),

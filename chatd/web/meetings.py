@@ -62,8 +62,11 @@ class MeetingsResource(Resource):
         body = request.content.read(_BODY_MOST + 1)
         if len(body) > _BODY_MOST:
             return error_body(request, 413)
+        return answer_later(request, self._answer(request, body), "making a meeting")
+
+    async def _answer(self, request: Request, body: bytes) -> bytes:
         try:
-            asker = self._signatures.check(request, body)
+            asker = await self._signatures.check(request, body)
         except Unsigned as wrong:
             log.warn("a request for a meeting from {address} was refused: {reason}",
                      address=getattr(request.getClientAddress(), "host", "?"), reason=str(wrong))
@@ -73,7 +76,7 @@ class MeetingsResource(Resource):
         except ValueError as wrong:
             return error_body(request, 400, str(wrong))
         log.info("{asker} makes a meeting for {account}", asker=asker, account=values["account"].bare)
-        return answer_later(request, self._make(request, values), "making a meeting")
+        return await self._make(request, values)
 
     async def _make(self, request: Request, values: dict[str, Any]) -> bytes:
         try:

@@ -3,7 +3,8 @@
     Authorization: CHATD-HMAC-SHA256 key="webmail", time="1795370645", nonce="f3Jq0m2nYw8", signature="hY2c…="
 
 The signature is base64 of HMAC-SHA256 over method, path with query, time, nonce and the body's SHA-256, joined by line
-feeds (docs/protocol.md). The secret itself never travels, a request cannot be changed, and none is good twice.
+feeds (docs/protocol.md). The secret itself never travels, a request cannot be changed, and none is good twice, also
+over a restart: nonces are in the store for as long as their time would be taken.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from twisted.web.http import Request
 
 __all__ = ["SCHEME", "SLACK_S", "Signatures", "Unsigned", "authorization", "sign"]
 
 SCHEME: Final = "CHATD-HMAC-SHA256"
 SLACK_S: Final = 300
-"""How far the clocks may be apart; as long a nonce is remembered."""
+"""How far the clocks may be apart."""
 _PART: Final = re.compile(r'\s*([a-z]+)="([^"]*)"\s*')
 _NONCE: Final = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
-_REMEMBERED_MOST: Final = 100_000
 
 
 class Unsigned(Exception):
@@ -44,19 +45,23 @@ def authorization(key: str, secret: str, method: str, path: str, time: int, nonc
 
 
 class Signatures:
-    """Checks them. keys(): the secrets by name as they are now; now(): seconds since 1970."""
+    """Checks them.
 
-    def __init__(self, keys: Callable[[], Mapping[str, str]], now: Callable[[], float]) -> None:
+    keys(): the secrets by name as they are now; spend: as IWebmailStore has it; now(): seconds since 1970.
+    """
+
+    def __init__(self, keys: Callable[[], Mapping[str, str]], spend: Callable[[str, str, int, int], Deferred[bool]],
+                 now: Callable[[], float]) -> None:
         self._keys = keys
+        self._spend = spend
         self._now = now
-        self._seen: dict[tuple[str, str], float] = {}
 
     @property
     def may_anybody(self) -> bool:
         """Is there any key?"""
         return bool(self._keys())
 
-    def check(self, request: Request, body: bytes) -> str:
+    async def check(self, request: Request, body: bytes) -> str:
         """The name of who asks. Raises Unsigned."""
         given = request.requestHeaders.getRawHeaders(b"authorization") or [b""]
         scheme, _, rest = given[0].decode("latin-1").partition(" ")
@@ -75,7 +80,7 @@ class Signatures:
         if _NONCE.fullmatch(parts["nonce"]) is None:
             raise Unsigned("A nonce has 8 to 64 characters of A-Z a-z 0-9 - _.")
         self._check_signature(request, body, parts)
-        self._check_fresh(parts["key"], int(parts["time"]), parts["nonce"])
+        await self._check_fresh(parts["key"], int(parts["time"]), parts["nonce"])
         return parts["key"]
 
     def _check_signature(self, request: Request, body: bytes, parts: Mapping[str, str]) -> None:
@@ -86,14 +91,11 @@ class Signatures:
         if not hmac.compare_digest(wanted.encode(), parts["signature"].encode()) or secret is None:
             raise Unsigned("The signature is not right.")
 
-    def _check_fresh(self, key: str, time: int, nonce: str) -> None:
+    async def _check_fresh(self, key: str, time: int, nonce: str) -> None:
         now = self._now()
         if abs(now - time) > SLACK_S:
             raise Unsigned("The time is too far from this server's.")
-        for old in [old for old, until in self._seen.items() if until < now]:
-            del self._seen[old]
-        if (key, nonce) in self._seen:
+        # No [[webmail]] has a name with a blank, so its nonces and those of a key of the same name are apart.
+        until_ms = (time + SLACK_S) * 1000 + 1_000
+        if not await self._spend(f"api {key}", nonce, until_ms, int(now * 1000)):
             raise Unsigned("This nonce was used before.")
-        if len(self._seen) >= _REMEMBERED_MOST:
-            raise Unsigned("Too many requests at a time.")
-        self._seen[key, nonce] = time + 2 * SLACK_S

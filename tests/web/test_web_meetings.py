@@ -68,11 +68,19 @@ class Site:
     def __init__(self, folder: Path, file: Path | None = None, keys: dict[str, str] | None = None) -> None:
         self.meetings = Meetings(file)
         self.now = float(NOW)
-        signatures = Signatures(lambda: KEYS if keys is None else keys, lambda: self.now)
+        self.spent: dict[tuple[str, str], int] = {}
+        signatures = Signatures(lambda: KEYS if keys is None else keys, self.spend, lambda: self.now)
         self.site = site_of(folder, mounts={
             MEETINGS_PATH: MeetingsResource(self.meetings, signatures), PAGE_PATH: MeetingPage(StaticFiles(folder)),
             RECORDINGS_PATH: RecordingsResource(self.meetings)})
         self.nonces = 0
+
+    def spend(self, key: str, nonce: str, until_ms: int, now_ms: int) -> Deferred[bool]:
+        """As the store does it."""
+        self.spent = {one: until for one, until in self.spent.items() if until > now_ms}
+        is_new = (key, nonce) not in self.spent
+        self.spent.setdefault((key, nonce), until_ms)
+        return succeed(is_new)
 
     def make(self, body: Any = BODY, *, key: str = "webmail", secret: str = SECRET, time: int = NOW, nonce: str = "",
              path: str = MEETINGS_PATH, signed_body: bytes | None = None, method: str = "POST",
@@ -127,6 +135,19 @@ def test_a_request_is_good_once(site: Site) -> None:
     site.now += SLACK_S - 1
     assert site.make(nonce="the-same-one").code == 401, "as long as it would be in time"
     assert len(site.meetings.made) == 2
+    assert site.spent.keys() == {("api webmail", "the-same-one"), ("api webmail", "another-one")}
+
+
+def test_a_request_is_good_once_over_a_restart(site: Site, folder: Path) -> None:
+    assert site.make(nonce="the-same-one").code == 201
+    later = Site(folder)
+    later.spent = site.spent                # what is in the store
+    later.now += SLACK_S
+    assert later.make(nonce="the-same-one").code == 401
+    later.now += 1
+    assert later.make(nonce="the-same-one").code == 401, "when the nonce may be forgotten the time is over"
+    assert later.meetings.made == []
+    assert later.make(nonce="the-same-one", key="other", secret=KEYS["other"], time=int(later.now)).code == 201
 
 
 def test_without_keys_nobody_may_ask(folder: Path) -> None:
