@@ -130,6 +130,23 @@ async def test_what_comes_back() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_errors_are_charged() -> None:
+    """An error is a private message too: who sends more than the room allows is heard no more, and can still leave."""
+    world, a, b, c = await three()
+    world.modules["muc"].services["conference.example.com"].deliveries_per_s = 10      # type: ignore[attr-defined]
+    for _ in range(500):
+        await c.send_xml(error(f"{ROOM}/bob", "not-acceptable"))
+    assert 50 <= len(b.take("message")) < 300 and c.take() == []
+    await psst(c, "bob")
+    assert [condition(one) for one in c.take()] == ["resource-constraint"], "both are paid from one purse"
+    await psst(a, "bob")
+    assert len(b.take("message")) == 1, "others pay for themselves"
+    await c.send_xml(error(ROOM, "recipient-unavailable"))
+    assert nicks(a.take("presence"), "unavailable") == ["cat"]
+    await world.close()
+
+
+@pytest_twisted.ensureDeferred
 async def test_ghosts() -> None:
     """11.1, 18.1.2: a client to which nothing can be delivered leaves, 333; other errors change nothing."""
     world, a, b, c = await three()
