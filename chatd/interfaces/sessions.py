@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from twisted.internet.defer import Deferred
 
@@ -148,8 +148,9 @@ class IVisits(Interface):
     def of(bare: str) -> Iterable[ISession]:
         """All visits of this visitor."""
 
-    def look_over(is_wanted: Callable[[ISession], bool]) -> None:
-        """Ends visits that have been in no meeting for long; is_wanted: there is another reason for it to stay."""
+    def look_over(wanted: Container[str]) -> None:
+        """To be called now and then: ends visits that are idle for long. wanted: the full addresses of those that are
+        not, because they are in a meeting or wait to be let in."""
 
     def sources(bare: str) -> frozenset[str]:
         """The network addresses a visitor comes from, in the form in which they are counted."""

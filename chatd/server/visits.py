@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -28,7 +28,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.passes import make_pass, read_pass
 from chatd.core.stamp import format_stamp
 from chatd.core.stanza import STANZA_NAMES, Stanza, attribute
-from chatd.interfaces import IService, ISession, IVisits
+from chatd.interfaces import IService, IVisits
 from chatd.server.session import Session
 
 if TYPE_CHECKING:
@@ -117,11 +117,12 @@ class Visits:
         """See IVisits."""
         return [session for session in self.sessions.values() if session.account.bare == bare]
 
-    def look_over(self, is_wanted: Callable[[ISession], bool]) -> None:
+    def look_over(self, wanted: Container[str]) -> None:
         """See IVisits."""
         for session in list(self.sessions.values()):
             visitor = _visitor(session)
-            if session.directed or is_wanted(session):
+            # Not `directed`: that has every meeting the session asked to be let into.
+            if session.full in wanted:
                 visitor.state.pop(session.full, None)
             elif visitor.state.setdefault(session.full, self.clock.seconds()) + IDLE_S < self.clock.seconds():
                 session.close(StreamError("policy-violation", "You have not been in a meeting for a while."))
@@ -289,6 +290,7 @@ class Visits:
         self.sessions.pop(session.full, None)
         visitor = _visitor(session)
         visitor.sessions.pop(session.jid.resource, None)
+        visitor.state.pop(session.full, None)
         if not visitor.sessions:
             for key in [key for key, one in self._visitors.items() if one is visitor]:
                 del self._visitors[key]

@@ -407,23 +407,28 @@ async def test_whoever_is_gone_has_left() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_idle_visits_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But not those in a meeting, nor those that wait to be let in."""
+    """But not those in a meeting, nor those that wait to be let in; who was refused is idle."""
     hall = await Hall.open()
     visits = hall.world.router.visits
-    john, idle, inside, waiting = (await hall.account("john"), await hall.guest(), await hall.guest(),
-                                   await hall.guest())
+    john, idle, inside, waiting, outside, removed = (await hall.account("john"), *[await hall.guest() for _ in "12345"])
     room, closed = await hall.make(john), await hall.make(john, lobby="true")
+    await enter(john, room, "John")
     await enter(inside, room, "Ada")
+    assert refused(await enter(outside, closed, "Cleo")) == "registration-required"
+    assert entered(await enter(removed, room, "Dora"))
+    assert await command(john, room, "remove nick='Dora'/>") == ""
     assert await knock(waiting, closed, "Bea") == ""
     now = [1000.0]
     monkeypatch.setattr(visits, "clock", type("Clock", (), {"seconds": lambda self: now[0]})())
     await hall.meet._check()
     now[0] += IDLE_S / 2
     await hall.meet._check()
-    assert idle.closed == "open"
+    assert idle.closed == outside.closed == removed.closed == "open"
     now[0] += IDLE_S
     await hall.meet._check()
-    assert isinstance(idle.closed, StreamError) and inside.closed == waiting.closed == "open"
+    for gone in (idle, outside, removed):
+        assert isinstance(gone.closed, StreamError) and gone.closed.condition == "policy-violation"
+    assert inside.closed == waiting.closed == "open"
     await inside.send_xml(f"<presence to='{room}/Ada' type='unavailable'/>")
     await hall.meet._check()
     assert inside.closed == "open", "it was in a meeting until now"

@@ -160,8 +160,8 @@ class Meet(Module):
         """Now and then: what has expired goes, and what was missed of the media engine is made good."""
         for service in self.services.values():
             await service.expire()
-        self.api.router.visits.look_over(lambda session: any(
-            service.is_waiting(session.full) for service in self.services.values()))
+        self.api.router.visits.look_over(
+            {full for service in self.services.values() for full in service.present_or_waiting()})
         if self._engine is None:
             return
         for check in (self.recordings.check, self._check_media):

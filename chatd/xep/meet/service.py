@@ -6,7 +6,7 @@ The room code of chatd.xep.muc does what it does for every room; here is what co
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -192,9 +192,11 @@ class Meetings(Conference):
         if left:
             self._knocks[made.full] = left
 
-    def is_waiting(self, full: str) -> bool:
-        """Does this client wait to be let in?"""
-        return full in self._knocks
+    def present_or_waiting(self) -> Iterator[str]:
+        """The full addresses of all clients that are in a meeting or wait to be let in."""
+        yield from self._knocks
+        for room in self.rooms.values():
+            yield from room.seats
 
     def session_ended(self, full: str) -> None:
         """Whoever leaves for good waits no longer."""
