@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from chatd.core import ns
@@ -186,6 +187,38 @@ async def test_they_expire(monkeypatch: pytest.MonkeyPatch) -> None:
     await hall.meet._check()
     assert not hall.meet.services[SERVICE].rooms
     assert await world.store.meetings.load() == []
+    await hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_expiring_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A meeting in which something is under way is not deleted under its hands; what comes meanwhile waits for that."""
+    hall = await Hall.open()
+    service, john = hall.meet.services[SERVICE], await hall.account("john")
+    room = await hall.make(john)
+    late = service.now() + 400 * 86_400
+    monkeypatch.setattr(service, "now", lambda: late)
+    under_way: Deferred[None] = Deferred()
+
+    async def job() -> None:
+        await under_way
+
+    done = service.run(service.rooms[room], job)
+    await hall.meet._check()
+    assert room in service.rooms, "its turn comes"
+    under_way.callback(None)
+    await done
+    deleting: Deferred[None] = Deferred()
+    delete = service.store.rooms.delete
+    monkeypatch.setattr(service.store.rooms, "delete", lambda id: deleting.addCallback(lambda _: delete(id)))
+    check = Deferred.fromCoroutine(hall.meet._check())
+    john.take()
+    await john.send_xml(f"<presence to='{room}/John'><x xmlns='{ns.MUC}'/></presence>")
+    assert john.take() == [] and room in service.rooms
+    deleting.callback(None)
+    await check
+    await hall.world.settle()
+    assert refused(john.take()) == "item-not-found" and room not in service.rooms
     await hall.close()
 
 

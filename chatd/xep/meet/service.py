@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -125,9 +126,12 @@ class Meetings(Conference):
 
     async def expire(self) -> None:
         """Deletes the meetings whose time is up."""
-        for room in [room for room in self.rooms.values() if not room.is_gone and meeting_of(room).is_expired()]:
-            log.info("The meeting {room} has expired.", room=room.bare)
-            await self.end(room)
+        for room in list(self.rooms.values()):
+            # One that is busy is not forgotten: its turn is the next time, if nobody has come in by then.
+            if room.queue is None and not room.is_gone and meeting_of(room).is_expired():
+                log.info("The meeting {room} has expired.", room=room.bare)
+                await self.run(room, partial(self.end, room)).addErrback(
+                    lambda failure: log.failure("a meeting whose time is up could not be deleted", failure=failure))
 
     def save(self, meeting: Meeting, values: dict[str, Any]) -> None:
         """Keeps some of what the store has of a meeting."""
