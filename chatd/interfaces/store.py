@@ -317,8 +317,12 @@ class IOfflineStore(Interface):
     def drop_archived(account_id: int) -> Deferred[int]:
         """Deletes what the account's archive has as well; how many are left."""
 
-    def load(account_id: int) -> Deferred[list[tuple[int, int, bytes]]]:
-        """(id, stamp_ms, stanza) of each, oldest first. Sees everything appended before."""
+    def load(account_id: int, after_id: int = 0, rows: int | None = None, size_bytes: int | None = None
+             ) -> Deferred[list[tuple[int, int, bytes]]]:
+        """(id, stamp_ms, stanza) of each with a higher id than that, oldest first. Sees everything appended before.
+
+        rows: so many at most. size_bytes: none after the one with which the stanzas have reached that size.
+        """
 
     def count(account_id: int) -> Deferred[int]:
         """How many messages wait."""

@@ -1,6 +1,9 @@
 """Messages for somebody who is away (XEP-0160): in by group commit, out when a resource becomes available."""
 from __future__ import annotations
 
+from itertools import accumulate
+from typing import Final
+
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -9,6 +12,7 @@ from chatd.store.batch import GroupCommit
 from chatd.store.database import Database
 from chatd.store.session import HotInsert, Session
 
+_ROWS_MOST: Final = 2**31
 ROWS = HotInsert("offline", ("account", "id", "stamp_ms", "stanza"), ("int8", "int8", "int8", "bytea"))
 
 
@@ -39,10 +43,12 @@ class Offline:
         self._batches.flush()
         return self._batches.barrier().addCallback(lambda _: self._database.write(_drop_archived, account_id))
 
-    def load(self, account_id: int) -> Deferred[list[tuple[int, int, bytes]]]:
+    def load(self, account_id: int, after_id: int = 0, rows: int | None = None, size_bytes: int | None = None
+             ) -> Deferred[list[tuple[int, int, bytes]]]:
         """See IOfflineStore."""
         self._batches.flush()
-        return self._batches.barrier().addCallback(lambda _: self._database.read(_load, account_id))
+        return self._batches.barrier().addCallback(
+            lambda _: self._database.read(_load, account_id, after_id, rows, size_bytes))
 
     def count(self, account_id: int) -> Deferred[int]:
         """See IOfflineStore."""
@@ -50,8 +56,19 @@ class Offline:
         return self._batches.barrier().addCallback(lambda _: self._database.read(_count, account_id))
 
 
-def _load(session: Session, account: int) -> list[tuple[int, int, bytes]]:
-    return session.all("SELECT id, stamp_ms, stanza FROM offline WHERE account = ? ORDER BY id", (account,))
+def _load(session: Session, account: int, after: int, rows: int | None, size: int | None
+          ) -> list[tuple[int, int, bytes]]:
+    """Sizes come first, so that what is too much is not even read."""
+    bounds = session.all("SELECT id, length(stanza) FROM offline WHERE account = ? AND id > ? ORDER BY id LIMIT ?",
+                         (account, after, _ROWS_MOST if rows is None else rows))
+    if not bounds:
+        return []
+    last = bounds[-1][0]
+    if size is not None:
+        sums = accumulate(length for _, length in bounds)
+        last = next((id for (id, _), total in zip(bounds, sums, strict=True) if total >= size), last)
+    return session.all("SELECT id, stamp_ms, stanza FROM offline WHERE account = ? AND id > ? AND id <= ? ORDER BY id",
+                       (account, after, last))
 
 
 def _count(session: Session, account: int) -> int:

@@ -5,12 +5,13 @@ client does not do that; so a crash in between costs nothing but a second copy. 
 the time it came (XEP-0203) and with the stanza-id it has in the archive, by which a client that reads
 the archive too knows it again.
 
-How many wait is known in memory; where it is not yet, the store is asked and the message taken meanwhile.
+They are read from the store page by page, each when the one before has been acknowledged, so that much that waits is
+never in memory at once.  How many wait is known in memory; where it is not yet, the store is asked and the message
+taken meanwhile.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final
 
 import attrs
@@ -43,15 +44,17 @@ class _Queue:
     """What is known of one account's waiting messages.
 
     count: how many are in the store, None while unknown; change: by how many it changed while they are counted.
-    session: whom they are handed to, None for nobody.  rows: still to be handed out.  up_to, handed, last: the id
-    of the last one handed out, how many are not deleted yet, and the last of them as it was delivered.  dropping: fires
-    when what the archive has as well is out of the store.
+    kept: how many have been put into the store so far.
+    session: whom they are handed to, None for nobody.  up_to, handed, last: the id of the last one handed out, how many
+    are not deleted yet, and the last of them as it was delivered.  has_more: there may be another page.  dropping:
+    fires when what the archive has as well is out of the store.
     """
 
     count: int | None = None
     change: int | None = None
+    kept: int = 0
     session: ISession | None = None
-    rows: deque[tuple[int, int, bytes]] = attrs.field(factory=deque)
+    has_more: bool = False
     up_to: int = 0
     handed: int = 0
     last: Stanza | None = None
@@ -118,6 +121,7 @@ class Offline(Module):
         stamp_ms = int(self.api.now() * 1000)
         row_id = message.received_id or self.api.store.new_id(stamp_ms)
         self._store.append(account.id, row_id, stanza.to_bytes_ns(), stamp_ms)
+        queue.kept += 1
         if queue.count is None and queue.change is None:
             queue.change = 0
             self._store.count(account.id).addCallbacks(
@@ -166,32 +170,37 @@ class Offline(Module):
             return
         if queue.session is None and queue.count != 0:
             queue.session = session
+            queue.up_to = 0
             self._handing.add(queue)
-            self._store.load(session.account.id).addCallbacks(
-                self._loaded, self._not_loaded, callbackArgs=(queue, session), errbackArgs=(queue,))
+            self._read(queue, session)
 
-    def _not_loaded(self, failure: Any, queue: _Queue) -> None:
-        self._rest(queue)
+    def _read(self, queue: _Queue, session: ISession) -> None:
+        """The next page.  What was handed out is not read again, even if it could not be deleted."""
+        self._store.load(session.account.id, queue.up_to, _PAGE_ROWS, _PAGE_BYTES).addCallbacks(
+            self._loaded, self._not_loaded, callbackArgs=(queue, session, queue.kept), errbackArgs=(queue, session))
+
+    def _not_loaded(self, failure: Any, queue: _Queue, session: ISession) -> None:
+        if queue.session is session:
+            self._rest(queue)
         _log.failure("offline messages could not be read", failure=failure)
 
-    def _loaded(self, rows: list[tuple[int, int, bytes]], queue: _Queue, session: ISession) -> None:
+    def _loaded(self, rows: list[tuple[int, int, bytes]], queue: _Queue, session: ISession, kept: int) -> None:
         if queue.session is not session:
             return                                          # it closed meanwhile
-        if queue.change is None:
+        queue.has_more = len(rows) >= _PAGE_ROWS or sum(len(raw) for _, _, raw in rows) >= _PAGE_BYTES
+        if not queue.has_more and queue.change is None and queue.kept == kept:
             queue.count = len(rows)
-        queue.rows.extend(rows)
-        self._hand_page(queue, session)
+        self._hand_page(rows, queue, session)
 
-    def _hand_page(self, queue: _Queue, session: ISession) -> None:
+    def _hand_page(self, rows: list[tuple[int, int, bytes]], queue: _Queue, session: ISession) -> None:
         if session.presence is None or session.priority < 0:
             self._rest(queue)                               # it went away in good order; the rest waits on
             return
         framer = Framer(_STORED_MOST, _STORED_DEPTH, headless=True)
         domain = session.jid.domain
-        size = 0
-        while queue.rows and queue.handed < _PAGE_ROWS and size < _PAGE_BYTES and queue.session is session:
-            row_id, stamp_ms, raw = queue.rows.popleft()
-            size += len(raw)
+        for row_id, stamp_ms, raw in rows:
+            if queue.session is not session:
+                return
             queue.up_to = row_id
             queue.handed += 1
             stanza: Any = next(iter(framer.feed(raw)), None)
@@ -219,8 +228,8 @@ class Offline(Module):
             queue.look_s = min(2 * queue.look_s, _LOOK_LAST_S)
             return
         self._delete(queue, session.account)
-        if queue.rows:
-            queue.look = self.api.clock.callLater(0, self._hand_page, queue, session)
+        if queue.has_more:
+            self._read(queue, session)
         else:
             self._rest(queue)
 
@@ -238,7 +247,6 @@ class Offline(Module):
             queue.look.cancel()
         queue.look = queue.session = queue.last = None
         queue.handed = 0
-        queue.rows.clear()
 
     def _closed(self, session: ISession) -> None:
         """What it had not acknowledged comes back by the router and is kept anew, so the old rows go."""

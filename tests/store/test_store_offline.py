@@ -27,6 +27,21 @@ async def test_messages_wait_in_order_and_go_up_to_an_id(place):
 
 
 @pytest_twisted.ensureDeferred
+async def test_they_can_be_read_in_pages(place):
+    """So many rows, or until so many bytes are reached: one row always comes, however large."""
+    store = await place.open()
+    mine = [append(store, ME, number) for number in range(10, 16)]
+    append(store, OTHER, 16)
+    size = len(mine[0][2])
+    assert await store.offline.load(ME, rows=2) == mine[:2]
+    assert await store.offline.load(ME, mine[1][0], 3) == mine[2:5]
+    assert await store.offline.load(ME, mine[4][0], 3) == mine[5:]
+    assert await store.offline.load(ME, mine[5][0], 3) == []
+    for bytes_, found in ((1, 1), (size, 1), (size + 1, 2), (3 * size, 3), (100 * size, 4)):
+        assert await store.offline.load(ME, mine[0][0], 4, bytes_) == mine[1:1 + found], bytes_
+
+
+@pytest_twisted.ensureDeferred
 async def test_rows_and_deletions_of_one_batch_take_effect_in_their_order(place):
     store = await place.open(commit_interval_ms=1000)
     first = append(store, ME, 1)

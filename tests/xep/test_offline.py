@@ -206,6 +206,44 @@ async def test_page_by_page(world: World, monkeypatch: Any) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_only_a_page_is_in_memory(world: World, monkeypatch: Any) -> None:
+    """What waits is read as it is handed out, in order and once, also what came while it was; a store that cannot
+    delete makes none come twice."""
+    monkeypatch.setattr(offline, "_PAGE_BYTES", 1)
+    alice = await world.client(ALICE + "/a")
+    await away(world)
+    await say(alice, *"123")
+    read: list[int] = []
+    load, delete = world.store.offline.load, world.store.offline.delete
+
+    def loaded(*arguments: Any) -> Any:
+        return load(*arguments).addCallback(lambda rows: read.append(len(rows)) or rows)
+
+    monkeypatch.setattr(world.store.offline, "load", loaded)
+    monkeypatch.setattr(world.store.offline, "delete", lambda *_: None)
+    bob = await arrive(world)
+    assert texts(bob.take()) == list("123") and read == [1, 1, 1, 0]
+    assert bob.s.account.state["offline"].session is None
+    monkeypatch.setattr(world.store.offline, "delete", delete)
+    bob.s.close()
+    world.router.accounts.forget(BOB)
+    read.clear()
+    again = await arrive(world, smacks=True)
+    smacks: Any = again.s.smacks
+    assert texts(again.take()) == ["1"] and read == [1], "the next is read when this one is acknowledged"
+    await again.send_xml("<presence><priority>-1</priority></presence>")
+    await say(alice, "4")
+    await again.send_xml("<presence/>")
+    sent = 0
+    for _ in range(4):
+        sent += len(smacks.unacknowledged())
+        smacks.acknowledge(sent)
+        await look(world)
+    assert texts(again.take()) == list("234") and await waiting(world) == []
+    assert again.s.account.state["offline"].count == 0
+
+
+@pytest_twisted.ensureDeferred
 async def test_two_at_once(world: World) -> None:
     """The second does not get what the first is being given; when the first dies, it does."""
     alice = await world.client(ALICE + "/a")
