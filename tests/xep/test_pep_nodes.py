@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
+import pytest
 import pytest_twisted
+from twisted.internet.defer import Deferred, fail
 
 from chatd.core import ns
 from chatd.core.stanza import Stanza
@@ -72,6 +75,49 @@ async def test_made_and_set(world: World) -> None:
     assert (await alice.ask_iq("set", owner(f"<configure node='{TUNE}'/>"))).type == "result"
     assert (await world.store.pep.nodes(alice.s.account.id))[0].settings == {}
     assert (await alice.ask_iq("get", owner("<default/>"))).element.pubsub.default.x["type"] == "form"
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("order", ["fails first", "fails last", "both fail"])
+async def test_one_of_two_first_publications_fails(world: World, monkeypatch: pytest.MonkeyPatch, order: str) -> None:
+    """What the other one brought into the store is a node, whichever comes back first; what nobody did is none."""
+    alice = await world.client(ALICE + "/a")
+    publishing, write = world.modules["pep"].publishing, world.store.pep.publish        # type: ignore[attr-defined]
+    gates: list[Deferred[None]] = []
+
+    def held(*arguments: Any) -> Deferred[None]:
+        gates.append(Deferred())
+        return gates[-1].addCallback(lambda _: write(*arguments))
+
+    monkeypatch.setattr(world.store.pep, "publish", held)
+    waiting = [Deferred.fromCoroutine(publishing.publish(alice.s.account, TUNE, [(name, b"<t xmlns='urn:t'/>")]))
+               for name in ("lost", "kept")]
+    await world.settle()
+    for number in (1, 0) if order == "fails last" else (0, 1):
+        is_kept = number == 1 and order != "both fail"
+        gates[number].callback(None) if is_kept else gates[number].errback(OSError("no disk"))
+        if is_kept:
+            assert await waiting[number] == ["kept"]
+        else:
+            with pytest.raises(OSError):
+                await waiting[number]
+    monkeypatch.undo()
+    if order == "both fail":
+        assert condition(await items(alice, TUNE)) == ["item-not-found"]
+        await publish(alice, TUNE, "kept")
+    assert ids(await items(alice, TUNE)) == ["kept"]
+    assert publishing._foundings == {}
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_node_that_could_not_be_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not there, and can be made the next time."""
+    alice = await world.client(ALICE + "/a")
+    create = pubsub(f"<create node='{TUNE}'/>")
+    monkeypatch.setattr(world.store.pep, "save", lambda *_: fail(OSError("no disk")))
+    assert condition(await alice.ask_iq("set", create)) == ["internal-server-error"]
+    monkeypatch.undo()
+    assert (await alice.ask_iq("set", create)).type == "result"
 
 
 @pytest_twisted.ensureDeferred

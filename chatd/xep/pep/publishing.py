@@ -12,7 +12,8 @@ Other modules hook in by these events; `by_us` is true where a module of the ser
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from secrets import token_hex
 from typing import Any, Final
 
@@ -39,6 +40,14 @@ _PEOPLE_MOST: Final = 500       # affiliations, and subscriptions, of a node
 log = Logger()
 
 
+@attrs.define(eq=False)
+class _Founding:
+    """What may bring a new node into the store: how many are at it, and whether one of them did."""
+
+    under_way: int = 0
+    is_done: bool = False
+
+
 class Publishing:
     """The verbs of XEP-0060. Those that are refused raise StanzaError, as the specification has it."""
 
@@ -49,6 +58,7 @@ class Publishing:
         self._most_nodes: int = api.options["nodes"]
         self._most_bytes: int = api.options["account_bytes"]
         self._store = api.store.pep
+        self._foundings: dict[int, _Founding] = {}      # by id() of the Node
         self.notifying = Notifying(self, clients)
 
     # -- nodes
@@ -112,8 +122,31 @@ class Publishing:
         if name in nodes:
             raise StanzaError("conflict", text="There is a node of this name.")
         node = self._new(nodes, name, config)
-        await self._store.save(account.id, node, self._kept(node))
+        with self._founding(nodes, node, is_new=True):
+            await self._store.save(account.id, node, self._kept(node))
         return node
+
+    @contextmanager
+    def _founding(self, nodes: dict[str, Node], node: Node, is_new: bool) -> Iterator[bool]:
+        """Around what writes a node, and says whether it may be the first to do so.
+
+        A new node is in memory at once, so that nobody makes another of its name; it goes from there if nobody who was
+        at it meanwhile could write it.
+        """
+        founding = self._foundings.setdefault(id(node), _Founding()) if is_new else self._foundings.get(id(node))
+        if founding is None:
+            yield False
+            return
+        founding.under_way += 1
+        try:
+            yield True
+            founding.is_done = True
+        finally:
+            founding.under_way -= 1
+            if not founding.under_way:
+                del self._foundings[id(node)]
+                if not founding.is_done and nodes.get(node.name) is node:
+                    del nodes[node.name]
 
     def _new(self, nodes: dict[str, Node], name: str, config: Mapping[str, Any]) -> Node:
         if not name or len(name.encode()) > ID_MOST:
@@ -173,12 +206,8 @@ class Publishing:
             await self.node(account, name, reader)
             self._check(node, reader, options)
         published = [Item(id_ or token_hex(12), payload, reader.bare) for id_, payload in items]
-        try:
-            await self._keep(account, node, published, is_new)
-        except BaseException:
-            if is_new and nodes.get(name) is node:
-                del nodes[name]
-            raise
+        with self._founding(nodes, node, is_new) as is_first:
+            await self._keep(account, node, published, is_first)
         if node.config["notify"]:
             self.notifying.tell(account, node, items_xml(name, published, account.bare, node.config["payloads"]))
         self.api.hooks.tell("pep.published", account, node, published, by is None)
