@@ -41,7 +41,7 @@ test: debian-packages $(VENV)/.dev-done ui trial
 	$(PYTEST) -n $(JOBS) --dist loadfile -m "not long"
 
 #: make test-long   the tests that take minutes, or need large Debian packages (tests/debian-packages-long)
-test-long: debian-packages-long $(VENV)/.dev-done ui
+test-long: debian-packages-long $(VENV)/.dev-done ui build/poezio
 	$(PYTEST) -m long
 
 #: make test-ROOM   one folder of tests, such as make test-store
@@ -99,6 +99,12 @@ clean:
 
 debian-packages:
 	@tests/install-debian-packages
+
+# A client that one of the long tests drives; its slixmpp is that of the virtual environment.
+build/poezio: tests/interop/poezio.txt $(VENV)/.dev-done
+	@rm -rf $@
+	@$(VENV)/bin/pip install -q --no-deps --no-build-isolation --require-hashes --target $@ -r $<
+	@touch $@
 
 debian-packages-long:
 	@tests/install-debian-packages tests/debian-packages tests/debian-packages-long

@@ -1,10 +1,14 @@
-"""Poezio, Debian's package, an XMPP client for terminals: log-in with encryption required, chat, a file's link, a
-room with what was said in it before, a message that came while it was away."""
+"""Poezio, an XMPP client for terminals.  Debian's package: log-in with encryption required, chat, a file's link, a room
+with what was said in it before, a message that came while it was away.  A newer one, because Debian's cannot: a file
+that is sent, and a contact's picture."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,31 +16,34 @@ from typing import Any
 
 import pytest
 
-from tests.daemon import DOMAIN, PASSWORD, Daemon, running
+from chatd.core import ns
+from tests.daemon import DOMAIN, PASSWORD, ROOT, Daemon, running
 from tests.integration.guests import Guest
 from tests.integration.slix import Client, befriend
+from tests.interop.files import fetched, keeping_files, picture
 from tests.interop.screen import has_programs
 from tests.interop.terminal import Terminal
 
-pytestmark = [
-    pytest.mark.long,
-    pytest.mark.skipif(not has_programs("poezio"), reason="tests/debian-packages-long"),
-]
+pytestmark = pytest.mark.long
 
 PAT, SAM = f"pat@{DOMAIN}", f"sam@{DOMAIN}"
 ROOM = f"garden@conference.{DOMAIN}"
 
 
+NEWER = ROOT / "build/poezio"      # `make test-long` puts it there
+
+
 @contextmanager
-def poezio(daemon: Daemon, home: Path) -> Iterator[Terminal]:
-    """Poezio with an account, logging in."""
+def poezio(daemon: Daemon, home: Path, *program: str, more: str = "") -> Iterator[Terminal]:
+    """Poezio with an account, logging in.  program: instead of Debian's; more: lines of its configuration."""
     config = home / ".config/poezio"
     config.mkdir(parents=True)
     (config / "poezio.cfg").write_text(
         f"[Poezio]\njid = {PAT}\npassword = {PASSWORD}\ncustom_host = 127.0.0.1\ncustom_port = {daemon.ports['c2s']}\n"
         f"ca_cert_path = {daemon.certificate}\nshow_useless_separator = false\nenable_smacks = true\n"
-        "request_message_receipts = false\n")
-    command = ["poezio"]
+        f"request_message_receipts = false\n{more}")
+    # What it fetches by https is believed by the daemon's own certificate.
+    command = ["env", f"SSL_CERT_FILE={daemon.certificate}", *(program or ["/usr/bin/poezio"])]
     if os.geteuid() == 0:
         # It does not run as root; in a user namespace of its own it is somebody else, with the same files.
         command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", *command]
@@ -47,6 +54,7 @@ def poezio(daemon: Daemon, home: Path) -> Iterator[Terminal]:
         terminal.end()
 
 
+@pytest.mark.skipif(not has_programs("poezio"), reason="tests/debian-packages-long")
 def test_two_visits(tmp_path: Path) -> None:
     """A day, and the message that came in the night."""
 
@@ -92,6 +100,59 @@ def test_two_visits(tmp_path: Path) -> None:
 
     with running(tmp_path / "chatd", PAT, SAM, f"kim@{DOMAIN}") as daemon:
         asyncio.run(asyncio.wait_for(visits(), 300))
+
+
+@pytest.mark.skipif(not NEWER.exists(), reason="make test-long")
+def test_a_file_and_a_picture(tmp_path: Path) -> None:
+    """A file arrives as it is on the disk; the picture of a contact as it was published."""
+    home = tmp_path / "home"
+
+    async def visit() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def see(pattern: str) -> None:
+            await loop.run_in_executor(None, terminal.see, pattern)
+
+        async def enter(line: str) -> None:
+            await loop.run_in_executor(None, terminal.enter, line)
+
+        async with Client(daemon, SAM) as sam:
+            async with Client(daemon, PAT) as before:
+                await befriend(before, sam)
+            face = picture(tmp_path / "face.png", 96, 96)
+            await publish_face(sam, face)
+            for pattern in ("Authentication success", "Your JID is", SAM):
+                await see(pattern)
+            await enter(f"/message {SAM} here-it-comes")
+            await sam.text("here-it-comes")
+            tulips = picture(tmp_path / "tulips.png", 320, 200)
+            await enter(f"/upload {tmp_path / 'tulips.png'}")
+            link = await sam.message(lambda stanza: stanza["body"].endswith("/tulips.png"))
+            assert await loop.run_in_executor(None, fetched, daemon, link["body"]) == tulips
+            await kept(home / ".cache/poezio/avatars", face)
+
+    with keeping_files(tmp_path / "chatd", PAT, SAM) as daemon, poezio(
+            daemon, home, f"PYTHONPATH={NEWER}", sys.executable, "-m", "poezio",
+            more="plugins_autoload = upload\n") as terminal:
+        asyncio.run(asyncio.wait_for(visit(), 120))
+
+
+async def publish_face(client: Client, face: bytes) -> None:
+    """As clients do it (XEP-0084)."""
+    id_ = hashlib.sha1(face).hexdigest()
+    for node, item in (
+            (ns.AVATAR_DATA, f"<data xmlns='{ns.AVATAR_DATA}'>{b64encode(face).decode()}</data>"),
+            (ns.AVATAR_METADATA, f"<metadata xmlns='{ns.AVATAR_METADATA}'>"
+                                 f"<info id='{id_}' bytes='{len(face)}' type='image/png'/></metadata>")):
+        await client.ask("set", f"<pubsub xmlns='{ns.PUBSUB}'><publish node='{node}'><item id='{id_}'>{item}</item>"
+                                "</publish></pubsub>")
+
+
+async def kept(folder: Path, content: bytes) -> None:
+    """Waits until a file of this content is there."""
+    async with asyncio.timeout(60):
+        while not any(file.is_file() and file.read_bytes() == content for file in folder.rglob("*")):
+            await asyncio.sleep(0.1)
 
 
 def _oob(url: str) -> Any:
