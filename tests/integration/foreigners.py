@@ -31,8 +31,8 @@ daemonize = false
 log = {{ {{ levels = {{ min = "debug" }}, to = "file", filename = "{folder}/prosody.log" }} }}
 interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {c2s} }}
-s2s_ports = {{ {s2s} }}
-s2s_direct_tls_ports = {{ }}
+s2s_ports = {{ {starttls} }}
+s2s_direct_tls_ports = {{ {direct} }}
 ssl = {{ certificate = "{certificate}", key = "{key}", cafile = "{authority}" }}
 s2s_secure_auth = {secure}
 authentication = "internal_hashed"
@@ -71,6 +71,7 @@ listen:
     port: {s2s}
     ip: "127.0.0.1"
     module: ejabberd_s2s_in
+    tls: {direct}
     max_stanza_size: 262144
 auth_method: internal
 auth_password_format: scram
@@ -101,10 +102,11 @@ class Foreigner:
     """A server that is not ours; looks to tests.integration.slix.Client like a Daemon.
 
     names: what its certificate is for, None for the domain and what is below it. wants_client_usage: it takes no
-    certificate that is for TLS servers alone, and goes on with dialback.
+    certificate that is for TLS servers alone, and goes on with dialback. is_direct: other servers begin with TLS there
+    (XEP-0368), and in no other way.
     """
 
-    wants_client_usage = False
+    wants_client_usage = is_direct = False
 
     def __init__(self, folder: Path, domain: str, authority: Authority, dns: Names, names: list[str] | None = None,
                  signed_by: Authority | None = None, days: float = 10) -> None:
@@ -119,7 +121,7 @@ class Foreigner:
             folder, names or [domain, f"*.{domain}"], days, server_only=False)
         self.certificate = (signed_by or authority).file
         self.process: subprocess.Popen[bytes] | None = None
-        dns.serve(domain, s2s)
+        dns.serve(domain, 0 if self.is_direct else s2s, s2s if self.is_direct else 0)
 
     @classmethod
     def missing(cls) -> str:
@@ -182,9 +184,11 @@ class Prosody(Foreigner):
 
     def prepare(self, accounts: tuple[str, ...]) -> None:
         certificate, key = self.pair
+        port = self.ports["s2s"]
         (self.folder / "prosody.cfg.lua").write_text(PROSODY.format(
             folder=self.folder, domain=self.domain, certificate=certificate, key=key, authority=self.authority.file,
-            secure=str(self.secure).lower(), more=self.more, **self.ports))
+            secure=str(self.secure).lower(), more=self.more,
+            starttls="" if self.is_direct else port, direct=port if self.is_direct else "", **self.ports))
         folder = self.folder / "data" / self.domain.replace(".", "%2e") / "accounts"
         folder.mkdir(parents=True)
         salted = hashlib.pbkdf2_hmac("sha1", PASSWORD.encode(), b"salt-of-tests", 4096)
@@ -199,9 +203,9 @@ class Prosody(Foreigner):
 
 
 class StrictProsody(Prosody):
-    """One that wants certificates."""
+    """One that wants certificates, and TLS from the start."""
 
-    secure = True
+    secure = is_direct = True
 
 
 class PlainProsody(Prosody):
@@ -223,7 +227,8 @@ class Ejabberd(Foreigner):
         certificate, key = self.pair
         (self.folder / "pair.pem").write_text(certificate.read_text() + key.read_text())
         (self.folder / "ejabberd.yml").write_text(EJABBERD.format(
-            folder=self.folder, domain=self.domain, authority=self.authority.file, **self.ports))
+            folder=self.folder, domain=self.domain, authority=self.authority.file,
+            direct=str(self.is_direct).lower(), **self.ports))
         (self.folder / "mnesia").mkdir(exist_ok=True)
         self._accounts = accounts
 
@@ -250,6 +255,12 @@ class Ejabberd(Foreigner):
                 "EJABBERD_CONFIG_PATH": f"{self.folder}/ejabberd.yml",
                 "EJABBERD_LOG_PATH": f"{self.folder}/ejabberd.log",
                 "ERL_CRASH_DUMP_BYTES": "0", "HOME": str(self.folder)}
+
+
+class DirectEjabberd(Ejabberd):
+    """With TLS from the start."""
+
+    is_direct = True
 
 
 def _missing(*programs: str) -> str:

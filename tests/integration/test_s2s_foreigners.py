@@ -15,7 +15,15 @@ from slixmpp.exceptions import IqTimeout
 
 from chatd.core import ns
 from tests.integration.abroad import HERE, THERE, Authority, Country, Names, countries
-from tests.integration.foreigners import Ejabberd, Foreigner, Prosody, StrictProsody, abroad, dns_address
+from tests.integration.foreigners import (
+    DirectEjabberd,
+    Ejabberd,
+    Foreigner,
+    Prosody,
+    StrictProsody,
+    abroad,
+    dns_address,
+)
 from tests.integration.rawserver import EVIL, RawServer, showing
 from tests.integration.slix import Client, befriend, enter, unlock, write_to_each_other
 from tests.integration.test_s2s_meeting import come_by_link
@@ -26,9 +34,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 ROMEO, JULIET = f"romeo@{HERE}", f"juliet@{THERE}"
 PLUGINS = ("xep_0030", "xep_0199", "xep_0198", "xep_0045", "xep_0313", "xep_0059", "xep_0203", "xep_0297", "xep_0359")
 KINDS: dict[str, tuple[type[Foreigner], bool]] = {
-    "prosody": (Prosody, True), "strict prosody": (StrictProsody, True), "ejabberd": (Ejabberd, False),
+    "prosody": (Prosody, True), "strict prosody": (StrictProsody, True), "ejabberd": (DirectEjabberd, False),
     "ejabberd by dialback": (Ejabberd, True)}
-"""Each with whether our certificate is for TLS servers alone, as those of today are."""
+"""Each with whether our certificate is for TLS servers alone, as those of today are.  Two of them begin with TLS."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -76,6 +84,8 @@ def test_their_person_in_our_room_and_ours_in_theirs(pair: tuple[Country, Any]) 
                 await guest.text(f"hello {room}")
                 host.send_message(mto=room, mbody=f"welcome {room}", mtype="groupchat")
                 await guest.text(f"welcome {room}")
+                if domain == HERE:
+                    assert {f"hello {room}", f"welcome {room}"} <= set(await _archived(guest, jid=JID(room)))
 
     asyncio.run(play())
 
@@ -93,12 +103,17 @@ def test_what_came_from_abroad_is_in_the_archive(pair: tuple[Country, Any]) -> N
         async with client(here, ROMEO) as romeo, client(there, JULIET) as juliet:
             juliet.send_message(mto=ROMEO, mbody=body, mtype="chat")
             await romeo.text(body)
-            found: list[str] = []
-            async for result in romeo["xep_0313"].iterate(with_jid=JID(JULIET)):
-                found.append(result["mam_result"]["forwarded"]["stanza"]["body"])
-            assert body in found
+            assert body in await _archived(romeo, with_jid=JID(JULIET))
 
     asyncio.run(play())
+
+
+async def _archived(person: Client, **where: JID) -> list[str]:
+    """What was said, as the archive has it."""
+    found = []
+    async for result in person["xep_0313"].iterate(**where):
+        found.append(result["mam_result"]["forwarded"]["stanza"]["body"])
+    return found
 
 
 def test_the_link_of_a_meeting_brings_their_person_in_as_a_guest(pair: tuple[Country, Any]) -> None:
@@ -192,5 +207,6 @@ def test_check_domain_tells_each_step(pair: tuple[Country, Any]) -> None:
     steps = here.ctl("check", "domain", THERE)["result"]
     assert [step["step"] for step in steps if step["ok"]] == [
         "policy", "dns", "tcp", "tls", "certificate", "features", "authentication", "ping"], steps
+    assert any("from the start" in step["text"] for step in steps) is there.is_direct, steps
     by_dialback = any("by dialback" in step["text"] for step in steps)
     assert by_dialback is (there.wants_client_usage and here.server_only), steps
