@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from chatd.xep.api import Api
     from chatd.xep.muc.service import Conference
 
-__all__ = ["PortableRooms"]
+__all__ = ["PortableRooms", "room_row"]
 
 Arguments = Mapping[str, Any]
 
@@ -107,7 +108,7 @@ class PortableRooms:
         if jid.bare in service.rooms:
             raise StanzaError("conflict", text="There is such a room already.")
         skipped: list[str] = []
-        row = _row(jid, arguments, skipped)
+        row = room_row(jid, arguments, skipped)
         if not any(one.affiliation == "owner" for one in row.affiliates):
             raise StanzaError("not-acceptable", text="It has no owner.")
         if not arguments.get("dry"):
@@ -171,12 +172,13 @@ class PortableRooms:
         return {"room": room.bare, "owners": [one.jid for one in room.affiliated("owner")]}
 
 
-def _row(jid: JID, said: Arguments, skipped: list[str]) -> RoomRow:
+def room_row(jid: JID, said: Arguments, skipped: list[str]) -> RoomRow:
     """A room as the file has it; what cannot be is told in `skipped`. Raises StanzaError where nothing can be made."""
     try:
-        secret = b64decode(said["secret"], validate=True)
+        # Rooms of other servers come without.
+        secret = b64decode(said["secret"], validate=True) if "secret" in said else token_bytes(32)
         created_ms, subject_ms = int(said.get("created_ms", 0)), int(said.get("subject_ms", 0))
-    except (KeyError, TypeError, ValueError):
+    except (TypeError, ValueError):
         raise StanzaError("bad-request", text="This is no room as chatctl export --rooms writes it.") from None
     if not 16 <= len(secret) <= 64 or not (0 <= created_ms < 1 << 43 and 0 <= subject_ms < 1 << 43):
         raise StanzaError("bad-request", text="Its key or its times are damaged.")
