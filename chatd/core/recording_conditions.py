@@ -14,10 +14,11 @@ _SAID: Final = (
     ("server-restarted", ("server was restarted",)),
     ("file-missing", ("not where this server looks",)),
     ("nothing-recorded", ("nothing was recorded", "start signal not received")),
-    ("recording-lost", ("no journal", "the journal has no", "is no manifest", "a manifest of version")),
+    ("recording-lost", ("no journal", "the journal has no", "is no manifest", "a manifest of version",
+                        "no such file")),
     ("not-composed", ("composing process", "cannot be made here", "cannot hold these codecs")),
-    ("not-written", ("permission denied", "input/output error", "read-only file system", "no such file",
-                     "not a directory", "does not keep up")),
+    ("not-written", ("permission denied", "input/output error", "read-only file system", "not a directory",
+                     "does not keep up")),
     ("broke-off", ("broke off", "given up")),
 )
 """Parts of what the bridge, the operating system and LiveKit say; the first that is found counts."""

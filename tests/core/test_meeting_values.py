@@ -71,6 +71,7 @@ def test_what_can_be_read_is_chat(text: str) -> None:
     ("The file is not where this server looks for it.", "file-missing"),
     ("Nothing was recorded (codec video/h265).", "nothing-recorded"),
     ("There is no journal to read: [Errno 2] No such file or directory: '/srv/x/journal.jsonl'.", "recording-lost"),
+    ("[Errno 2] No such file or directory: '/srv/x/TR_1.webm'.", "recording-lost"),
     ("The composing process failed.", "not-composed"),
     ("Permission denied.", "not-written"),
     ("The recording broke off.", "broke-off"),

@@ -381,3 +381,101 @@ async def test_after_a_restart(tmp_path: Path) -> None:
     assert await command(s.john, s.room, "record on='false'/>") == ""
     assert (await s.finish(tmp_path)).state == "ready"
     await s.hall.close()
+
+
+def told_alone(client: Client) -> list[Any]:
+    """What a client was told of recordings by the service, not by the room."""
+    found = [one for one in client.take() if has_ours(one, "recorded") and one.type == "chat"]
+    assert all(one.attrs["from"] == f"meetings@{SERVICE}" for one in found)
+    return found
+
+
+async def run_through(s: Studio, folder: Path, fails: bool = False) -> None:
+    """A recording from beginning to end, without anybody in the meeting at its end."""
+    await command(s.john, s.room, "record on='true'/>")
+    [row] = [row for row in s.hall.meet.recordings.rows.values() if not row.is_over]
+    s.media.record(row.engine_id, "active")
+    await s.hall.world.settle()
+    for client, nick in ((s.john, "John"), (s.bob, "Bob"), (s.ada, "Ada")):
+        await client.send_xml(f"<presence type='unavailable' to='{s.room}/{nick}'/>")
+    for client in (s.john, s.bob, s.ada):
+        client.take()
+    if not fails:
+        await s.finish(folder)
+        return
+    s.media.recordings[row.engine_id] = attrs.evolve(s.media.recordings[row.engine_id], error="No space left on device")
+    s.media.record(row.engine_id, "failed")
+    await s.hall.world.settle()
+
+
+@pytest_twisted.ensureDeferred
+async def test_moderators_who_have_left_are_told(tmp_path: Path) -> None:
+    """Each of them once, and nobody else; the address in it opens nothing by itself."""
+    s = await Studio.open(tmp_path)
+    anna, guest_moderator = await s.hall.account("anna"), await s.hall.guest()
+    await enter(guest_moderator, s.room, "Gina")
+    assert await command(s.john, s.room, "moderator nick='Bob' on='true'/>") == ""
+    assert await command(s.john, s.room, "moderator nick='Gina' on='true'/>") == ""
+    await guest_moderator.send_xml(f"<presence type='unavailable' to='{s.room}/Gina'/>")
+    for client in (anna, guest_moderator, s.john, s.bob):
+        await client.send_xml("<presence/>")
+    await run_through(s, tmp_path)
+    [row] = s.hall.meet.recordings.rows.values()
+    for client in (s.john, s.bob):
+        [said] = told_alone(client)
+        told = ours(said, "recorded")
+        assert (told["id"], told["room"], told["name"], told["seconds"]) == (row.id, s.room, "Weekly review", "734")
+        assert told["url"] == f"https://chat.example.com/recordings/{row.id}" and b"pass=" not in said.inner
+        assert "Weekly review" in bodies([said])[0] and f"/meet/{JID.parse(s.room).local}" in bodies([said])[0]
+    for client in (s.ada, anna, guest_moderator):
+        assert told_alone(client) == [], "no moderator with an account"
+    # What the engine says again, and a daemon that begins anew, tell nobody twice.
+    s.media.record(row.engine_id, "complete", str(tmp_path / row.path), size_bytes=1000, duration_s=734.0)
+    await s.hall.meet.recordings.check()
+    await s.hall.world.settle()
+    assert told_alone(s.john) == told_alone(s.bob) == []
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_in_the_meeting_is_told_there_only(tmp_path: Path) -> None:
+    s = await Studio.open(tmp_path)
+    await s.john.send_xml("<presence/>")
+    await command(s.john, s.room, "record on='true'/>")
+    s.media.record("EG_1", "active")
+    await command(s.john, s.room, "record on='false'/>")
+    await s.finish(tmp_path)
+    said = [one for one in s.john.take() if has_ours(one, "recorded")]
+    assert [one.type for one in said] == ["groupchat"]
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_who_is_away_finds_it_later(tmp_path: Path) -> None:
+    """A recording that failed: it waits in the archive, with the reason as a word."""
+    s = await Studio.open(tmp_path)
+    await run_through(s, tmp_path, fails=True)
+    found = await s.john.ask_iq("set", "<query xmlns='urn:xmpp:mam:2' queryid='q'/>", "")
+    assert found.type == "result"
+    kept = [one for one in s.john.take() if b"urn:chatd:meet:0" in one.inner and b"mam:2" in one.inner]
+    assert len(kept) == 1 and b'condition="no-space"' in kept[0].inner and b'state="failed"' in kept[0].inner
+    await s.hall.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_address_that_tells(tmp_path: Path) -> None:
+    """It has a name, reads nothing, and nobody makes a meeting of it."""
+    s = await Studio.open(tmp_path)
+    address = f"meetings@{SERVICE}"
+    card = await s.john.ask_iq("get", "<vCard xmlns='vcard-temp'/>", address)
+    assert card.type == "result" and b"<FN>Meetings</FN>" in card.inner
+    assert condition(await s.john.ask_iq("set", "<vCard xmlns='vcard-temp'/>", address)) == "service-unavailable"
+    s.john.take()
+    await s.john.send_xml(f"<message to='{address}' type='chat'><active xmlns='http://jabber.org/protocol/chatstates'/>"
+                          "</message>")
+    await s.john.send_xml(f"<presence to='{address}/John'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    assert s.john.take() == [] and address not in s.hall.meet.services[SERVICE].rooms
+    await s.john.send_xml(f"<message to='{address}' type='chat'><body>Thank you</body></message>")
+    [answer] = s.john.take()
+    assert condition(answer) == "service-unavailable"
+    await s.hall.close()

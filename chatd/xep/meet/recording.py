@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,15 +16,12 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatd.core import ns
 from chatd.core.errors import StanzaError
 from chatd.core.media import MediaError, MediaEvent, Recording
 from chatd.core.meeting import RecordingRow, slug
-from chatd.core.recording_conditions import condition_of
-from chatd.core.stanza import Stanza, text
 from chatd.xep.meet import state
+from chatd.xep.meet.announcing import announce, announce_failure, moment, recorded_xml, tell_absent
 from chatd.xep.meet.moderation import truth
-from chatd.xep.muc.messages import speak
 from chatd.xep.muc.room import Occupant
 
 if TYPE_CHECKING:
@@ -186,8 +182,11 @@ class Recordings:
         if changed.state == "ready":
             changed = attrs.evolve(changed, error="")
         if changed != row:
-            self._keep(changed)
+            kept = self._keep(changed)
             self._show(row, changed)
+            if changed.state in ("ready", "failed") and changed.state != row.state:
+                # When it is in the store: after a crash the engine may tell it once more, and nobody is told twice.
+                kept.addCallback(lambda is_kept: self._tell(changed) if is_kept else None)
 
     def _show(self, old: RecordingRow, new: RecordingRow) -> None:
         meeting = self._meeting(new)
@@ -206,6 +205,11 @@ class Recordings:
             log.warn("the recording {id} of {room} failed: {reason}", id=new.engine_id, room=meeting.bare,
                      reason=new.error)
             announce_failure(meeting, new, self._days)
+
+    def _tell(self, row: RecordingRow) -> None:
+        meeting = self._meeting(row)
+        if meeting is not None and self.rows.get(row.id) == row:
+            tell_absent(meeting, row, self._days)
 
     def _sweep(self, found: Recording) -> None:
         """The file of a recording that was deleted while it was still being made goes as well.
@@ -271,17 +275,22 @@ class Recordings:
             return None
         meeting = self._meeting(row)
         name = slug(meeting.config["name"]) if meeting is not None else "meeting"
-        return self.folder / row.path, f"{name}-{_moment(row):%Y-%m-%d-%H%M}{Path(row.path).suffix}"
+        return self.folder / row.path, f"{name}-{moment(row):%Y-%m-%d-%H%M}{Path(row.path).suffix}"
 
     def address(self, meeting: Meeting, row: RecordingRow, opens: bool) -> str:
         """Where it is found; opens: with a pass."""
         url = f"{meeting.service.public_url}/recordings/{row.id}"
         return f"{url}?pass={self._visits.give('recording', row.id, PASS_S)}" if opens else url
 
-    def _keep(self, row: RecordingRow) -> None:
+    def _keep(self, row: RecordingRow) -> Deferred[bool]:
+        """Fires with whether it is in the store."""
         self.rows[row.id] = row
-        self._store.keep_recording(row).addErrback(
-            lambda failure: log.failure("a recording could not be kept", failure=failure))
+        kept: Deferred[None] = self._store.keep_recording(row)
+        return kept.addCallbacks(lambda _: True, self._not_kept)
+
+    def _not_kept(self, failure: Any) -> bool:
+        log.failure("a recording could not be kept", failure=failure)
+        return False
 
     @property
     def days(self) -> int:
@@ -294,44 +303,6 @@ def _folder(settings: Any) -> Path:
     found = getattr(media, "recordings", None)
     state_dir = getattr(settings.server, "state_dir", Path("."))
     return Path(found) if found is not None else Path(state_dir) / "recordings"
-
-
-def _moment(row: RecordingRow) -> datetime:
-    return datetime.fromtimestamp(row.started_ms / 1000, UTC)
-
-
-def recorded_xml(meeting: Meeting, row: RecordingRow, days: int, url: str, shows_state: bool) -> str:
-    """<recorded/>."""
-    expires_ms = row.ended_ms + days * 86_400_000 if days and row.ended_ms else None
-    words = {"starting": "recording", "recording": "recording"}
-    return state.element("recorded", {
-        "id": row.id, "url": url, "state": words.get(row.state, row.state) if shows_state else None,
-        "progress": meeting.service.recordings.progress.get(row.id) if shows_state else None,
-        "seconds": row.duration_ms // 1000 or None, "bytes": row.bytes or None, "since": state.stamp(row.started_ms),
-        "expires": state.stamp(expires_ms), "problem": row.error, "condition": condition_of(row.error),
-        "type": {".webm": "video/webm", ".mp4": "video/mp4"}.get(Path(row.path).suffix)})
-
-
-def announce(meeting: Meeting, row: RecordingRow, days: int) -> None:
-    """Says in the chat, for good, that there is a recording."""
-    url = meeting.service.recordings.address(meeting, row, opens=False)
-    minutes = max(1, round(row.duration_ms / 60_000))
-    body = f"Recording of {_moment(row):%-d %B %Y, %H:%M} UTC ({minutes} min): {url}"
-    inner = (f"<body>{text(body)}</body>" + recorded_xml(meeting, row, days, url, shows_state=False)
-             + f'<x xmlns="jabber:x:oob"><url>{text(url)}</url></x>')
-    speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, inner.encode(), (
-        f"{ns.CLIENT} body", f"{ns.MEET} recorded", "jabber:x:oob x")), keep=True)
-
-
-def announce_failure(meeting: Meeting, row: RecordingRow, days: int) -> None:
-    """Says in the chat, for good, that there will be no file.  The reason may name files of the server: it is told to
-    moderators, in the state and with the list of recordings.
-    """
-    body = f"The recording of {_moment(row):%-d %B %Y, %H:%M} UTC could not be made."
-    inner = f"<body>{text(body)}</body>" + recorded_xml(
-        meeting, attrs.evolve(row, error=""), days, "", shows_state=True)
-    speak(meeting, None, Stanza("message", {"id": f"recorded-{row.id}"}, inner.encode(), (
-        f"{ns.CLIENT} body", f"{ns.MEET} recorded")), keep=True)
 
 
 def _sentence(error: str) -> str:
@@ -365,7 +336,7 @@ def get_recordings(ask: Ask, meeting: Meeting) -> bytes:
     _check_keeper(ask, meeting)
     found = meeting.service.recordings
     inner = "".join(recorded_xml(meeting, row, found.days, found.address(meeting, row, True) if row.state == "ready"
-                                 else "", shows_state=True) for row in found.of(meeting))
+                                 else "") for row in found.of(meeting))
     return state.element("recordings", {}, inner).encode()
 
 

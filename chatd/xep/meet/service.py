@@ -26,6 +26,7 @@ from chatd.core.stanza import Stanza
 from chatd.interfaces import ISession
 from chatd.xep.archive import bounded
 from chatd.xep.meet import lobby, state
+from chatd.xep.meet.announcing import SENDER, answer_for_sender
 from chatd.xep.meet.media import get_media
 from chatd.xep.meet.meeting import Meeting, meeting_of
 from chatd.xep.meet.moderation import BESIDE, COMMANDS, config_changed, moderator_of, raise_hand, truth
@@ -216,6 +217,9 @@ class Meetings(Conference):
     def _take(self, stanza: Stanza, from_: JID, to: JID) -> Deferred[Any] | None:
         if not to.local:
             return self._ask_service(stanza, from_)
+        if to.local == SENDER:
+            answer = answer_for_sender(stanza)
+            return self._answer(answer, stanza) if answer is not None else None
         room = self.rooms.get(to.bare)
         if room is None:
             return super()._take(stanza, from_, to)

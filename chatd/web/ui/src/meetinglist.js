@@ -4,31 +4,10 @@ import { copyLink } from './meetingdialogs.js';
 import { meetings, openMeeting } from './meetings.js';
 import { WORDS } from './meetingstrings.js';
 import { meetingWindow } from './meetingwindow.js';
+import { dayOf, lengthOf, momentOf, sizeOf, whyNot } from './recordingwords.js';
 
 const words = WORDS.list;
 const AGAIN_MS = 10_000;
-
-const day = (stamp) => new Date(stamp).toLocaleDateString(undefined, { dateStyle: 'medium' });
-const moment = (stamp) => new Date(stamp).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
-
-/** A length as on a player: 12:05, 1:02:03. */
-function lengthOf(seconds) {
-    const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-    const two = (number) => String(number).padStart(2, '0');
-    return `${hours ? `${hours}:${two(minutes)}` : minutes}:${two(seconds % 60)}`;
-}
-
-/** A size in the reader's way of writing numbers. */
-function sizeOf(bytes) {
-    const [unit, value] = bytes < 1e6 ? ['kilobyte', bytes / 1e3] : bytes < 1e9 ? ['megabyte', bytes / 1e6] : ['gigabyte', bytes / 1e9];
-    return new Intl.NumberFormat(undefined, { style: 'unit', unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
-}
-
-/** Why there is no file; what the server says in English stands in for a condition that is newer than this page. */
-function whyNot({ condition, problem }) {
-    const { other, ...known } = WORDS.recordings.why;
-    return problem ? (known[condition] ?? other(problem)) : '';
-}
 
 /** The dialog. */
 export function meetingList(converse, _converse) {
@@ -84,8 +63,8 @@ export function meetingList(converse, _converse) {
         renderMeeting(one) {
             const name = one.name || WORDS.unnamed;
             const facts = [
-                one.count ? words.now(one.people, one.count) : [words.nobody, one.used ? words.used(moment(one.used)) : ''].filter(Boolean).join(', '),
-                one.expires ? words.expires(day(one.expires)) : '',
+                one.count ? words.now(one.people, one.count) : [words.nobody, one.used ? words.used(momentOf(one.used)) : ''].filter(Boolean).join(', '),
+                one.expires ? words.expires(dayOf(one.expires)) : '',
                 one.isSecret ? words.secret : '',
             ];
             const button = (kind, text, onClick, look = 'btn-secondary') => html`<button type="button" class="btn ${look}" data-do=${kind}
@@ -127,11 +106,11 @@ export function meetingList(converse, _converse) {
             const { id, state, since, seconds, bytes, url } = recording;
             const said = WORDS.recordings;
             const facts = {
-                ready: [lengthOf(seconds), sizeOf(bytes), recording.expires ? said.until(day(recording.expires)) : ''].filter(Boolean).join(' · '),
+                ready: [lengthOf(seconds), sizeOf(bytes), recording.expires ? said.until(dayOf(recording.expires)) : ''].filter(Boolean).join(' · '),
                 recording: said.running, composing: said.composing(recording.progress), failed: [said.failed, whyNot(recording)].filter(Boolean).join(' '),
             }[state] ?? '';
             const isPlaying = this.playing === id;
-            const name = moment(since);
+            const name = momentOf(since);
             return html`<li class="chatd-recording" data-state=${state} data-id=${id}>
                 <span class="chatd-list__words"><strong>${name}</strong><span>${facts}</span></span>
                 <span class="chatd-list__buttons">

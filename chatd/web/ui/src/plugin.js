@@ -11,6 +11,7 @@ import { meetingList } from './meetinglist.js';
 import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
 import { noticesButton, noticesOfHiddenChats, unreadInTitle } from './notices.js';
 import { readMarks } from './readmarks.js';
+import { recordingCards } from './recordingcards.js';
 import { roomRequests } from './roomasks.js';
 import { configureRoom, destroyRoom, oneCloseButton, questions, roomDetails, topicOfRoom } from './roomdialogs.js';
 import { roomPeople } from './roompeople.js';
@@ -26,7 +27,8 @@ const FEATURES = [
     nothingForeign, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme,
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
-    topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, logOutOfMeetings,
+    topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, recordingCards,
+    logOutOfMeetings,
     sendFiles, ownUpload, fileProgress, dropFiles, fileCards, searchButton,
     noticesOfHiddenChats, contactMenu, editContact, removeContact, blockContact, blockedPeople, blockedInChat, readMarks,
 ];

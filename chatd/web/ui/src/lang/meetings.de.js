@@ -125,6 +125,9 @@ export default {
         removed: (name) => `${name} ist gelöscht.`,
     },
     recordings: {
+        told: (name, date) => `Aufzeichnung: ${name}, ${date}`,
+        gone: 'Diese Aufzeichnung ist gelöscht.',
+        noAnswer: 'Was hier geschrieben wird, liest niemand.',
         title: (count) => (count === 1 ? 'Eine Aufzeichnung' : `${count} Aufzeichnungen`),
         busy: 'Wird geladen…',
         none: 'Es gibt keine Aufzeichnungen mehr.',

@@ -130,6 +130,9 @@ export default {
         removed: (name) => `${name} is deleted.`,
     },
     recordings: {
+        told: (name, date) => `Recording of ${name}, ${date}`,
+        gone: 'This recording has been deleted.',
+        noAnswer: 'Nobody reads what is written here.',
         title: (count) => (count === 1 ? 'One recording' : `${count} recordings`),
         busy: 'Looking…',
         none: 'There are no recordings any more.',

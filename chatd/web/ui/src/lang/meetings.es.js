@@ -125,6 +125,9 @@ export default {
         removed: (name) => `${name} se ha borrado.`,
     },
     recordings: {
+        told: (name, date) => `Grabación: ${name}, ${date}`,
+        gone: 'Esta grabación se ha eliminado.',
+        noAnswer: 'Nadie lee lo que se escribe aquí.',
         title: (count) => (count === 1 ? 'Una grabación' : `${count} grabaciones`),
         busy: 'Cargando…',
         none: 'Ya no hay grabaciones.',

@@ -125,6 +125,9 @@ export default {
         removed: (name) => `${name} est supprimée.`,
     },
     recordings: {
+        told: (name, date) => `Enregistrement : ${name}, ${date}`,
+        gone: 'Cet enregistrement a été supprimé.',
+        noAnswer: 'Personne ne lit ce qui est écrit ici.',
         title: (count) => (count === 1 ? 'Un enregistrement' : `${count} enregistrements`),
         busy: 'Chargement…',
         none: 'Il n’y a plus d’enregistrements.',
