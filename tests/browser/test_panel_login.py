@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import pytest_twisted
 
 from tests.browser.people import People
@@ -27,6 +28,9 @@ async def test_by_websocket(people: People) -> None:
     # OMEMO is left out cleanly: its library and what that looks for are not even asked for.
     assert not any("omemo" in url or url.endswith(".wasm") for url in log["requests"])
     assert not [url for url in log["requests"] if url.count("?")]
+    # Where Converse would put its footer and its logo there is nothing.
+    assert await alice.page.eval("""['converse-footer', 'converse-brand-logo'].map(
+        (name) => document.body.appendChild(document.createElement(name)).innerHTML).join('')""") == ""
     assert await alice.page.text("#who") == f"alice@{DOMAIN}"
 
 
@@ -45,6 +49,34 @@ async def test_by_bosh_where_websockets_are_blocked(people: People) -> None:
     assert any("/http-bind" in url for url in log["requests"])
     await carol.page.reload()
     await carol.page.see("#controlbox .userinfo")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_by_bosh_once_websockets_are_blocked(people: People) -> None:
+    """The network changes while somebody is online: after a few tries to connect again the other way is taken."""
+    people.expect("WebSocket|Websocket|ERR_|xmpp-websocket")
+    bob = await people.elsewhere("bob")
+    link = people.link()
+    emil = await people.at_panel("emil", link)
+    page = emil.page
+    await emil.log_in()
+    await emil.add_contact("bob")
+    await emil.say("by web socket")
+    await bob.receive("by web socket")
+    await page.eval("""(() => {
+        const Real = WebSocket;
+        globalThis.WebSocket = class extends Real {
+            constructor(url, protocols) { super(`${new URL(url).origin}/nowhere`, protocols); }
+        };
+    })()""")
+    await link.cut()
+    await page.see('#state[data-kind="lost"]')
+    link.mend()
+    await page.until("document.getElementById('state').dataset.kind !== 'lost'", 60)
+    await emil.say("over bosh")
+    await bob.receive("over bosh")
+    assert any("/http-bind" in url for url in (await page.log())["requests"])
 
 
 @pytest_twisted.ensureDeferred

@@ -210,6 +210,7 @@ export class Session {
             num_stanzas_since_last_ack: 0, unacked_stanzas: [],
         });
         for (const stanza of unknown.map((xml) => env.u.toStanza(xml))) {
+            stanza.removeAttribute('from'); // the address of the former session, for which the server ends this one
             if (stanza.nodeName === 'message' && stanza.getAttribute('type') !== 'groupchat') this.#api.send(stanza);
         }
     }
