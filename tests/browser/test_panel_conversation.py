@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from tests.browser.people import Friend, People, Person
+from tests.browser.people import SERVICE, Friend, People, Person
 from tests.daemon import DOMAIN
 
 SHOWN = "#converse-modals .modal.show"
@@ -240,6 +240,71 @@ async def test_what_came_in_between_is_unread_at_log_in(people: People) -> None:
     await page.see(".roster-group .current-xmpp-contact")
     await page.until("document.title === 'Chat'")
     await page.gone(".roster-group .msgs-indicator")
+
+
+async def mark_read(friend: Friend, jid: str, by: str, id: str) -> None:
+    """Another client tells how far a person has read in a chat (XEP-0490)."""
+    mark = "urn:xmpp:mds:displayed:0"
+    await friend.process.ask("ask", to="", type="set", xml=(
+        f"<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='{mark}'><item id='{jid}'>"
+        f"<displayed xmlns='{mark}'><stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='{id}'/></displayed>"
+        "</item></publish></pubsub>"))
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_groupchat_read_elsewhere_has_fewer_unread(people: People) -> None:
+    """Both of its counts, of all messages and of those that mention the person, go down as another client reads."""
+    dora = await people.at_panel("dora")
+    page = dora.page
+    await dora.log_in()
+    await dora.join_room("Reading")
+    room = f"reading@{SERVICE}"
+    bob, other = await people.elsewhere("bob"), await people.elsewhere("dora")
+    await bob.process.ask("enter", room=room, nick="bob")
+    await dora.say("Hello all")
+    await page.click("converse-muc .toggle-chatbox-button")
+    await page.gone("textarea.chat-textarea")
+    for text in ("One", "Two for dora", "Three"):
+        await bob.process.ask("raw", xml=f"<message to='{room}' type='groupchat'><body>{text}</body></message>")
+    model = "document.querySelector('.available-chatroom converse-avatar').model"
+    counts = f"['num_unread_general', 'num_unread'].map((one) => {model}.get(one)).join()"
+    await page.until(f"{counts} === '3,1'")
+    ids = await page.eval(f"{model}.messages.models.slice(-3).map((one) => one.get('stanza_id {room}'))")
+    for id_, left in zip(ids, ("2,1", "1,0", "0,0"), strict=True):
+        await mark_read(other, room, room, id_)
+        await page.until(f"{counts} === '{left}'")
+    await page.gone(".available-chatroom.unread-msgs")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_unread_beyond_the_recent_messages_is_counted_at_log_in(people: People) -> None:
+    """A few messages before many of somebody else, and the many, which are 99+."""
+    senders = {name: await people.elsewhere(name) for name in ("bob", "carol")}
+    other = await people.elsewhere("emil")
+    for name, friend in senders.items():
+        contact = f"<item jid='{name}@{DOMAIN}' name='{name.title()}'/>"
+        await other.ask("", f"<query xmlns='jabber:iq:roster'>{contact}</query>")
+        await friend.send("emil", f"Read of {name}")
+        xml = await xml_with(other, f"Read of {name}", "stanza-id")
+        [id_] = re.findall(r"<stanza-id[^>]* id=\"(\d+)\"", xml)
+        await mark_read(other, f"{name}@{DOMAIN}", f"emil@{DOMAIN}", id_)
+    for number in range(3):
+        await senders["carol"].send("emil", f"Few {number}")
+    await other.receive("Few 2")
+    for number in range(205):
+        await senders["bob"].send("emil", f"Many {number}")
+    await other.receive("Many 204")
+    emil = await people.at_panel("emil")
+    await emil.log_in()
+    for name, count in (("Carol", "3"), ("Bob", "99+")):
+        await emil.page.see(f'converse-roster-contact:has-text("{name}") .msgs-indicator:text-is("{count}")')
+    await emil.page.until("document.title === '(99+) Chat'")
+    await emil.open_chat("carol")
+    await emil.reads("Few 2")
+    await emil.open_chat("bob")
+    await emil.reads("Many 204")
+    await emil.page.until("document.title === 'Chat'")
 
 
 @pytest.mark.long

@@ -31,10 +31,11 @@ export class Archive {
 
     /**
      * One page, oldest message first.
-     * @param {{words?: string, before?: string, after?: string, max: number}} asked `before: ''` is the last page
+     * @param {{words?: string, with?: string, before?: string, after?: string, max: number}} asked `before: ''` is the last page;
+     *     `with`: of one chat, where the archive is of all
      * @returns {Promise<{stanzas: Element[], first: string, complete: boolean}>} rejects with the server's answer, or null for none
      */
-    async page({ words = '', before, after, max }) {
+    async page({ words = '', with: other = this.#isRoom ? '' : this.#model?.get('jid'), before, after, max }) {
         const { stx, Strophe } = this.#env;
         const { api } = this.#_converse;
         const { owner } = this;
@@ -55,7 +56,7 @@ export class Archive {
                 <query xmlns="${Strophe.NS.MAM}" queryid="${queryid}">
                     <x xmlns="jabber:x:data" type="submit">
                         <field var="FORM_TYPE" type="hidden"><value>${Strophe.NS.MAM}</value></field>
-                        ${this.#isRoom || !this.#model ? '' : field('with', this.#model.get('jid'))}
+                        ${other ? field('with', other) : ''}
                         ${words ? field(`{${FULLTEXT}}fulltext`, words) : ''}
                     </x>
                     <set xmlns="${Strophe.NS.RSM}"><max>${max}</max>

@@ -14,7 +14,7 @@ export function unreadInTitle(converse, _converse) {
         const { chatboxes } = _converse.state;
         const show = () => {
             const count = chatboxes.models.reduce((sum, box) => sum + (box.get('num_unread') ?? 0), 0);
-            document.title = count ? `(${count}) ${title}` : title;
+            document.title = count ? `(${count < 100 ? count : '99+'}) ${title}` : title;
         };
         chatboxes.on('change:num_unread add remove reset', show);
     });

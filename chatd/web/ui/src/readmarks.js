@@ -5,6 +5,8 @@ const NODE = 'urn:xmpp:mds:displayed:0';
 const SID = 'urn:xmpp:sid:0';
 const PAUSE_MS = 1_000; // so that quick reading is told once
 const RECENT = 200; // messages of all chats that are looked through at log-in
+const FAR_CHATS = 50; // whose last read message is further back: so many are asked for, those with new messages first
+const FAR_MOST = 100; // messages fetched of such a chat; Converse shows 99+ for as many unread ones
 
 /** Tells what is read here, and takes what was read elsewhere. */
 export function readMarks(converse, _converse) {
@@ -14,6 +16,9 @@ export function readMarks(converse, _converse) {
     const timers = new Map();
     const ownerOf = (chat) => (chat.get('type') === 'chatroom' ? chat.get('jid') : _converse.session.get('bare_jid'));
     const idOf = (chat, message) => message.get(`stanza_id ${ownerOf(chat)}`);
+    /** What Converse counts: in a groupchat all messages, and beside them those that mention the person. */
+    const counterOf = (chat) => (chat.get('type') === 'chatroom' ? 'num_unread_general' : 'num_unread');
+    const unreadOf = (chat) => chat?.get(counterOf(chat)) || chat?.get('num_unread') || 0;
     const isTheirs = (message) => message.get('sender') === 'them' && message.get('body') && !message.get('retracted');
 
     function lastRead(chat) {
@@ -22,7 +27,7 @@ export function readMarks(converse, _converse) {
 
     async function tell(chat) {
         timers.delete(chat);
-        const message = chat.get('num_unread') || chat.isHidden() || !document.hasFocus() ? null : lastRead(chat);
+        const message = unreadOf(chat) || chat.isHidden() || !document.hasFocus() ? null : lastRead(chat);
         const id = message && idOf(chat, message);
         const jid = chat.get('jid');
         if (!id || told.get(jid) === id || !api.connection.connected()) return;
@@ -50,22 +55,29 @@ export function readMarks(converse, _converse) {
     function take(jid, id) {
         const chat = _converse.state.chatboxes?.get(jid);
         told.set(jid, id);
-        if (!chat?.get('num_unread')) return;
+        if (!unreadOf(chat)) return;
         const at = chat.messages.models.findIndex((message) => idOf(chat, message) === id);
         if (at < 0) return;
-        const later = chat.messages.models.slice(at + 1).filter(isTheirs).length;
-        if (!later) chat.clearUnreadMsgCounter();
-        else if (later < chat.get('num_unread')) chat.save({ num_unread: later });
+        const later = chat.messages.models.slice(at + 1).filter(isTheirs);
+        if (!later.length) {
+            chat.clearUnreadMsgCounter();
+            return;
+        }
+        const counts = { [counterOf(chat)]: later.length };
+        if (chat.get('type') === 'chatroom') counts.num_unread = later.filter((message) => chat.isUserMentioned(message)).length;
+        for (const name of Object.keys(counts)) counts[name] = Math.min(counts[name], chat.get(name));
+        chat.save(counts);
     }
 
-    /** The marks among these items: address of the chat -> id of the message. */
-    function marksIn(items) {
+    /** The marks among these items: address of the chat -> id of the message, in one's own archive or, unless only that is wanted, a room's. */
+    function marksIn(items, isOwnOnly = false) {
         const marks = new Map();
         for (const item of items?.children ?? []) {
             const jid = item.getAttribute('id');
             const stanzaId = item.getElementsByTagNameNS(SID, 'stanza-id')[0];
             // Ids of another archive mean nothing here.
-            const isOurs = [_converse.session.get('bare_jid'), jid].includes(stanzaId?.getAttribute('by'));
+            const owners = isOwnOnly ? [] : [jid];
+            const isOurs = [...owners, _converse.session.get('bare_jid')].includes(stanzaId?.getAttribute('by'));
             if (isOurs && stanzaId.getAttribute('id')) marks.set(jid, stanzaId.getAttribute('id'));
         }
         return marks;
@@ -85,25 +97,58 @@ export function readMarks(converse, _converse) {
     /** What was written and read while nobody was here: Converse counts nothing that it has from the archive. */
     async function catchUp() {
         await Promise.all(['chatBoxesFetched', 'rosterContactsFetched'].map((event) => api.waitUntil(event)));
+        const archive = new Archive(converse, _converse);
         let marks;
-        let stanzas;
+        let recent;
         try {
             const answer = await api.sendIQ(stx`<iq type="get" xmlns="jabber:client">
                 <pubsub xmlns="http://jabber.org/protocol/pubsub"><items node="${NODE}"/></pubsub></iq>`);
-            marks = marksIn(answer.getElementsByTagName('items')[0]);
-            marks.forEach((id, jid) => take(jid, id));
-            if (marks.size) ({ stanzas } = await new Archive(converse, _converse).page({ before: '', max: RECENT }));
+            const items = answer.getElementsByTagName('items')[0];
+            marksIn(items).forEach((id, jid) => take(jid, id));
+            marks = marksIn(items, true);
+            if (!marks.size) return;
+            recent = await archive.page({ before: '', max: RECENT });
         } catch {
             return; // nothing was ever read, or the connection is gone again
         }
-        for (const [jid, talk] of talksOf(stanzas ?? [])) {
-            if (!marks.has(jid)) continue;
-            const at = talk.findIndex(({ id }) => id === marks.get(jid));
-            const later = talk.slice(at + 1);
-            const hasNew = later.slice(later.findLastIndex(({ isMine }) => isMine) + 1).some(({ isSaid }) => isSaid);
-            const isCounted = _converse.state.chatboxes.get(jid)?.get('num_unread');
-            if (hasNew || isCounted) await recount(jid, marks.get(jid), talk.slice(Math.max(at, 0)));
+        const talks = talksOf(recent.stanzas);
+        const far = [];
+        for (const [jid, mark] of marks) {
+            const talk = talks.get(jid) ?? [];
+            const at = talk.findIndex(({ id }) => id === mark);
+            if (at < 0 && !recent.complete && !talk.some(({ isMine }) => isMine)) far.push(jid);
+            else if (talk.length) await recountIfNew(jid, mark, talk.slice(Math.max(at, 0)));
         }
+        far.reverse().sort((one, other) => talks.has(other) - talks.has(one));
+        for (const jid of far.slice(0, FAR_CHATS)) {
+            const mark = marks.get(jid);
+            await catchUpFar(archive, jid, mark).catch(() => recountIfNew(jid, mark, talks.get(jid) ?? []));
+        }
+    }
+
+    /** The same for a chat that was last read before all the recent messages; rejects where the archive has forgotten that. */
+    async function catchUpFar(archive, jid, mark) {
+        const next = await archive.page({ with: jid, after: mark, max: FAR_MOST });
+        const talk = talksOf(next.stanzas).get(jid) ?? [];
+        if (next.complete) {
+            await recountIfNew(jid, mark, talk);
+            return;
+        }
+        // More than is worth fetching: what was said since the person's own last words, or 99+.
+        const last = talksOf((await archive.page({ with: jid, before: '', max: FAR_MOST })).stanzas).get(jid) ?? [];
+        const mine = last.findLastIndex(({ isMine }) => isMine);
+        const count = mine < 0 ? FAR_MOST : last.slice(mine + 1).filter(({ isSaid }) => isSaid).length;
+        const chat = count ? await chatWith(jid) : null;
+        if (chat?.isHidden()) chat.save({ num_unread: count });
+    }
+
+    function chatWith(jid) {
+        return _converse.state.chatboxes.get(jid) ?? api.chats.get(jid, { hidden: true }, true);
+    }
+
+    async function recountIfNew(jid, mark, talk) {
+        const later = talk.slice(talk.findLastIndex(({ id, isMine }) => id === mark || isMine) + 1);
+        if (later.some(({ isSaid }) => isSaid) || unreadOf(_converse.state.chatboxes.get(jid))) await recount(jid, mark, talk);
     }
 
     /** Messages of the archive by the address of the other one, oldest first. */
@@ -123,7 +168,7 @@ export function readMarks(converse, _converse) {
 
     /** Counts what came after the mark, or after what one has said oneself, unless somebody is looking at the chat. */
     async function recount(jid, mark, talk) {
-        const chat = _converse.state.chatboxes.get(jid) ?? await api.chats.get(jid, { hidden: true }, true);
+        const chat = await chatWith(jid);
         if (!chat?.isHidden()) return;
         // Once the chat has them, their copies that may be on the way are not counted again.
         await _converse.exports.handleMAMResult(chat, { messages: talk.map(({ stanza }) => stanza) }, {}, {}, false);
@@ -139,7 +184,7 @@ export function readMarks(converse, _converse) {
     api.listen.on('connected', listen);
     api.listen.on('reconnected', listen);
     api.listen.on('chatBoxesInitialized', () => {
-        _converse.state.chatboxes.on('change:num_unread change:hidden', soon);
+        _converse.state.chatboxes.on('change:num_unread change:num_unread_general change:hidden', soon);
     });
     for (const event of ['chatBoxInitialized', 'chatRoomInitialized']) {
         api.listen.on(event, (chat) => chat.messages.on('add', () => soon(chat)));
