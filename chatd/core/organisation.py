@@ -144,9 +144,10 @@ class Contacts(Mapping[str, RosterItem]):
         names = tuple(group.name for group in shared)
         name = shared[0].members[jid]
         if own is None:
-            return RosterItem(jid, name, "both", groups=names)
+            return RosterItem(jid, name, "both", groups=names, organisation=names)
         return attrs.evolve(own, name=own.name or name, subscription="both", ask=False, pending_in=None, approved=False,
-                            groups=names + tuple(one for one in own.groups if one not in names), listed=True)
+                            groups=names + tuple(one for one in own.groups if one not in names), listed=True,
+                            organisation=names)
 
     def __iter__(self) -> Iterator[str]:
         yield from (jid for jid in self._own if not self.shares(jid))

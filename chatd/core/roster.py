@@ -28,7 +28,8 @@ class RosterItem:
     jid: bare JID. subscription: "none", "to", "from" or "both". ask: a subscribe of ours waits for the
     contact's answer (pending out). pending_in: the contact's subscribe stanza that waits for our answer.
     approved: pre-approved (RFC 6121 3.4). listed: False for an item that exists only to keep pending_in;
-    such an item is never shown (RFC 6121 3.1.3).
+    such an item is never shown (RFC 6121 3.1.3). organisation: those of `groups`, the first ones, that the organisation
+    has put the contact into; who is in one cannot be taken out of the roster.
     """
 
     jid: str
@@ -39,6 +40,7 @@ class RosterItem:
     approved: bool = False
     groups: tuple[str, ...] = ()
     listed: bool = True
+    organisation: tuple[str, ...] = ()
 
     @property
     def may_see_us(self) -> bool:
@@ -112,7 +114,11 @@ def apply_change(item: RosterItem | None, change: RosterChange) -> RosterItem:
 
 
 def item_bytes(item: RosterItem) -> bytes:
-    """<item/> as it stands inside <query xmlns='jabber:iq:roster'/> (RFC 6121 2.1.2)."""
+    """<item/> as it stands inside <query xmlns='jabber:iq:roster'/> (RFC 6121 2.1.2).
+
+    Where the organisation keeps the contact there, an attribute says so (docs/protocol.md). COMPAT(slixmpp): no child,
+    which it takes for one more group.
+    """
     parts = [f"<item jid='{attribute(item.jid)}' subscription='{item.subscription}'"]
     if item.name:
         parts.append(f" name='{attribute(item.name)}'")
@@ -120,6 +126,8 @@ def item_bytes(item: RosterItem) -> bytes:
         parts.append(" ask='subscribe'")
     if item.approved:
         parts.append(" approved='true'")
+    if item.organisation:
+        parts.append(f" xmlns:chatd='{ns.DIRECTORY}' chatd:organisation='{len(item.organisation)}'")
     if item.groups:
         parts.append(">")
         parts.extend(f"<group>{text(group)}</group>" for group in item.groups)

@@ -19,7 +19,11 @@ Alice Adams,alice@{DOMAIN},,
 Bob Björnsson,bob@{DOMAIN},Head of Sales,Sales
 Bobby Never,never@{DOMAIN},,Sales
 {NASTY},mallory@{DOMAIN},,
+Carol Jones,carol@{DOMAIN},,
+Dora Brandt,dora@{DOMAIN},,
 """
+GROUPS = '[[domain.group]]\nname = "Support"\nmembers = ["carol", "dora"]\n'
+SHOWN = "#converse-modals .modal.show"
 NEVER = "Has never logged in and cannot be added yet."
 
 
@@ -27,8 +31,9 @@ NEVER = "Has never logged in and cannot be added yet."
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = Path(tmp_path_factory.mktemp("directory"))
     (folder / "people.csv").write_text(LIST)
-    domain = '[[domain.directory]]\nkind = "file"\npath = "people.csv"\n'
-    with running(folder, f"alice@{DOMAIN}", f"bob@{DOMAIN}", domain_extra=domain) as daemon:
+    domain = '[[domain.directory]]\nkind = "file"\npath = "people.csv"\n' + GROUPS
+    accounts = (f"{name}@{DOMAIN}" for name in ("alice", "bob", "carol", "dora"))
+    with running(folder, *accounts, domain_extra=domain) as daemon:
         yield daemon
 
 
@@ -106,6 +111,10 @@ async def test_who_never_logged_in_is_red_and_refused(people: People) -> None:
     await page.fill("#chatd-add-jid", f"never@{DOMAIN}")
     await page.press("#chatd-add-jid", "Enter")
     await page.see('converse-add-contact-modal [role=alert]:has-text("has never logged in to the chat")')
+    # The dialog was drawn anew: people are suggested as before.
+    await page.fill("#chatd-add-jid", "bjornsson")
+    await page.see(f'.chatd-people__row[data-jid="bob@{DOMAIN}"]')
+    await page.fill("#chatd-add-jid", f"never@{DOMAIN}")
     await deferToThread(people.daemon.add, f"never@{DOMAIN}")
     await page.press("#chatd-add-jid", "Enter")
     await page.gone("converse-add-contact-modal")
@@ -135,7 +144,59 @@ async def test_enter_takes_the_first_who_can_be_added(people: People) -> None:
     page = alice.page
     await alice.log_in()
     await alice.open_add_contact()
+    # The answer to what was typed before comes late, even where it cannot be stopped, and changes nothing.
+    await page.eval("""(() => {
+        const real = globalThis.fetch;
+        globalThis.fetch = async (url, options) => {
+            const answer = await real(url, { ...options, signal: undefined });
+            const isFirst = new URL(url).searchParams.get('q') === 'bob';
+            if (isFirst) await new Promise((done) => { globalThis.__release = done; });
+            return answer;
+        };
+    })()""")
+    await page.fill("#chatd-add-jid", "bob")
+    await page.until("!!globalThis.__release")
     await page.fill("#chatd-add-jid", "adams")
-    await page.see(".chatd-people__row")
+    await page.see(f'.chatd-people__row[data-jid="alice@{DOMAIN}"]')
+    await page.eval("(async () => { __release(); await new Promise((done) => setTimeout(done, 200)); })()")
+    assert await page.eval("[...document.querySelectorAll('.chatd-people__row')].map((one) => one.dataset.jid)") == [
+        f"alice@{DOMAIN}"]
     await page.press("#chatd-add-jid", "Enter")
     await page.see('converse-add-contact-modal [role=alert]:text("This is your own address.")')
+
+
+@pytest_twisted.ensureDeferred
+async def test_whom_the_organisation_keeps_cannot_be_removed(people: People) -> None:
+    """It is not offered, and the dialog says why; where it is offered all the same, the refusal is said."""
+    carol = await people.at_panel("carol", width=390, height=844)
+    page = carol.page
+    await carol.log_in()
+    row = '.roster-group[data-group="Support"] converse-roster-contact'
+    await page.see(f'{row} .contact-name:text("Dora Brandt")')
+    await page.click(f"{row} converse-dropdown button >> nth=0")
+    await page.see(f"{row} .chatd-block")
+    assert await page.count(f"{row} .remove-xmpp-contact") == 0
+    await page.click(f"{row} .chatd-edit")
+    await carol.dialog_shown()
+    assert "keeps Dora Brandt in your contacts (Support)" in await page.text(f"{SHOWN} .chatd-kept")
+    assert await page.eval("document.getElementById('chatd-edit-groups').value") == ""
+    assert await carol.faults() == []
+    await page.fill("#chatd-edit-groups", "Lunch")
+    await page.press("#chatd-edit-groups", "Enter")
+    await page.gone(SHOWN)
+    for group in ("Lunch", "Support"):
+        await page.see(f'.roster-group[data-group="{group}"] .contact-name:text("Dora Brandt")')
+    await page.click(f"{row} converse-dropdown button >> nth=0")
+    await page.click(f"{row} .chatd-block")
+    await carol.dialog_shown()
+    assert await page.count("#chatd-block-remove") == 0
+    await page.click(f"{SHOWN} .btn-secondary")
+    await page.gone(SHOWN)
+    await page.eval(f"document.querySelector('{row}').model.save({{ organisation: [] }})")
+    await page.click(f"{row} converse-dropdown button >> nth=0")
+    await page.click(f"{row} .remove-xmpp-contact")
+    await carol.dialog_shown()
+    await page.click(f"{SHOWN} button[type=submit]")
+    await page.see(f'{SHOWN} [role=alert]:text("Your organisation keeps this person in your contacts.")')
+    assert await page.count(row) == 1
+    await page.click(f"{SHOWN} .btn-secondary")

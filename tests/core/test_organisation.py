@@ -69,7 +69,8 @@ def test_a_roster_with_groups_in_it() -> None:
     assert (bob.name, bob.subscription, bob.ask, bob.pending_in) == ("Bobby", "both", False, None)
     assert bob.groups == ("Sales", "Friends")
     assert roster["c"].listed and roster["c"].name == "My Carl" and roster["c"].groups == ("All",)
-    assert roster["d"] == RosterItem("d", "Dora", "both", groups=("All", "Sales"))
+    assert roster["d"] == RosterItem("d", "Dora", "both", groups=("All", "Sales"), organisation=("All", "Sales"))
+    assert (bob.organisation, roster["z"].organisation) == (("Sales",), ())
     assert roster["z"] is own["z"]
     assert "a" not in roster and roster.get("a") is None and roster.get("x") is None
     assert {item.jid for item in roster.values()} == set(roster)

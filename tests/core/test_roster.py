@@ -64,6 +64,9 @@ def test_on_the_wire() -> None:
     assert item_bytes(item) == (
         b"<item jid='j@x' subscription='from' name='J &amp; &apos;Co&apos;' ask='subscribe' approved='true'>"
         b"<group>A&lt;B</group></item>")
+    assert item_bytes(RosterItem("j@x", groups=("A<B", "C"), organisation=("A<B",))) == (
+        b"<item jid='j@x' subscription='none' xmlns:chatd='urn:chatd:directory:0' chatd:organisation='1'>"
+        b"<group>A&lt;B</group><group>C</group></item>")
     assert query_bytes([]) == b"<query xmlns='jabber:iq:roster'/>"
     assert query_bytes([RosterItem("a@b", pending_in=b"x", listed=False)], 3) == (
         b"<query xmlns='jabber:iq:roster' ver='3'/>")

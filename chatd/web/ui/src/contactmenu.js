@@ -1,10 +1,29 @@
 // What can be done with a contact: name and groups, removing, blocking with or without a report; and the list of those blocked.
 import { buttons, nameAndGroups, readNameAndGroups } from './contacts.js';
+import { keptSentence, organisationsOf } from './organisation.js';
 import { TEXT } from './strings.js';
 
 const words = TEXT.contact;
 const REPORTING = 'urn:xmpp:reporting:1';
 const MESSAGES_MOST = 10; // that go along with a report
+
+/**
+ * What all dialogs here do when their form is submitted, once at a time: `change` asks the server and gives what is said
+ * when it is done; where the server refuses, the dialog stays open and says so, in the words of `refusal`.
+ */
+async function submit(api, dialog, event, change, refusal = () => words.notDone) {
+    event.preventDefault();
+    if (dialog.isBusy) return;
+    dialog.isBusy = true;
+    try {
+        const body = await change(event.target);
+        api.toast.show(dialog.localName, { type: 'success', body });
+        dialog.modal.hide();
+    } catch (error) {
+        dialog.isBusy = false;
+        dialog.alert(refusal(error), 'danger', false);
+    }
+}
 
 /** The entries of the menu beside each contact, and what the dialog about somebody offers. */
 export function contactMenu(converse, _converse) {
@@ -17,6 +36,7 @@ export function contactMenu(converse, _converse) {
             const menu = this.querySelector('converse-dropdown');
             if (!menu || menu.items.isOurs || this.model.get('jid') === _converse.session.get('bare_jid')) return;
             const isSaved = Boolean(this.model.get('subscription')) && !this.model.get('requesting');
+            const isRemovable = isSaved && !organisationsOf(this.model).length;
             const entry = (name, icon, text, dialog) => html`<a class="dropdown-item ${name}" role="button"
                 @click=${(event) => api.modal.show(dialog, { contact: this.model, jid: this.model.get('jid') }, event)}>
                 <converse-icon class="fa ${icon}" size="1em"></converse-icon> ${text}</a>`;
@@ -27,7 +47,7 @@ export function contactMenu(converse, _converse) {
             menu.items = [
                 ...(isSaved ? [entry('chatd-edit', 'fa-pencil-alt', words.menu.edit, 'chatd-edit-contact-modal')] : []),
                 ...(isSaved ? menu.items.slice(0, -1) : menu.items),
-                ...(isSaved ? [entry('remove-xmpp-contact', 'fa-trash-alt', words.menu.remove, 'chatd-remove-contact-modal')] : []),
+                ...(isRemovable ? [entry('remove-xmpp-contact', 'fa-trash-alt', words.menu.remove, 'chatd-remove-contact-modal')] : []),
                 blocking,
             ];
             menu.items.isOurs = true;
@@ -36,6 +56,10 @@ export function contactMenu(converse, _converse) {
     api.elements.define('converse-roster-contact', Contact);
 
     class Details extends api.elements.registry['converse-user-details-modal'] {
+        renderModal() {
+            const contact = this.getContact();
+            return html`${super.renderModal()}${kept(html, contact)}`;
+        }
         removeContact(event) {
             event?.preventDefault();
             const contact = this.getContact();
@@ -45,6 +69,11 @@ export function contactMenu(converse, _converse) {
         }
     }
     api.elements.define('converse-user-details-modal', Details);
+}
+
+/** Says of a contact that the organisation keeps it; the theme hides Converse's button that removes, then. */
+function kept(html, contact) {
+    return organisationsOf(contact).length ? html`<p class="chatd-kept">${keptSentence(contact)}</p>` : '';
 }
 
 /** Renaming and regrouping, with the groups one has as suggestions. */
@@ -61,30 +90,28 @@ export function editContact(converse, _converse) {
         }
         renderModal() {
             const { contact } = this;
-            return html`<form class="chatd-form" @submit=${(event) => this.submit(event)} novalidate>
-                ${nameAndGroups(html, _converse.state.roster, 'chatd-edit', contact.get('nickname') ?? '', contact.get('groups') ?? [])}
+            return html`<form class="chatd-form" @submit=${(event) => submit(api, this, event, (form) => this.change(form))} novalidate>
+                ${kept(html, contact)}
+                ${nameAndGroups(html, _converse.state.roster, 'chatd-edit', contact.get('nickname') ?? '', this.ownGroups)}
                 ${buttons(html, this, words.edit.submit)}
             </form>`;
         }
         renderModalFooter() {
             return '';
         }
-        async submit(event) {
-            event.preventDefault();
-            const { contact } = this;
-            const { name, groups: read } = readNameAndGroups(event.target);
-            const before = contact.get('groups') ?? [];
+        /** Those of the organisation are not one's own to change. */
+        get ownGroups() {
+            const organisations = organisationsOf(this.contact);
+            return (this.contact.get('groups') ?? []).filter((group) => !organisations.includes(group));
+        }
+        async change(form) {
+            const { contact, ownGroups } = this;
+            const { name, groups: read } = readNameAndGroups(form);
             // Other clients allow commas in the name of a group; who leaves the field alone keeps it.
-            const groups = event.target.elements.groups.value === before.join(', ') ? before : read;
-            try {
-                await _converse.state.roster.sendContactAddIQ({ jid: contact.get('jid'), name, groups });
-            } catch {
-                this.alert(words.failed, 'danger', false);
-                return;
-            }
-            contact.save({ nickname: name, groups });
-            api.toast.show('contact-saved', { type: 'success', body: words.edit.done(name || contact.getDisplayName()) });
-            this.modal.hide();
+            const groups = form.elements.groups.value === ownGroups.join(', ') ? ownGroups : read;
+            await _converse.state.roster.sendContactAddIQ({ jid: contact.get('jid'), name, groups });
+            contact.save({ nickname: name, groups: [...new Set([...organisationsOf(contact), ...groups])] });
+            return words.edit.done(name || contact.getDisplayName());
         }
     }
     api.elements.define('chatd-edit-contact-modal', Edit);
@@ -108,7 +135,7 @@ export function removeContact(converse, _converse) {
             return words.remove.title(this.contact.getDisplayName());
         }
         renderModal() {
-            return html`<form class="chatd-form" @submit=${(event) => this.submit(event)}>
+            return html`<form class="chatd-form" @submit=${(event) => submit(api, this, event, () => this.change(), this.refusal)}>
                 <p>${words.remove.text}</p>
                 ${buttons(html, this, words.remove.submit, 'btn-danger chatd-danger')}
             </form>`;
@@ -116,19 +143,16 @@ export function removeContact(converse, _converse) {
         renderModalFooter() {
             return '';
         }
-        async submit(event) {
-            event.preventDefault();
+        /** Somebody may have come into a group of the organisation just now. */
+        refusal(error) {
+            return error?.querySelector?.('not-allowed') ? words.remove.refused : words.notDone;
+        }
+        async change() {
             const { contact } = this;
             const name = contact.getDisplayName();
-            try {
-                await takeOut(contact);
-            } catch {
-                this.alert(words.failed, 'danger', false);
-                return;
-            }
+            await takeOut(contact);
             (await api.chats.get(contact.get('jid')))?.close();
-            api.toast.show('contact-removed', { type: 'success', body: words.remove.done(name) });
-            this.modal.hide();
+            return words.remove.done(name);
         }
     }
     api.elements.define('chatd-remove-contact-modal', Remove);
@@ -177,9 +201,11 @@ export function blockContact(converse, _converse) {
         }
         renderModal() {
             const isReport = Boolean(this.querySelector('#chatd-block-report')?.checked);
-            return html`<form class="chatd-form" @submit=${(event) => this.submit(event)} novalidate>
+            const contact = _converse.state.roster.get(this.jid);
+            const isRemovable = contact?.get('subscription') && !organisationsOf(contact).length;
+            return html`<form class="chatd-form" @submit=${(event) => submit(api, this, event, (form) => this.change(form))} novalidate>
                 <p>${words.block.text}</p>
-                ${_converse.state.roster.get(this.jid)?.get('subscription') ? this.box('remove', words.block.remove) : ''}
+                ${isRemovable ? this.box('remove', words.block.remove) : ''}
                 ${this.mayReport ? this.box('report', words.block.report) : ''}
                 <div class="chatd-report" ?hidden=${!isReport}>
                     <fieldset>
@@ -213,32 +239,21 @@ export function blockContact(converse, _converse) {
                 ${ids.map((id) => stx`<stanza-id xmlns="urn:xmpp:sid:0" by="${own}" id="${id}"/>`)}
                 ${says ? stx`<text>${says}</text>` : ''}</report>`;
         }
-        async submit(event) {
-            event.preventDefault();
-            if (this.isBusy) return;
-            this.isBusy = true;
-            const data = new FormData(event.target);
+        async change(form) {
+            const data = new FormData(form);
             const name = nameOf(_converse, this.jid);
             const isReport = data.has('report');
-            try {
-                // Who presses again because the last step failed does not report twice.
-                if (!this.isDone) await api.sendIQ(stx`<iq type="set" xmlns="jabber:client"><block xmlns="urn:xmpp:blocking"><item jid="${this.jid}">
-                    ${isReport ? await this.report(data) : ''}</item></block></iq>`);
-                this.isDone = true;
-                if (!isBlocked(_converse, this.jid)) await api.blocklist.add(this.jid, false);
-                const contact = _converse.state.roster.get(this.jid);
-                if (data.has('remove') && contact) {
-                    await takeOut(contact);
-                    (await api.chats.get(this.jid))?.close();
-                }
-            } catch {
-                this.isBusy = false;
-                this.alert(words.failed, 'danger', false);
-                return;
+            // Who presses again because the last step failed does not report twice.
+            if (!this.isDone) await api.sendIQ(stx`<iq type="set" xmlns="jabber:client"><block xmlns="urn:xmpp:blocking"><item jid="${this.jid}">
+                ${isReport ? await this.report(data) : ''}</item></block></iq>`);
+            this.isDone = true;
+            if (!isBlocked(_converse, this.jid)) await api.blocklist.add(this.jid, false);
+            const contact = _converse.state.roster.get(this.jid);
+            if (data.has('remove') && contact) {
+                await takeOut(contact);
+                (await api.chats.get(this.jid))?.close();
             }
-            const body = isReport ? words.block.reported(name) : words.block.done(name);
-            api.toast.show('blocked', { type: 'success', body });
-            this.modal.hide();
+            return isReport ? words.block.reported(name) : words.block.done(name);
         }
     }
     api.elements.define('chatd-block-modal', Block);

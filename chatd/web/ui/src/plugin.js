@@ -10,6 +10,7 @@ import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
 import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
 import { noticesButton, noticesOfHiddenChats, unreadInTitle } from './notices.js';
+import { organisationGroups } from './organisation.js';
 import { readMarks } from './readmarks.js';
 import { recordingCards } from './recordingcards.js';
 import { roomRequests } from './roomasks.js';
@@ -23,7 +24,7 @@ import { searchButton } from './search.js';
 import { TEXT } from './strings.js';
 
 const FEATURES = [
-    emptyRoster, addContact, acceptContact, notYetAccepted, presenceAfterReconnect, unreadInTitle, noticesButton, noOwnLogIn,
+    emptyRoster, organisationGroups, addContact, acceptContact, notYetAccepted, presenceAfterReconnect, unreadInTitle, noticesButton, noOwnLogIn,
     nothingForeign, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme,
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,

@@ -71,6 +71,8 @@ export default {
         cancel: 'Abbrechen',
         confirm: 'OK',
         failed: 'Der Server hat das nicht angenommen. Prüfen Sie die Adresse und versuchen Sie es noch einmal.',
+        notDone: 'Das hat nicht geklappt. Prüfen Sie Ihre Verbindung und versuchen Sie es noch einmal.',
+        kept: (name, groups) => `Ihre Organisation führt ${name} in Ihren Kontakten (${groups}); entfernen lässt sich das nicht. Sie können einen anderen Namen und eigene Gruppen vergeben.`,
         accept: {
             title: 'Kontakt annehmen',
             text: (address) => `${address} möchte Sie als Kontakt haben. Sie sehen dann voneinander, wann Sie online sind.`,
@@ -97,6 +99,7 @@ export default {
         remove: {
             title: (name) => `${name} entfernen?`,
             text: 'Sie sehen einander nicht mehr unter den Kontakten, auch nicht, wann Sie online sind. Was Sie einander geschrieben haben, bleibt.',
+            refused: 'Ihre Organisation führt diese Person in Ihren Kontakten.',
             submit: 'Entfernen',
             done: (name) => `${name} ist nicht mehr unter Ihren Kontakten.`,
         },

@@ -72,6 +72,8 @@ export default {
         cancel: 'Cancel',
         confirm: 'OK',
         failed: 'The server did not accept this. Check the address and try again.',
+        notDone: 'This did not work. Check your connection and try again.',
+        kept: (name, groups) => `Your organisation keeps ${name} in your contacts (${groups}), so they cannot be removed. You can give another name and groups of your own.`,
         accept: {
             title: 'Accept a contact',
             text: (address) => `${address} wants to have you as a contact. You will see each other when you are online.`,
@@ -98,6 +100,7 @@ export default {
         remove: {
             title: (name) => `Remove ${name}?`,
             text: 'You no longer see each other in the contacts, nor when you are online. What you have written to each other stays.',
+            refused: 'Your organisation keeps this person in your contacts.',
             submit: 'Remove',
             done: (name) => `${name} is no longer among your contacts.`,
         },

@@ -71,6 +71,8 @@ export default {
         cancel: 'Cancelar',
         confirm: 'Aceptar',
         failed: 'El servidor no lo aceptó. Revise la dirección y vuelva a intentarlo.',
+        notDone: 'No ha funcionado. Revise su conexión y vuelva a intentarlo.',
+        kept: (name, groups) => `Su organización mantiene a ${name} entre sus contactos (${groups}); no se puede quitar. Puede darle otro nombre y grupos propios.`,
         accept: {
             title: 'Aceptar un contacto',
             text: (address) => `${address} quiere tenerle como contacto. Cada uno verá cuándo el otro está en línea.`,
@@ -97,6 +99,7 @@ export default {
         remove: {
             title: (name) => `¿Quitar a ${name}?`,
             text: 'Ya no se verán entre los contactos, ni cuándo están en línea. Lo que se han escrito se conserva.',
+            refused: 'Su organización mantiene a esta persona entre sus contactos.',
             submit: 'Quitar',
             done: (name) => `${name} ya no está entre sus contactos.`,
         },

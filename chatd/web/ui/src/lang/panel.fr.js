@@ -71,6 +71,8 @@ export default {
         cancel: 'Annuler',
         confirm: 'OK',
         failed: 'Le serveur n’a pas accepté cela. Vérifiez l’adresse et réessayez.',
+        notDone: 'Cela n’a pas marché. Vérifiez votre connexion et réessayez.',
+        kept: (name, groups) => `Votre organisation garde ${name} parmi vos contacts (${groups}) ; il n’est pas possible de l’en retirer. Vous pouvez lui donner un autre nom et vos propres groupes.`,
         accept: {
             title: 'Accepter un contact',
             text: (address) => `${address} souhaite vous avoir comme contact. Chacun verra quand l’autre est en ligne.`,
@@ -97,6 +99,7 @@ export default {
         remove: {
             title: (name) => `Retirer ${name} ?`,
             text: 'Vous ne vous voyez plus parmi les contacts, ni quand vous êtes en ligne. Ce que vous vous êtes écrit reste.',
+            refused: 'Votre organisation garde cette personne parmi vos contacts.',
             submit: 'Retirer',
             done: (name) => `${name} n’est plus parmi vos contacts.`,
         },
