@@ -199,7 +199,7 @@ class Studio:
         await self.take(person, "room-chat", screen)
         for entry, view in (("Details", "room-about"), ("Configure", "room-settings"), ("Moderate", "room-people")):
             await person.room_menu(entry)
-            await page.see(".chatd-details, .chatd-settings, .chatd-people")
+            await page.see(".chatd-details, .chatd-settings, .chatd-members")
             await self.take(person, view, screen)
             await page.click("#converse-modals .modal.show .modal-header button")
             await page.gone("#converse-modals .modal.show")

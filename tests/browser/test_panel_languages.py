@@ -89,3 +89,14 @@ async def test_who_reads_none_of_them_gets_english(people: People) -> None:
     page = (await people.at_panel("hanna", locale="it-IT")).page
     await page.see('#login-form h1:text("Log in to chat")')
     assert await page.eval("document.documentElement.lang") == "en"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_day_between_messages(people: People) -> None:
+    """As one writes it in that language."""
+    dora = await people.at_panel("dora", locale="de-DE")
+    await dora.log_in()
+    await dora.add_contact("bob")
+    await dora.say("Guten Tag")
+    shown = await dora.page.text(".date-separator .separator-text")
+    assert re.fullmatch(r"(Mon|Diens|Mittwo|Donners|Frei|Sams|Sonn)(tag|ch), \d{1,2}\. \w+", shown), shown

@@ -65,29 +65,29 @@ async def test_the_people(people: People) -> None:
     await carol.page.see('.occupant-nick:text-is("bob")')
     await carol.room_menu("Moderate")
     page = carol.page
-    await page.see('.chatd-people__person[data-name="bob"]')
+    await page.see('.chatd-members__person[data-name="bob"]')
     assert await page.axe() == []
-    assert await page.text('.chatd-people__person[data-name="carol"]') == (
+    assert await page.text('.chatd-members__person[data-name="carol"]') == (
         "carol (you)\ncarol@chat.example\nOwner\nModerates")
-    await page.call("selectOption", "admin", selector='.chatd-people__person[data-name="bob"] select >> nth=0')
+    await page.call("selectOption", "admin", selector='.chatd-members__person[data-name="bob"] select >> nth=0')
     await bob.page.see("converse-muc-heading .chatbox-title__text")
-    await page.see('.chatd-people__person[data-name="bob"] .badge:text("Moderates")')
-    await page.call("selectOption", "none", selector='.chatd-people__person[data-name="bob"] select >> nth=0')
-    await page.see('.chatd-people__person[data-name="bob"] button:has-text("Put out")')
+    await page.see('.chatd-members__person[data-name="bob"] .badge:text("Moderates")')
+    await page.call("selectOption", "none", selector='.chatd-members__person[data-name="bob"] select >> nth=0')
+    await page.see('.chatd-members__person[data-name="bob"] button:has-text("Put out")')
     await page.fill("#chatd-people-jid", "not an address")
     await page.press("#chatd-people-jid", "Enter")
     await page.see("converse-modtools-modal [role=alert]")
     await page.fill("#chatd-people-jid", "emil")
-    await page.call("selectOption", "outcast", selector='.chatd-people__add select')
+    await page.call("selectOption", "outcast", selector='.chatd-members__add select')
     await page.press("#chatd-people-jid", "Enter")
-    await page.see('.chatd-people__person[data-name="emil@chat.example"] :text("not here now")')
+    await page.see('.chatd-members__person[data-name="emil@chat.example"] :text("not here now")')
     assert await page.eval("document.querySelector('[data-name=\"emil@chat.example\"] select').value") == "outcast"
     await page.fill("#chatd-people-reason", "Please calm down")
-    await page.click('.chatd-people__person[data-name="bob"] button:has-text("Put out")')
+    await page.click('.chatd-members__person[data-name="bob"] button:has-text("Put out")')
     await bob.page.see('.chatd-outside__title:text("You were put out of this groupchat by carol")')
     await bob.page.see('.chatd-outside :text("Please calm down")')
     assert await bob.page.axe() == []
-    await page.gone('.chatd-people__person[data-name="bob"]')
+    await page.gone('.chatd-members__person[data-name="bob"]')
     await page.click("converse-modtools-modal .modal-header button")
     await bob.page.click('.chatd-outside button:has-text("Try again")')
     await bob.page.see("converse-muc textarea.chat-textarea")
@@ -148,7 +148,7 @@ async def test_the_topic(people: People) -> None:
     fritz = await people.at_panel("fritz", width=390, height=844)
     for person in (emil, fritz):
         await person.log_in()
-    await emil.page.see('.chatd-none:text("None is open.")')
+    await emil.page.see('.chatd-none:text("You are in none yet.")')
     await emil.join_room("Kitchen")
     await emil.page.gone(".chatd-none")
     await emil.page.see('.occupant-badges .badge[title="Owner"]')

@@ -3,6 +3,7 @@
 import * as access from './access.js';
 import { blockContact, blockedInChat, blockedPeople, contactMenu, editContact, removeContact } from './contactmenu.js';
 import { acceptContact, addContact, emptyRoster, notYetAccepted, presenceAfterReconnect } from './contacts.js';
+import { daysInWords } from './days.js';
 import { fileCards } from './filecards.js';
 import { dropFiles, fileProgress, ownUpload, sendFiles } from './files.js';
 import { meetingCards } from './meetingcards.js';
@@ -25,7 +26,7 @@ import { TEXT } from './strings.js';
 
 const FEATURES = [
     emptyRoster, organisationGroups, addContact, acceptContact, notYetAccepted, presenceAfterReconnect, unreadInTitle, noticesButton, noOwnLogIn,
-    nothingForeign, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme,
+    nothingForeign, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme, daysInWords,
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, recordingCards,

@@ -98,7 +98,7 @@ export function roomPeople(converse, _converse) {
             const mayAdd = this.assignable('none');
             return html`<div class="chatd-form">
                 <p class="chatd-form__hint">${words.help}</p>
-                <ul class="chatd-people">${this.people().map((person) => this.renderPerson(person))}</ul>
+                <ul class="chatd-members">${this.people().map((person) => this.renderPerson(person))}</ul>
                 <div class="chatd-form__field">
                     <label class="form-label" for="chatd-people-reason">${words.reason}</label>
                     <input id="chatd-people-reason" type="text" class="form-control" autocomplete="off" />
@@ -106,7 +106,7 @@ export function roomPeople(converse, _converse) {
                 ${mayAdd.length
                     ? html`<form @submit=${(event) => this.add(event)} novalidate>
                         <label class="form-label" for="chatd-people-jid">${words.add}</label>
-                        <div class="chatd-people__add">
+                        <div class="chatd-members__add">
                             <input id="chatd-people-jid" name="jid" type="text" inputmode="email" class="form-control"
                                    autocomplete="off" autocapitalize="none" spellcheck="false"
                                    placeholder=${TEXT.login.example} />
@@ -132,12 +132,12 @@ export function roomPeople(converse, _converse) {
             const mayRule = occupant && !isOwn && !['owner', 'admin'].includes(affiliation);
             const own = this.own?.get('affiliation');
             const roles = ROLES.filter((one) => one !== 'moderator' || ['owner', 'admin'].includes(own) || role === one);
-            return html`<li class="chatd-people__person" data-name=${name}>
-                <div class="chatd-people__name"><strong>${name}</strong>
+            return html`<li class="chatd-members__person" data-name=${name}>
+                <div class="chatd-members__name"><strong>${name}</strong>
                     ${isOwn ? html`<em>${words.you}</em>` : ''}
                     ${jid && jid !== name ? html`<span>${jid}</span>` : ''}
                     ${occupant ? '' : html`<span>${words.away}</span>`}</div>
-                <div class="chatd-people__fields">
+                <div class="chatd-members__fields">
                     ${standings.length
                         ? this.renderSelect(words.standing(name), standings, affiliation, words.affiliations,
                             (value) => this.setStanding(jid, value))

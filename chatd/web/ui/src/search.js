@@ -9,7 +9,7 @@ const LETTERS_LEAST = 2;
 const PAUSE_MS = 400; // after the last key
 const PAGE = 30;
 const PATIENCE_MS = 10_000;
-const GLASS = 'M10.500 3a7.500 7.500 0 0 1 5.960 12.050l4.250 4.240-1.420 1.420-4.240-4.250A7.500 7.500 0 1 1 10.500 3zm0 2a5.500 5.500 0 1 0 0 11 5.500 5.500 0 0 0 0-11z';
+const GLASS = 'M10.500 3a7.500 7.500 0 0 1 6.160 11.780l4.600 4.600-1.900 1.900-4.600-4.600A7.500 7.500 0 1 1 10.500 3zm0 2.700a4.800 4.800 0 1 0 0 9.600 4.800 4.800 0 0 0 0-9.600z';
 const SHOWN = 50; // messages drawn on each side of the one that was chosen
 
 /** Converse draws the icons of such buttons from symbols in the page, and has none for this. */

@@ -17,6 +17,9 @@ const wanted = [new URLSearchParams(location.search).get('lang') ?? '', chosen()
 /** One of ours, or '' where the person reads none of them. */
 export const LANGUAGE = wanted.map((one) => one.split(/[-_]/)[0].toLowerCase()).find((one) => ALL.includes(one)) ?? '';
 
+/** The same with the country's ways, where the browser names one: for dates and numbers. */
+export const LOCALE = (navigator.languages ?? []).find((one) => LANGUAGE && one.toLowerCase().startsWith(LANGUAGE)) ?? (LANGUAGE || undefined);
+
 /** The words of one part of the panel (`lang/PART.LANGUAGE.js`); English stands in for what cannot be loaded. */
 export async function wordsOf(part, english) {
     if (LANGUAGE === 'en' || !LANGUAGE) return english;

@@ -137,7 +137,7 @@ export default {
         },
     },
     rooms: {
-        none: 'Keiner ist offen. Das Menü legt einen an oder findet einen.',
+        none: 'Sie sind noch in keinem. Im Menü legen Sie einen an oder finden einen.',
         topic: {
             entry: 'Thema',
             hint: 'Sagen, worum es in diesem Gruppenchat gerade geht',

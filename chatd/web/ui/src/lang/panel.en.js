@@ -139,7 +139,7 @@ export default {
     },
     // Converse.js says groupchat in all its languages, so we do, too.
     rooms: {
-        none: 'None is open. The menu makes one, or finds one.',
+        none: 'You are in none yet. Make or find one in the menu.',
         topic: {
             entry: 'Topic',
             hint: 'Say what this groupchat is about just now',

@@ -137,7 +137,7 @@ export default {
         },
     },
     rooms: {
-        none: 'No hay ninguno abierto. El menú crea uno o encuentra uno.',
+        none: 'Aún no está en ninguno. En el menú puede crear o buscar uno.',
         topic: {
             entry: 'Tema',
             hint: 'Decir de qué trata ahora este chat de grupo',

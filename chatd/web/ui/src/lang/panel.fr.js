@@ -137,7 +137,7 @@ export default {
         },
     },
     rooms: {
-        none: 'Aucune n’est ouverte. Le menu en crée une, ou en trouve une.',
+        none: 'Vous n’êtes encore dans aucune. Le menu permet d’en créer ou d’en trouver une.',
         topic: {
             entry: 'Sujet',
             hint: 'Dire de quoi il est question en ce moment dans cette discussion de groupe',
