@@ -2,9 +2,8 @@
 
     .venv/bin/python -m tests.browser.pictures docs [panel] [room]
 
-Takes all, or only those of the groups named. Writes FOLDER/panel.png for the README and
-FOLDER/screenshots/VIEW-SIZE-COLOURS.png. Needs what the browser tests need; where Debian's pngquant is installed it
-makes the files a third of the size.
+Takes all, or only those of the groups named. Writes FOLDER/screenshots/VIEW-SIZE-COLOURS.png. Needs what the browser
+tests need; where Debian's pngquant is installed it makes the files a third of the size.
 """
 
 from __future__ import annotations
@@ -125,9 +124,6 @@ class Studio:
         if screen.startswith("1440"):
             await person.open_chat("carol")
         await self.take(person, "chat", screen)
-        if screen == "1440-light":
-            await page.screenshot(self.folder / "panel.png")
-            self.taken.append(self.folder / "panel.png")
         await link.cut()
         await page.see('#state[data-kind="lost"]')
         await self.take(person, "reconnecting", screen)
