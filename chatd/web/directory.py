@@ -6,7 +6,6 @@ one nothing is told, not even whether there is a directory.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBuckets
 from chatd.core.people import TEXT_MOST
 from chatd.interfaces import IDirectories
+from chatd.web.body import json_body
 from chatd.web.errors import error_body
 
 __all__ = ["DIRECTORY_PATH", "DirectoryResource"]
@@ -59,9 +59,7 @@ class DirectoryResource(Resource):
         found = [{"jid": person.jid, "name": person.name, "address": person.address, "title": person.title,
                   "department": person.department, "phone": person.phone,
                   "has_account": self._directories.has_account(person.jid)} for person in people]
-        body = json.dumps({"people": found, "more": is_more}, ensure_ascii=False).encode() + b"\n"
-        request.setHeader(b"Content-Type", b"application/json")
-        return body
+        return json_body(request, {"people": found, "more": is_more})
 
     def _reader(self, request: Any) -> JID | None:
         """Who asks; accounts that are disabled or no more do not."""

@@ -6,7 +6,6 @@ link is. docs/protocol.md has the words.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.stamp import InvalidStamp, parse_stamp
 from chatd.core.stanza import is_fit
 from chatd.interfaces import IMeetings
+from chatd.web.body import json_body, json_object
 from chatd.web.errors import ErrorPage, error_body
 from chatd.web.later import answer_later
 from chatd.web.signed import Signatures, Unsigned
@@ -85,7 +85,7 @@ class MeetingsResource(Resource):
             return error_body(request, _STATUS.get(error.condition, 400), error.text or "")
         request.setResponseCode(201)
         request.setHeader(b"Location", str(info["link"]).encode())
-        return _json(request, info)
+        return json_body(request, info)
 
 
 class _Info(Resource):
@@ -100,7 +100,7 @@ class _Info(Resource):
     def render_GET(self, request: Request) -> bytes:
         """Answers with it."""
         request.setHeader(b"Cache-Control", b"no-store")
-        return _json(request, self._info)
+        return json_body(request, self._info)
 
 
 class MeetingPage(Resource):
@@ -142,12 +142,7 @@ class _FramedPage(AssetResource):
 
 def _values(body: bytes) -> dict[str, Any]:
     """The arguments of IMeetings.create; ValueError with a sentence for what is wrong."""
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        raise ValueError("The body is not JSON.") from None
-    if not isinstance(found, dict):
-        raise ValueError("The body is a JSON object.")
+    found = json_object(body)
     for name, value in found.items():
         if name not in _KINDS:
             raise ValueError("The body has " + ", ".join(_KINDS) + " and nothing else.")
@@ -168,11 +163,3 @@ def _values(body: bytes) -> dict[str, Any]:
         except InvalidStamp:
             raise ValueError("expires is a time such as 2026-12-24T00:00:00Z.") from None
     return values
-
-
-def _json(request: Request, value: Mapping[str, Any]) -> bytes:
-    body = json.dumps(value, ensure_ascii=False).encode() + b"\n"
-    request.setHeader(b"Content-Type", b"application/json")
-    request.setHeader(b"Content-Length", b"%d" % len(body))
-    return body
-

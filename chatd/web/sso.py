@@ -8,7 +8,6 @@ long as their time would be taken. What was refused, and why, is in the log, wit
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from chatd.core.jid import JID, InvalidJID
 from chatd.core.limits import TokenBuckets
 from chatd.core.webmail import SLACK_S, Webmail, is_nonce, sign
 from chatd.interfaces import ITokens, IWebmailStore
+from chatd.web.body import json_body, json_object
 from chatd.web.errors import error_body
 from chatd.web.later import answer_later
 
@@ -118,10 +118,7 @@ class SignOnResource(Resource):
         except Exception:
             log.failure("signing on from Webmail {name} failed", name=name)
             return error_body(request, 503)
-        data = json.dumps(answer, ensure_ascii=False).encode() + b"\n"
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Content-Length", b"%d" % len(data))
-        return data
+        return json_body(request, answer)
 
     # -- who asks
     def _webmail_of(self, signed: _Signed, method: str, body: bytes) -> Webmail:
@@ -200,12 +197,9 @@ def _headers(request: Any) -> _Signed:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _Refused(400, "The body is not JSON.") from None
-    if not isinstance(found, dict):
-        raise _Refused(400, "The body is to be a JSON object.")
-    return found
+        return json_object(body)
+    except ValueError as wrong:
+        raise _Refused(400, str(wrong)) from None
 
 
 def _only(said: dict[str, Any], *names: str) -> None:
