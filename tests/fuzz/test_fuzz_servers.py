@@ -159,7 +159,7 @@ def connected(drawn: st.DataObject) -> None:
         if is_resuming:
             former = outgoing(site, PaperAttempt(None))
             former.answers_here = True
-            former.managed("old", 300)
+            former.management.begin("old", 300)
             former.abort("cut")
         attempt = PaperAttempt(former)
         stream = outgoing(site, attempt)
