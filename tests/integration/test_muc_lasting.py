@@ -15,6 +15,7 @@ from tests.integration.test_muc_archive import RETRACT, ids, messages, page
 from tests.integration.test_muc_extras import PICTURE, command, hats, occupant_id
 
 ROOM, TEMPORARY, LOCKED = (f"{name}@{SERVICE}" for name in ("attic", "tent", "building-site"))
+ROUNDS = 2
 PEOPLE = tuple(f"{name}@{DOMAIN}" for name in ("alice", "bob", "carol"))
 
 
@@ -98,7 +99,7 @@ def test_those_inside_are_told_of_a_shutdown(tmp_path: Path) -> None:
 
 
 def test_a_kill_loses_nothing_that_was_heard(tmp_path: Path) -> None:
-    """kill -9 amid a stream of messages, three times: what came back with an id is in the archive, once, in order."""
+    """kill -9 amid a stream of messages, twice: what came back with an id is in the archive, once, in order."""
     heard: list[tuple[str, str]] = []
 
     async def talk(daemon: Daemon, round_: int) -> None:
@@ -131,12 +132,12 @@ def test_a_kill_loses_nothing_that_was_heard(tmp_path: Path) -> None:
                     if one["mam_result"]["forwarded"]["stanza"]["body"]]
             assert len(kept) == len(set(kept)) and set(heard) <= set(kept)
             assert [one for one in kept if one in set(heard)] == heard
-            for round_ in range(3):
+            for round_ in range(ROUNDS):
                 numbers = [int(body.split("-")[1]) for body, _ in kept if body.startswith(f"{round_}-")]
                 assert numbers == list(range(len(numbers))), "a gap, or out of order"
 
     with running(tmp_path, *PEOPLE) as daemon:
-        for round_ in range(3):
+        for round_ in range(ROUNDS):
             asyncio.run(asyncio.wait_for(talk(daemon, round_), 60))
             daemon.start()
         asyncio.run(asyncio.wait_for(check(daemon), 60))
