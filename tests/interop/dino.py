@@ -24,6 +24,12 @@ class Dino:
         self.desk.start(self.program, "--print-xmpp=all")
         self.desk.see(".*", "frame")
 
+    def start_again(self, address: str) -> None:
+        """However it was; then in the conversation with this address."""
+        self.desk.end(self.program)
+        self.start()
+        self.talk_to(address)
+
     def end(self) -> None:
         """Ctrl Q."""
         self.desk.see(".*", "frame", active=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -19,6 +20,9 @@ from tests.interop.dino import Dino
 from tests.interop.voice import hears, sound, speak, speech
 
 pytestmark = pytest.mark.long
+
+CALLS_MOST: Final = 5
+HEARD_IN_S: Final = 25.0
 
 PEOPLE = {name: f"{name}@{DOMAIN}" for name in ("pat", "sam")}
 
@@ -40,6 +44,23 @@ def serving(folder: Path, coturn: Coturn) -> Daemon:
 async def become_contacts(daemon: Daemon) -> None:
     async with Client(daemon, PEOPLE["pat"]) as pat, Client(daemon, PEOPLE["sam"]) as sam:
         await befriend(pat, sam)
+
+
+def call_until_both_hear(desks: dict[str, Desk]) -> None:
+    """Now and then, rather when the machine is busy, a Dino 0.4 takes a call, plays what it hears, and never begins to
+    record.  The relay gets nothing but STUN from it.  Its debug log (G_MESSAGES_DEBUG=rtp) has no VoiceProcessor.setup:
+    the GStreamer source of the microphone never agrees on a format with what is behind it, and no error is logged.
+    People who are not heard start it again, and so does this."""
+    for calls in range(1, CALLS_MOST + 1):
+        Dino(desks["pat"]).call()
+        Dino(desks["sam"]).take()
+        deaf = [name for name, at in desks.items() if not hears(at, HEARD_IN_S)]
+        if not deaf:
+            return
+        print(f"call {calls}: {' and '.join(deaf)} heard nothing")
+        for name, at in desks.items():
+            Dino(at).start_again(PEOPLE["sam" if name == "pat" else "pat"])
+    raise AssertionError(f"nothing is heard in {CALLS_MOST} calls")
 
 
 def test_an_audio_call_by_the_relay(tmp_path: Path) -> None:
@@ -66,17 +87,13 @@ def test_an_audio_call_by_the_relay(tmp_path: Path) -> None:
             names = stack.enter_context(names_of(daemon, resolver, own_address()))
             at = desks[name] = stack.enter_context(desk(tmp_path / name, names, daemon.certificate, place.prefix))
             sound(at)
+            speak(at, tmp_path / "speech.wav")
             dino = Dino(at)
             dino.start()
             dino.add_account(PEOPLE[name])
             dino.talk_to(PEOPLE[other])
 
-        Dino(desks["pat"]).call()
-        Dino(desks["sam"]).take()
-        for at in desks.values():
-            speak(at, tmp_path / "speech.wav")
-        for at in desks.values():
-            hears(at)
+        call_until_both_hear(desks)
         said = coturn.log.read_text("utf-8", "replace")
         assert coturn.allocations() > 0 and "CHANNEL_BIND processed, success" in said
         assert any(f":{address}>: incoming packet ALLOCATE processed, success" in said for address in PEOPLE.values())

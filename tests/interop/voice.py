@@ -21,8 +21,8 @@ MODULES = ("module-native-protocol-unix", "module-null-sink sink_name=loudspeake
 HEARD = 200.0
 
 
-def speech(file: Path, repeated: int = 15) -> None:
-    """A WAV of ten seconds, so many times."""
+def speech(file: Path, repeated: int = 90) -> None:
+    """A WAV of ten seconds, so many times: longer than any test."""
     chance = random.Random(5)
     samples: list[int] = []
     while len(samples) < RATE * 10:
@@ -58,8 +58,8 @@ def speak(at: Desk, file: Path) -> None:
     at.start("paplay", "--device=voice", str(file))
 
 
-def hears(at: Desk, within_s: float = 60) -> float:
-    """Waits until something comes out of the loudspeaker; how loud it is."""
+def hears(at: Desk, within_s: float = 60) -> bool:
+    """Does something come out of the loudspeaker in this time?"""
     raw, deadline = at.home / "heard.raw", time.monotonic() + within_s
     while True:
         raw.unlink(missing_ok=True)
@@ -70,6 +70,5 @@ def hears(at: Desk, within_s: float = 60) -> float:
         data = raw.read_bytes()
         samples = struct.unpack(f"<{len(data) // 2}h", data[:len(data) // 2 * 2])
         loud = math.sqrt(sum(one * one for one in samples) / max(len(samples), 1))
-        if loud > HEARD:
-            return loud
-        assert time.monotonic() < deadline, f"nothing is heard: {loud:.0f}"
+        if loud > HEARD or time.monotonic() > deadline:
+            return loud > HEARD
