@@ -263,6 +263,32 @@ def test_muted_turned_and_frozen_cameras(tmp_path: Path) -> None:
     assert at(5.5, 80) > 200 and at(8.8, 10) < 80
 
 
+def test_who_is_there_from_the_beginning_is_seen_from_the_beginning(tmp_path: Path) -> None:
+    """A camera that was joined has its first whole picture after its sound; nothing is shown of what was hidden."""
+    made = Made(tmp_path / "r", 9.0)
+    for name, at in (("a", 1.5), ("b", 5.0), ("c", 1.5)):
+        made.person(f"PA_{name}", "")
+        made.video(f"TR_{name}", f"PA_{name}", at=at, luma=220, size=(320, 180))
+        made.sound(f"TM_{name}", f"PA_{name}")
+    made.journal.add("muted", 0.0, sid="TR_c", muted=True)
+    made.journal.add("muted", 1.0, sid="TR_c", muted=False)
+    made.journal.add("rotation", 1.5, sid="TR_a", pts=0, degrees=90)
+    found = made.end()
+    for name in "abc":
+        found.track(f"TR_{name}").published_s = 0.0
+    result = compose(found, made.directory, Output(tmp_path / "a.webm", 640, 360, 10))
+    seen = Seen(result.path, 2)
+    tiles = arrange([], ["a", "b", "c"], None, 640, 360, "grid")
+
+    def at(when: float, name: str) -> int:
+        rect = tiles[name]
+        return int(seen.frames[round(when * 10)][(rect.y + 20) // 2, (rect.x + rect.width // 2) // 2])
+
+    assert at(0.2, "a") > 200 and at(1.8, "a") > 200, "upright as afterwards"
+    assert at(1.0, "b") < 120 and at(2.5, "b") > 200 and at(5.5, "b") > 200, "three seconds before, no more"
+    assert at(0.5, "c") < 120 and at(1.2, "c") > 200, "not while it was muted"
+
+
 def test_sound_follows_holes_and_a_clock_that_runs_too_fast(tmp_path: Path) -> None:
     made = Made(tmp_path / "r", 8.0)
     made.person("PA_a", "Ann")

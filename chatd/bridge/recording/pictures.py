@@ -12,10 +12,13 @@ from chatd.bridge.recording.manifest import Track
 
 # A camera that sends nothing for so long is shown as its owner's name; a still screen stays.
 FREEZE_S = 5.0
+# A stream that is joined begins with the next whole picture, which its sender has to be asked for; its sound comes at
+# once. For so long at most the first picture is seen before its time rather than nothing.
+LEAD_S = 3.0
 
 
 class PictureTrack:
-    """`at(t)` for rising times: the frame that is to be seen, None if none is (not begun, muted, ended, cut off).
+    """`at(t)` for rising times: the frame that is to be seen, None if none is (not published, muted, ended, cut off).
 
     `serial` changes with every new frame. A file that ends early or cannot be read has no more frames.
     """
@@ -36,16 +39,21 @@ class PictureTrack:
             self._now_s, self._now = self._next
             self.serial += 1
             self._next = next(self._frames, None)
-        if self._now is None or time_s > self._end_s + 0.1:
+        shown, shown_s = self._now, self._now_s
+        if shown is None and self._next is not None and self.track.published_s <= time_s >= self._next[0] - LEAD_S:
+            shown_s, shown = self._next
+        if shown is None or time_s > self._end_s + 0.1:
             return None
         if any(start <= time_s < (end if end is not None else float("inf")) for start, end in self.track.muted):
             return None
-        if self.track.source != "screen_share" and time_s - self._now_s > FREEZE_S:
+        if self.track.source != "screen_share" and time_s - shown_s > FREEZE_S:
             return None
-        return self._now
+        return shown
 
     def turned(self, time_s: float) -> int:
         """By how many degrees clockwise the picture is to be turned."""
+        if self._now is None and self._next is not None:
+            time_s = max(time_s, self._next[0])
         return next((degrees for start, degrees in reversed(self.track.rotations) if start <= time_s), 0)
 
     def _read(self, path: Path) -> Iterator[tuple[float, av.VideoFrame]]:
