@@ -11,14 +11,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from chatd.bridge.forward import Publication
     from chatd.bridge.incoming import Layer
     from chatd.bridge.rtcp import SenderReport
     from chatd.bridge.rtp import Packet
 
 
-class Sink(Protocol):
-    """`wanted`: the highest rank it can use; `layer`: what it gets, `awaited`: what it changes to at a keyframe."""
+# Who has had nothing for so long while something arrives takes a keyframe of any smaller layer as well.
+PATIENCE_S = 1.0
 
+
+class Sink(Protocol):
+    """`wanted`: the highest rank it can use; `layer`: what it gets, `awaited`: what it changes to at a keyframe;
+    `dark_since`: since when there is something for it, and it gets nothing (None: it is not so).
+    """
+
+    publication: Publication
+    dark_since: float | None
     wanted: int
     is_paused: bool
     is_plain: bool
@@ -58,3 +67,29 @@ def await_layer(sink: Sink, layer: Layer | None, now: float) -> None:
     if layer is not None:
         layer.waiting.add(sink)
         layer.keyframe_due(now)
+
+
+def settle(sink: Sink, rank: int, now: float) -> None:
+    """`sink` has nothing, and the keyframe of the layer with this rank, the best for it, is long in coming: any smaller
+    one is better than nothing.
+    """
+    for layer in sink.publication.layers:
+        if layer.rank > rank:
+            # The line had room for it before.
+            layer.waiting.discard(sink)
+    if sink.dark_since is None:
+        sink.dark_since = now
+    elif now - sink.dark_since >= PATIENCE_S:
+        for layer in sink.publication.layers:
+            if layer.rank < rank and layer.is_live(now) and sink not in layer.waiting:
+                layer.waiting.add(sink)
+                layer.keyframe_due(now)
+
+
+def settled(sink: Sink) -> None:
+    """Something is sent to `sink`, or nothing is to be: only what it aims at is waited for."""
+    if sink.dark_since is not None:
+        sink.dark_since = None
+        for layer in sink.publication.layers:
+            if layer is not sink.awaited:
+                layer.waiting.discard(sink)

@@ -17,7 +17,7 @@ from chatd.bridge.bucket import Bucket
 from chatd.bridge.incoming import Layer, Profile, move_numbers
 from chatd.bridge.layers import HIGH, NONE
 from chatd.bridge.packetmap import PacketMap, Segment
-from chatd.bridge.sink import await_layer
+from chatd.bridge.sink import await_layer, settle, settled
 
 if TYPE_CHECKING:
     from chatd.bridge.forward import Publication
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 # The mid extension goes with the first packets of a stream only; the SSRC is in the SDP as well.
 ANNOUNCED_PACKETS = 100
-# Who has had nothing for so long while something arrives takes a keyframe of any smaller layer as well.
-PATIENCE_S = 1.0
 # Retransmissions to one subscription in a second; more would be an amplifier. On a line of known capacity its share.
 MOST_RESENT_OCTETS_PER_S = 400_000
 RESEND_SHARE = 0.25
@@ -81,7 +79,7 @@ class Subscription:
         "_resent_at",
         "_reports",
         "_started",
-        "_dark_since",
+        "dark_since",
         "_keyframes",
     )
 
@@ -126,7 +124,7 @@ class Subscription:
         self._last = (secrets.randbelow(0x4000), 0, 0, 0, 0.0)
         self._started = False
         # Since when there is something to send, and nothing is sent; None otherwise.
-        self._dark_since: float | None = None
+        self.dark_since: float | None = None
         self._keyframes = Bucket(1 / KEYFRAME_EVERY_S, KEYFRAMES_AT_ONCE, transport.port.now())
         self._rtx_sequence = secrets.randbelow(0x4000)
         self._resend_until = 0.0
@@ -262,21 +260,7 @@ class Subscription:
         elif target is not self.awaited:
             await_layer(self, target, now)
         if self.layer is None and rank != NONE:
-            self._settle(rank, now)
-
-    def _settle(self, rank: int, now: float) -> None:
-        """The best layer's keyframe is long in coming: any smaller one is better than nothing."""
-        for layer in self.publication.layers:
-            if layer.rank > rank:
-                # The line had room for it before.
-                layer.waiting.discard(self)
-        if self._dark_since is None:
-            self._dark_since = now
-        elif now - self._dark_since >= PATIENCE_S:
-            for layer in self.publication.layers:
-                if layer.rank < rank and layer.is_live(now) and self not in layer.waiting:
-                    layer.waiting.add(self)
-                    layer.keyframe_due(now)
+            settle(self, rank, now)
 
     def _choose_inside(self, live: Sequence[int], now: float) -> None:
         if not self.publication.layers:
@@ -309,21 +293,13 @@ class Subscription:
 
     def _leave(self, last: int) -> None:
         await_layer(self, None, 0.0)
-        self._settled()
+        settled(self)
         layer = self.layer
         if layer is not None:
             self._remember(layer, last)
             self.layer = None
             layer.subscriptions.remove(self)
             layer.regroup()
-
-    def _settled(self) -> None:
-        """Something is sent, or nothing is to be: only what is aimed at is waited for."""
-        if self._dark_since is not None:
-            self._dark_since = None
-            for layer in self.publication.layers:
-                if layer is not self.awaited:
-                    layer.waiting.discard(self)
 
     def _remember(self, layer: Layer, last: int) -> None:
         segment = self.segment
@@ -346,7 +322,7 @@ class Subscription:
         layer.waiting.discard(self)
         if self.awaited is layer or self.awaited is not None and self.awaited.rank < layer.rank:
             await_layer(self, None, now)
-        self._settled()
+        settled(self)
         found: Any = packet.described
         sequence, timestamp, picture, tl0, at = self._last
         shift = picture_delta = tl0_delta = 0

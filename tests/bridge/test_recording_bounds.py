@@ -61,6 +61,29 @@ def test_what_ends_while_its_recording_begins_is_not_waited_for(tmp_path: Path, 
     assert not place.room.is_recording
 
 
+def test_what_is_published_or_shown_while_a_recording_begins_is_recorded(tmp_path: Path) -> None:
+    place = Place()
+    alice, bob = place.joins("alice"), place.joins("bob")
+    before, muted = published(place, alice), published(place, alice, cid="2", muted=True)
+    late: list[Any] = []
+
+    def meanwhile() -> None:
+        late.append(published(place, bob))
+        alice.set_muted(muted, False)
+
+    def then(job: Job) -> None:
+        late.append(published(place, bob, cid="2"))
+        # As in life: the codec is known, and so the publication, when a track is announced.
+        job._look()
+        for track in (before, muted, *late):
+            (feed,) = track.publication.subscriptions
+            assert not feed.is_paused, track.sid
+        job.stop("stopped")
+
+    info = recorded(tmp_path, place, Plan(str(tmp_path / "meeting.webm")), meanwhile, then)
+    assert info.error == "nothing was recorded" and len(late) == 2
+
+
 def test_a_track_from_a_source_that_nobody_knows_ends_no_recording(tmp_path: Path) -> None:
     place = Place()
     alice = place.joins("alice")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chatd.bridge import layers, rtp
 from chatd.bridge.layers import HIGH, NONE
 from chatd.bridge.rtcp import SenderReport
-from chatd.bridge.sink import await_layer
+from chatd.bridge.sink import await_layer, settle, settled
 
 if TYPE_CHECKING:
     from chatd.bridge.forward import Publication
@@ -59,8 +59,8 @@ Item = rtp.Packet | Sound | Begin | Nothing | Turned | Reported
 class Feed:
     """A sink (sink.py) of `publication` until `close`."""
 
-    __slots__ = ("publication", "wanted", "is_paused", "is_plain", "layer", "awaited", "is_closed", "_items",
-                 "_degrees")
+    __slots__ = ("publication", "wanted", "is_paused", "is_plain", "layer", "awaited", "dark_since", "is_closed",
+                 "_items", "_degrees")
 
     def __init__(self, publication: Publication, now: float) -> None:
         self.publication = publication
@@ -68,6 +68,7 @@ class Feed:
         self.is_paused = self.is_plain = self.is_closed = False
         self.layer: Layer | None = None
         self.awaited: Layer | None = None
+        self.dark_since: float | None = None
         self._items: list[Item] = []
         self._degrees = 0
         publication.subscriptions.add(self)
@@ -94,10 +95,11 @@ class Feed:
             self.publication.retarget(now)
 
     def request_keyframe(self, now: float) -> None:
-        """A packet is lost: ask the publisher, as often as its layer allows."""
-        layer = self.awaited or self.layer
-        if layer is not None and not self.is_closed:
-            layer.request_keyframe(now)
+        """A packet is lost: ask the publisher, as often as its layers allow."""
+        # What is recorded now matters as much as what is to come: the larger layer's keyframe may be long in coming.
+        for layer in (self.layer, self.awaited):
+            if layer is not None:
+                layer.request_keyframe(now)
 
     # -- as a sink
 
@@ -106,6 +108,7 @@ class Feed:
         publication = self.publication
         if self.is_closed or self.is_paused or not publication.layers:
             return
+        rank = NONE
         if publication.is_layered:
             target: Layer | None = publication.layers[0]
         else:
@@ -119,6 +122,8 @@ class Feed:
             await_layer(self, None, now)
         elif target is not self.awaited:
             await_layer(self, target, now)
+        if self.layer is None and rank != NONE:
+            settle(self, rank, now)
 
     def switch(self, layer: Layer, packet: rtp.Packet, now: float) -> None:
         """A keyframe of a better layer, or the first one."""
@@ -126,7 +131,9 @@ class Feed:
             self.layer.subscriptions.remove(self)
             self.layer.regroup()
         layer.waiting.discard(self)
-        self.awaited = None
+        if self.awaited is layer or self.awaited is not None and self.awaited.rank < layer.rank:
+            await_layer(self, None, now)
+        settled(self)
         self.layer = layer
         layer.subscriptions.append(self)
         layer.regroup()
@@ -162,6 +169,7 @@ class Feed:
     def leave(self) -> None:
         """The layer is no longer for us."""
         await_layer(self, None, 0.0)
+        settled(self)
         if self.layer is not None:
             self.layer.subscriptions.remove(self)
             self.layer.regroup()
