@@ -152,7 +152,9 @@ def fold(entries: Iterable[dict[str, Any]], is_over: bool = True,
     if found.state == "recording" and is_over:
         found.state = "recovered"
         for one in pending.values():
-            one.last_pts = max(one.last_pts, ends(one.track.file) or 0.0)
+            # Of what the journal says was written, the last second may not have reached the disk.
+            end = ends(one.track.file)
+            one.last_pts = one.last_pts if end is None else end
     _place(found, pending)
     if found.state == "recovered":
         found.duration_s = max([found.duration_s, *(track.end_s for track in found.tracks if track.has_frames)])
