@@ -15,7 +15,8 @@ LARGEST_JUMP = 3000
 MOST_MISSING = 256
 FIRST_NACK_S = 0.01
 GIVE_UP_S = 1.0
-MOST_TRIES = 10
+# However long it took to ask so often: whoever is held up itself would give up what it never asked for.
+LEAST_TRIES, MOST_TRIES = 3, 10
 
 
 class Reception:
@@ -104,7 +105,7 @@ class Reception:
         asked = []
         gone = []
         for number, hole in self.missing.items():
-            if now - hole[0] > GIVE_UP_S or hole[2] >= MOST_TRIES:
+            if hole[2] >= (LEAST_TRIES if now - hole[0] > GIVE_UP_S else MOST_TRIES):
                 gone.append(number)
             elif now >= hole[1]:
                 hole[2] += 1

@@ -124,6 +124,14 @@ def test_a_hole_is_asked_for_again_with_growing_pauses_and_then_given_up() -> No
     assert 4 <= len(asked) <= 10 and not reception.missing
 
 
+def test_who_is_held_up_asks_all_the_same() -> None:
+    reception = Reception(90000)
+    arrive(reception, [1, 3])
+    # Nobody had time to ask for a long while.
+    assert [reception.to_ask(at, 0.05) for at in (5.0, 9.0, 9.01, 12.0, 15.0)] == [[2], [2], [], [2], []]
+    assert not reception.missing
+
+
 def test_jitter_is_rfc_3550s() -> None:
     reception = Reception(8000)
     for i in range(2000):

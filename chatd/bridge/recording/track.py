@@ -24,6 +24,8 @@ from chatd.bridge.rtp import Packet
 # Video is asked for again for a second (reception.GIVE_UP_S); sound is not, there only the order may be wrong.
 WAIT_VIDEO_S = 1.2
 WAIT_AUDIO_S = 0.2
+# A loop that was held up for longer took nothing meanwhile: what was sent again waits in front of it, too.
+MOST_STEP_S = 0.25
 # Nothing for so long is noted as a gap. DTX pauses 0.4 s, a still screen sends a picture a second.
 STALL_MS = 3000
 # A lost packet of sound is 20 ms; only longer holes are worth a line in the journal.
@@ -62,6 +64,8 @@ class TrackFile:
         self._lost = 0
         self._gap_from: int | None = None
         self._reports = 0
+        # How long packets have been waited for, without the time in which none could be taken; when last looked.
+        self._waited_s = self._looked_at = 0.0
         self._report_at = self._written_at = -100.0
         # SSRC and beginning of a window of its own time, the least lateness in it, and the last that was noted.
         self._window = (0, 0.0)
@@ -79,16 +83,19 @@ class TrackFile:
         ahead of that.
         """
         reorder = self._reorder
+        self._waited_s += min(MOST_STEP_S, max(0.0, at - self._looked_at))
+        self._looked_at = at
+        waited_s = self._waited_s
         for item in items:
             if type(item) is Packet:
-                for ready in reorder.put(item.sequence, item, at):
+                for ready in reorder.put(item.sequence, item, waited_s):
                     self._ready(ready, at)
             elif isinstance(item, Sound):
                 self._pace(item.packet, item.now - offset)
-                for ready in reorder.put(item.packet.sequence, item.packet, at):
+                for ready in reorder.put(item.packet.sequence, item.packet, waited_s):
                     self._ready(ready, item.now - offset)
             elif isinstance(item, Nothing):
-                for ready in reorder.put(item.sequence, None, at):
+                for ready in reorder.put(item.sequence, None, waited_s):
                     self._ready(ready, at)
             elif isinstance(item, Begin):
                 for ready in reorder.flush():
@@ -102,7 +109,7 @@ class TrackFile:
                 self._report(item, item.now - offset)
             elif isinstance(item, Turned):
                 self._journal.add("rotation", at, sid=self.sid, pts=max(0, self._last_pts), degrees=item.degrees)
-        for ready in reorder.due(at):
+        for ready in reorder.due(waited_s):
             self._ready(ready, at)
         self.wants_keyframe = self._is_video and bool(items) and self._frames.waits_for_key
         if at - self._written_at > WRITTEN_S:
