@@ -34,7 +34,6 @@ class Description:
         "tl0",
         "tl0_at",
         "switches_up",
-        "uses_lower",
         "width",
         "height",
     )
@@ -52,7 +51,6 @@ class Description:
         self.tl0: int | None = None
         self.tl0_at = 0
         self.switches_up = True
-        self.uses_lower = False
         self.width = 0
         self.height = 0
 
@@ -135,7 +133,7 @@ def vp9(payload: bytes, marker: bool) -> Description:
             return _invalid()
         index = payload[at]
         found.temporal, found.switches_up = index >> 5, bool(index & 0x10)
-        found.spatial, found.uses_lower = index >> 1 & 7, bool(index & 1)
+        found.spatial = index >> 1 & 7
         at += 1
         if not flexible:
             at += 1

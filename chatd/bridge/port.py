@@ -83,7 +83,6 @@ class Port:
         self.dropped: Counter[str] = Counter()
         self.received = 0
         self._socket = sock
-        self._family = sock.family
         self.number: int = sock.getsockname()[1]
         self.outbox = Outbox(sock.fileno(), 28 if sock.family == socket.AF_INET6 else 16)
         self._ufrags: dict[str, Transport] = {}

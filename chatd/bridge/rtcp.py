@@ -197,13 +197,6 @@ def receiver_report(sender: int, blocks: Sequence[ReportBlock]) -> bytes:
     return _packet(len(blocks[:31]), RR, struct.pack("!I", sender) + b"".join(write_block(b) for b in blocks[:31]))
 
 
-def source_description(ssrc: int, cname: str) -> bytes:
-    """SDES with a CNAME (RFC 3550 6.5.1), cut at 255 bytes."""
-    name = cname.encode()[:255]
-    chunk = struct.pack("!IBB", ssrc, 1, len(name)) + name + b"\0"
-    return _packet(1, SDES, chunk + bytes(-len(chunk) & 3))
-
-
 def nack(sender: int, media: int, sequences: Iterable[int]) -> bytes:
     """A generic NACK; `sequences` ascending (mod 2^16) make the shortest packet."""
     entries: list[list[int]] = []

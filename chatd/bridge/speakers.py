@@ -6,7 +6,6 @@ from collections.abc import Hashable
 
 # Speech is loud above this; -dBov, so smaller is louder. A quiet room is at 60…90, talk at 15…45.
 ACTIVE_DBOV = 45
-SILENT_DBOV = 127
 HOLD_S = 1.0
 
 

@@ -27,7 +27,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from chatd.bridge import codecs, rtcp, rtp, stun
+from chatd.bridge import rtcp, rtp, stun
 from chatd.bridge.dtls import Channels, Dtls
 from chatd.bridge.forward import Publication, Subscription
 from chatd.bridge.incoming import Layer
@@ -415,7 +415,3 @@ class Transport:
         for subscription in self.subscriptions.values():
             if subscription.layer is not None:
                 subscription.map.advance(subscription.layer.reception.highest & 0xFFFF)
-
-
-# What a signalling layer may offer or accept.
-SUPPORTED_CODECS = tuple(codecs.DESCRIBE)

@@ -126,7 +126,9 @@ def test_compounds_with_padding_and_foreign_kinds_are_read_through() -> None:
     padded[0] |= 0x20
     padded[3] = 3
     unknown = b"\x80\xcf\0\1abcd"
-    found, is_whole = rtcp.parse(rtcp.source_description(1, "someone") + unknown + bytes(padded))
+    # RFC 3550 6.5: one source, its CNAME "someone".
+    names = b"\x81\xca\0\4" + b"\0\0\0\1" + b"\1\7someone" + bytes(3)
+    found, is_whole = rtcp.parse(names + unknown + bytes(padded))
     assert is_whole and [type(item) for item in found] == [rtcp.KeyframeRequest]
 
 
