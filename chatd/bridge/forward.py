@@ -29,13 +29,13 @@ from chatd.bridge import codecs, rtcp
 from chatd.bridge.incoming import Layer
 from chatd.bridge.layers import HIGH, LOW, MEDIUM, NONE, Size
 from chatd.bridge.speakers import LevelMeter
-from chatd.bridge.subscription import Subscription, rewrite
+from chatd.bridge.subscription import Subscription
 
 if TYPE_CHECKING:
     from chatd.bridge.sink import Sink
     from chatd.bridge.transport import Transport
 
-__all__ = ["HIGH", "LOW", "MEDIUM", "NONE", "Publication", "Size", "Subscription", "rewrite"]
+__all__ = ["HIGH", "LOW", "MEDIUM", "NONE", "Publication", "Size", "Subscription"]
 
 
 class Publication:

@@ -55,6 +55,17 @@ def move_numbers(buffer: bytearray, start: int, found: codecs.Description, segme
         buffer[start + found.tl0_at] = found.tl0 + segment.tl0_delta & 0xFF
 
 
+def rewrite(payload: bytes, found: codecs.Description, segment: Segment) -> bytes:
+    """A payload with VP8's picture id and TL0PICIDX moved by the segment's offsets; the same object if there is
+    nothing to do.
+    """
+    if found.picture_id is None and found.tl0 is None or not (segment.picture_delta or segment.tl0_delta):
+        return payload
+    changed = bytearray(payload)
+    move_numbers(changed, 0, found, segment)
+    return bytes(changed)
+
+
 class Profile:
     """Which header extensions a group of subscribers gets; what they share of a packet is made once.
 

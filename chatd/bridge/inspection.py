@@ -85,7 +85,7 @@ def _receiver(entry: Entry, now: float) -> dict[str, Any]:
         **found, "codec": media.publication.codec, "rank": media.rank, "wanted": media.wanted,
         "allowed": media.allowed, "awaited": media.awaited.rank if media.awaited is not None else None,
         "bps": round(media.rate(now)), "packets": packets, "since_s": _since(media, now),
-        "asked": media.asked, "resent": media.resent, "refused": media.refused,
+        "asked": media.asked, "resent": media.repeats.sent, "refused": media.refused,
         "line_bps": None if available is None else round(available), "is_sure": line.is_sure,
         "loss": round(line.loss, 3), "round_trip_s": round(line.round_trip_s, 3),
     }

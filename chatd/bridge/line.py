@@ -86,7 +86,7 @@ class Line:
 
     def _pad(self, octets: int, video: Iterable[Subscription], now: float) -> None:
         for subscription in video:
-            octets -= subscription.pad(octets, now)
+            octets -= subscription.repeats.pad(octets, now)
             if octets <= 0:
                 return
 

@@ -1,22 +1,23 @@
 """One track on its way to one participant; see forward.py for how it is used.
 
 The ordinary packet never comes here: `incoming.Layer` sends it. Here are the choice of layers, the change from one to
-another, and all that is not ordinary: late packets, layers left out, TCP, retransmissions, reports. Longer than most
-files here because all of it moves the same few numbers, which have one owner.
+another, and all that is not ordinary: late packets, layers left out, TCP, reports. Longer than most files here because
+all of it moves the same few numbers, which have one owner.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from chatd.bridge import codecs, layers, rtcp, rtp
 from chatd.bridge.bucket import Bucket
-from chatd.bridge.incoming import Layer, Profile, move_numbers
+from chatd.bridge.incoming import Layer, Profile, rewrite
 from chatd.bridge.layers import HIGH, NONE
 from chatd.bridge.packetmap import PacketMap, Segment
+from chatd.bridge.repeats import Repeats
 from chatd.bridge.sink import await_layer, settle, settled
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 # The mid extension goes with the first packets of a stream only; the SSRC is in the SDP as well.
 ANNOUNCED_PACKETS = 100
-# Retransmissions to one subscription in a second; more would be an amplifier. On a line of known capacity its share.
-MOST_RESENT_OCTETS_PER_S = 400_000
-RESEND_SHARE = 0.25
 # Keyframes for one receiver, who asks again and again: so many at once, then one in so many seconds. Everybody pays.
 KEYFRAMES_AT_ONCE = 4
 KEYFRAME_EVERY_S = 3.0
@@ -39,7 +37,7 @@ class Subscription:
 
     `payload_type`, `rtx_payload_type` (None: no retransmissions) and `mid` are the receiver's. `wanted`: rank asked
     for by the receiver; `allowed`: rank that its line can take, set by the transport. `refused`: packets that libsrtp
-    did not seal; `resent`: those sent again; `asked`: how often the receiver wanted a keyframe.
+    did not seal; `repeats`: what is sent again; `asked`: how often the receiver wanted a keyframe.
     """
 
     __slots__ = (
@@ -57,13 +55,13 @@ class Subscription:
         "layer",
         "awaited",
         "map",
+        "repeats",
         "segment",
         "handle",
         "name",
         "profile",
         "is_plain",
         "refused",
-        "resent",
         "asked",
         "packets",
         "octets",
@@ -73,10 +71,6 @@ class Subscription:
         "_announce",
         "_mark",
         "_last",
-        "_rtx_sequence",
-        "_resend_until",
-        "_resends",
-        "_resent_at",
         "_reports",
         "_started",
         "dark_since",
@@ -113,7 +107,7 @@ class Subscription:
         self.name: Any = None
         self.profile: Profile = transport.profile
         self.is_plain = False
-        self.refused = self.resent = self.asked = 0
+        self.refused = self.asked = 0
         self.packets = self.octets = 0
         self.max_temporal = self.max_spatial = self._next_spatial = 7
         self._announce = ANNOUNCED_PACKETS if mid else 0
@@ -126,10 +120,7 @@ class Subscription:
         # Since when there is something to send, and nothing is sent; None otherwise.
         self.dark_since: float | None = None
         self._keyframes = Bucket(1 / KEYFRAME_EVERY_S, KEYFRAMES_AT_ONCE, transport.port.now())
-        self._rtx_sequence = secrets.randbelow(0x4000)
-        self._resend_until = 0.0
-        self._resends = 0
-        self._resent_at: dict[int, float] = {}
+        self.repeats = Repeats(self, secrets.randbelow(0x4000))
         self._reports: deque[tuple[int, float]] = deque(maxlen=8)
         publication.subscriptions.add(self)
         transport.subscribe(self)
@@ -406,7 +397,7 @@ class Subscription:
             self.leave_out(sequence, found.begins)
             return
         assert segment is not None
-        marker = packet.marker or (found.ends and found.spatial == self.max_spatial and self.publication.is_layered)
+        marker = self.is_marked(packet)
         payload = rewrite(packet.payload, found, segment)
         mid = ""
         if self._announce:
@@ -425,6 +416,11 @@ class Subscription:
         if mid and not self._announce:
             self.transport.port.later(self._sort)
 
+    def is_marked(self, packet: rtp.Packet) -> bool:
+        """Whether a picture ends with this packet, as the receiver gets it: without the layers above."""
+        found: Any = packet.described
+        return packet.marker or bool(found.ends and found.spatial == self.max_spatial and self.publication.is_layered)
+
     def _is_left_out(self, found: codecs.Description) -> bool:
         """Layers above the chosen ones; a spatial layer is begun with a keyframe, and left at the start of a picture.
         """
@@ -433,66 +429,6 @@ class Subscription:
                 self.max_spatial = self._next_spatial
                 self.transport.port.later(self._sort)
         return found.temporal > self.max_temporal or found.spatial > self.max_spatial
-
-    def resend(self, sequences: Iterable[int], now: float) -> None:
-        """The receiver's NACK: answered from the layer's cache, as RTX if that was negotiated (RFC 4588)."""
-        line = self.transport.line.estimator
-        if now >= self._resend_until:
-            # What a thin line has no room for must not be filled with what it lost.
-            available = line.available(now)
-            octets = MOST_RESENT_OCTETS_PER_S if available is None else int(available * RESEND_SHARE / 8)
-            self._resend_until, self._resends = now + 1.0, octets
-        if len(self._resent_at) > 1000:
-            self._resent_at.clear()
-        for out in sequences:
-            if self._resends <= 0:
-                return
-            # Asked again before the answer can have arrived: it is on its way.
-            if now - self._resent_at.get(out, -10.0) < max(0.03, line.round_trip_s):
-                continue
-            place = self.map.reverse(out)
-            packet = place[0].source.cache.get(place[1]) if place is not None else None  # type: ignore[attr-defined]
-            if packet is None or place is None:
-                continue
-            if self.is_limited and place[0].source is not self.layer:
-                # Of the layer that was too much for the line; the keyframe since then makes it useless.
-                continue
-            self._resends -= len(packet.payload)
-            self._resent_at[out] = now
-            self._resend(packet, place[0], out, now)
-
-    def _resend(self, packet: rtp.Packet, segment: Segment, out: int, now: float) -> None:
-        found: Any = packet.described
-        payload = rewrite(packet.payload, found, segment)
-        marker = packet.marker or (found.ends and found.spatial == self.max_spatial and self.publication.is_layered)
-        timestamp = packet.timestamp + segment.timestamp_delta & 0xFFFFFFFF
-        carried: list[tuple[str, bytes]] = []
-        if isinstance(segment.source, Layer):
-            carried = [(uri, packet.extensions[n]) for n, uri in segment.source.passed_on if n in packet.extensions]
-        number, payload_type, ssrc = out, self.payload_type, self.ssrc
-        if self.rtx_payload_type is not None:
-            self._rtx_sequence = self._rtx_sequence + 1 & 0xFFFF
-            number, payload_type, ssrc = self._rtx_sequence, self.rtx_payload_type, self.rtx_ssrc
-            payload = out.to_bytes(2, "big") + payload
-        data = self.profile.prepare(payload, carried, rtp.abs_send_time(now))
-        head = rtp.HEADER.pack(self.profile.first_byte, payload_type | marker << 7, number, timestamp, ssrc)
-        self.transport.send_rtp(head + data)
-        self.resent += 1
-
-    def pad(self, octets: int, now: float) -> int:
-        """Send old packets again as RTX, to see whether the line takes more; returns how many octets went out."""
-        layer, sent = self.layer, 0
-        if layer is None or self.rtx_payload_type is None or layer.reception.highest < 0:
-            return 0
-        for back in range(16):
-            packet = layer.cache.get(layer.reception.highest - back & 0xFFFF)
-            if sent >= octets or packet is None:
-                break
-            segment = self.map.find(layer, packet.sequence)
-            if segment is not None:
-                self._resend(packet, segment, packet.sequence + segment.delta & 0xFFFF, now)
-                sent += len(packet.payload)
-        return sent
 
     def tell_report(self, report: rtcp.SenderReport, now: float) -> None:
         """The publisher's sender report in this stream's numbers: NTP time and timestamp stay a pair (lip sync)."""
@@ -509,14 +445,3 @@ class Subscription:
             if middle == block.last_sr and middle:
                 return max(0.0, now - sent_at - block.delay / 65536)
         return None
-
-
-def rewrite(payload: bytes, found: codecs.Description, segment: Segment) -> bytes:
-    """A payload with VP8's picture id and TL0PICIDX moved by the segment's offsets; the same object if there is
-    nothing to do.
-    """
-    if found.picture_id is None and found.tl0 is None or not (segment.picture_delta or segment.tl0_delta):
-        return payload
-    changed = bytearray(payload)
-    move_numbers(changed, 0, found, segment)
-    return bytes(changed)

@@ -331,7 +331,7 @@ class Transport:
                 self.line.reported(item.blocks, now)
             elif isinstance(item, rtcp.Nack):
                 if (subscription := self.subscriptions.get(item.media)) is not None:
-                    subscription.resend(item.sequences, now)
+                    subscription.repeats.answer(item.sequences, now)
             elif isinstance(item, rtcp.KeyframeRequest):
                 if (subscription := self.subscriptions.get(item.media)) is not None:
                     subscription.request_keyframe()

@@ -199,6 +199,7 @@ class Camera:
 
     def __init__(self) -> None:
         self.publication = SimpleNamespace(kind="video", is_screen=False, costs=lambda now: [(0, 100_000)])
+        self.repeats = SimpleNamespace(pad=self.pad)
         self.is_paused, self.wanted, self.rank, self.allowed = False, HIGH, LOW, HIGH
 
     def rate(self, now: float) -> float:

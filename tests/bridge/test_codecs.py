@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chatd.bridge import codecs
-from chatd.bridge.forward import rewrite
+from chatd.bridge.incoming import rewrite
 from chatd.bridge.packetmap import Segment
 
 

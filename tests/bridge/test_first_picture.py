@@ -174,7 +174,7 @@ def test_nothing_of_before_a_restart_is_sent_again_for_what_came_after_it() -> N
     stage.viewer.sent.clear()
     stage.viewer.line = SimpleNamespace(estimator=SimpleNamespace(  # type: ignore[attr-defined]
         available=lambda now: None, round_trip_s=0.05))
-    stage.subscription.resend([asked], stage.port.time)
+    stage.subscription.repeats.answer([asked], stage.port.time)
     assert not stage.viewer.sent, "that number is another packet's now"
 
 
@@ -200,7 +200,7 @@ def test_retransmissions_go_on_their_own_ssrc_with_their_own_payload_type_and_nu
     stage.begin("", 1, 65_534)
     stage.picture(is_key=True)
     first = stage.viewer.sent[0]
-    stage.subscription.resend([first.sequence], stage.port.time)
+    stage.subscription.repeats.answer([first.sequence], stage.port.time)
     again = stage.viewer.sent[-1]
     assert (again.ssrc, again.payload_type) == (8, 101)
     inner = rtp.unwrap_rtx(again, 100, 7)

@@ -620,12 +620,12 @@ def test_a_packet_asked_for_twice_within_a_round_trip_is_sent_once_and_a_thin_li
             wanted = [p.sequence for p in of(viewer, video)]
             for _ in range(3):
                 viewer.send_rtcp(rtcp.nack(9, video.ssrc, wanted[:10]))
-            await viewer.until(lambda: video.resent == 10)
+            await viewer.until(lambda: video.repeats.sent == 10)
             await asyncio.sleep(0.02)
-            assert video.resent == 10
+            assert video.repeats.sent == 10
             viewer.transport.line.estimator.remb(100, 1_000_000, room.port.now())
-            video._resend_until = 0.0
-            video.resend(wanted[20:], room.port.now())
+            video.repeats._until = 0.0
+            video.repeats.answer(wanted[20:], room.port.now())
             # 30 kbit/s is the lowest limit: a quarter of it in a second, in packets of 71 octets.
-            assert video.resent == 10 + 14
+            assert video.repeats.sent == 10 + 14
     run(scenario)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatd.bridge import codecs, rtcp, rtp, stun
-from chatd.bridge.forward import rewrite
+from chatd.bridge.incoming import rewrite
 from chatd.bridge.packetmap import PacketMap, Segment
 from chatd.bridge.reception import Reception
 

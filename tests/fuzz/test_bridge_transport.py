@@ -153,7 +153,7 @@ async def play(events: list[tuple[str, bytes]]) -> None:
                 viewer.received_rtcp(data, clock.now)
                 for subscription in subscriptions:
                     last = subscription.segment.delta + 65540
-                    subscription.resend([last + i & 0xFFFF for i in range(-30, 30)], clock.now)
+                    subscription.repeats.answer([last + i & 0xFFFF for i in range(-30, 30)], clock.now)
             elif kind == "time":
                 clock.now += 0.3
                 for _ in range(51):
