@@ -43,6 +43,8 @@ class Encoder:
         context.time_base, context.framerate = Fraction(1, fps), fps
         context.bit_rate = 400_000
         context.gop_size = 100_000
+        # Threads of an encoder wait for each other by spinning: on a busy machine a small picture takes them a second.
+        context.thread_count = 1
         context.options = OPTIONS[codec]
         self.context = context
         self.size = (width, height)

@@ -247,12 +247,14 @@ def test_after_a_loss_for_good_a_keyframe_is_asked_for_and_the_hole_is_noted(tmp
             encoder.picture(50)
             stage.video(encoder.picture(51), False, 11 / 25, lose=(0,))
             n = 12
+            # Nobody will decode these: one is enough, and a busy machine has time for it.
+            other = encoder.picture(52)
             stage.peer.reports.clear()
 
             def asked() -> bool:
                 nonlocal n
                 while time.monotonic() >= started + n / 25:
-                    stage.video(encoder.picture(40 + n % 100), False, n / 25)
+                    stage.video(other, False, n / 25)
                     n += 1
                 return any(isinstance(r, rtcp.KeyframeRequest) and r.media == VIDEO for r in stage.peer.reports)
 
