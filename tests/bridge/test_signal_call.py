@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bridge.clients.bridge_process import until
 
 
+@pytest.mark.long       # what is proved of SDKs here, other tests need as well
 def test_three_sdk_participants_hear_and_see_each_other(people):
     everybody = [people.sdk(name) for name in ("ann", "ben", "cat")]
     for one in everybody:
