@@ -28,6 +28,8 @@ def expect_livekit(people: People) -> None:
     people.expect(r"connection state mismatch .*numFailures: 1\}")
     # Media arrive when their sender has just gone.
     people.expect("participant, that's not present")
+    # Whoever leaves while sound and picture are still being agreed upon.
+    people.expect("could not createOffer with closed peer connection")
     # Whoever is put out loses the media before the page has read why.
     people.expect("DataChannel error on |data channel '[A-Z_]+' closed unexpectedly")
 
