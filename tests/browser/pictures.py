@@ -2,19 +2,18 @@
 
     .venv/bin/python -m tests.browser.pictures docs [panel] [room]
 
-Takes all, or only those of the groups named. Writes FOLDER/screenshots/VIEW-SIZE-COLOURS.png. Needs what the browser
-tests need; where Debian's pngquant is installed it makes the files a third of the size.
+Takes all, or only those of the groups named. Writes FOLDER/screenshots/VIEW-SIZE-COLOURS.webp. Needs what the browser
+tests need.
 """
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from twisted.internet import task
 from twisted.internet.defer import ensureDeferred
 
@@ -29,12 +28,21 @@ SCREENS: dict[str, dict[str, Any]] = {
     "390-dark": {"width": 390, "height": 844, "dark": True},
 }
 CONTACTS = (("bob", "Bob Smith", "Work"), ("carol", "Carol Jones", "Work, Friends"), ("dora", "Dora Brandt", "Friends"))
-DIRECTORY = '[[domain.directory]]\nkind = "file"\npath = "people.csv"\n'
+DIRECTORY = """[[domain.directory]]
+kind = "file"
+path = "people.csv"
+
+[[domain.group]]
+name = "North wing"
+members = ["alice", "fritz"]
+"""
 EVERYBODY = f"""name,address,title,department
 Bob Smith,bob@{DOMAIN},Head of Sales,Sales
 Erin Bobolink,erin@{DOMAIN},Engineer,Development
 Carol Bobson,carol@{DOMAIN},,Board
 Frank Bobby,frank@{DOMAIN},,Sales
+Alice Adams,alice@{DOMAIN},,
+Fritz Keller,fritz@{DOMAIN},,
 """
 TALK = (
     ("me", "Hello Bob! Shall we look at the offer before the meeting?"),
@@ -67,7 +75,6 @@ class Studio:
         self.folder = folder
         self.people = people
         self.friends: dict[str, Friend] = {}
-        self.taken: list[Path] = []
 
     async def settle(self) -> None:
         """Let fades end."""
@@ -77,7 +84,9 @@ class Studio:
         await self.settle()
         target = self.folder / "screenshots" / f"{view}-{screen}.png"
         await person.page.screenshot(target)
-        self.taken.append(target)
+        with Image.open(target) as image:
+            image.save(target.with_suffix(".webp"), quality=82, method=6)
+        target.unlink()
 
     async def log_in_page(self, screen: str, options: dict[str, Any]) -> None:
         person = await self.people.at_panel("alice", **options)
@@ -118,9 +127,16 @@ class Studio:
         await person.open_chat("dora")
         await page.see(".chatd-waiting")
         await self.take(person, "chat-waiting", screen)
+        await self.contact(person, screen)
         await page.click(f'converse-chat[jid="dora@{DOMAIN}"] .close-chatbox-button >> nth=0')
         await person.open_chat("bob")
         await person.reads("Noon is fine.")
+        await page.click("converse-chat .chatd-search-button")
+        await page.fill(".chatd-search input", "noon")
+        await page.see(".chatd-search__one")
+        await self.take(person, "search", screen)
+        await page.key("Escape")
+        await page.gone(".chatd-search")
         if screen.startswith("1440"):
             await person.open_chat("carol")
         await self.take(person, "chat", screen)
@@ -129,6 +145,32 @@ class Studio:
         await self.take(person, "reconnecting", screen)
         await page.close()
         self.people.persons.remove(person)
+
+    async def contact(self, person: Person, screen: str) -> None:
+        """The dialogs about Dora, and about a colleague whom the organisation keeps in the list."""
+        page = person.page
+        heading = f'converse-chat[jid="dora@{DOMAIN}"] converse-chat-heading'
+        await page.click(f"{heading} converse-dropdown button")
+        await page.click(f"{heading} .chatd-block")
+        await person.dialog_shown()
+        await page.click("#chatd-block-report")
+        await self.take(person, "block", screen)
+        await page.click("#converse-modals .modal.show .btn-secondary")
+        await page.gone("#converse-modals .modal.show")
+        if screen.startswith("390"):
+            await page.click("converse-controlbox-navback")
+        for group, entry, view in (("Work", "chatd-edit", "edit-contact"),
+                                   ("Work", "remove-xmpp-contact", "remove-contact"),
+                                   ("North wing", "chatd-edit", "edit-colleague")):
+            row = f'.roster-group[data-group="{group}"] converse-roster-contact >> nth=0'
+            await page.click(f"{row} >> converse-dropdown button >> nth=0")
+            await page.click(f"{row} >> .{entry}")
+            await person.dialog_shown()
+            await self.take(person, view, screen)
+            await page.click("#converse-modals .modal.show .btn-secondary")
+            await page.gone("#converse-modals .modal.show")
+        if screen.startswith("390"):
+            await person.open_chat("dora")
 
     async def furnish(self) -> None:
         """Make contacts and a conversation."""
@@ -216,7 +258,7 @@ class Studio:
                 await self.room(screen, options)
 
 
-async def shoot(reactor: Any, browser: Browser, folder: Path, place: Path, taken: list[Path]) -> None:
+async def shoot(reactor: Any, browser: Browser, folder: Path, place: Path) -> None:
     """Start a daemon and take the pictures of it."""
     with running(place, *(f"{name}@{DOMAIN}" for name in NAMES), domain_extra=DIRECTORY) as daemon:
         people = People(browser, daemon)
@@ -225,29 +267,20 @@ async def shoot(reactor: Any, browser: Browser, folder: Path, place: Path, taken
         try:
             await studio.run(sys.argv[2:] or ["panel", "room"])
         finally:
-            taken += studio.taken
             await people.leave()
-
-
-def shrink(taken: list[Path]) -> None:
-    """Make the files smaller, where Debian's pngquant is installed."""
-    if pngquant := shutil.which("pngquant"):
-        subprocess.run([pngquant, "--force", "--ext", ".png", "--strip", "--speed", "1", *taken], check=True)
 
 
 async def main(reactor: Any) -> None:
     """Take all pictures into the folder named on the command line."""
     folder = Path(sys.argv[1]).resolve()
     (folder / "screenshots").mkdir(parents=True, exist_ok=True)
-    taken: list[Path] = []
     browser = Browser()
     try:
         with tempfile.TemporaryDirectory() as place:
             (Path(place) / "people.csv").write_text(EVERYBODY)
-            await shoot(reactor, browser, folder, Path(place), taken)
+            await shoot(reactor, browser, folder, Path(place))
     finally:
         browser.stop()
-    shrink(taken)
 
 
 if __name__ == "__main__":
