@@ -17,6 +17,8 @@ from tests.daemon import DOMAIN, Daemon, running
 
 FRAME = "iframe >> internal:control=enter-frame >> "
 BUTTON = f"{FRAME}#launcher"
+LATER = "void (Date.now = ((now) => () => now() + 900_000)(Date.now))"
+"""Nobody has moved for a quarter of an hour."""
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,8 @@ async def test_log_out_and_a_webmail_that_fails(hall: Any, webmail: LittleWebmai
 
 @pytest_twisted.ensureDeferred
 async def test_one_person_in_two_tabs(hall: Any) -> None:
-    """A status holds in both, to oneself and to others; what is read in one is read in both."""
+    """One is away when both tabs are; a status holds in both, to oneself and to others; what is read in one is read in
+    both."""
     dora = await hall.at_webmail("dora-two", width=1280, height=800)
     bob = await hall.elsewhere("bob")
     await dora.connected()
@@ -172,24 +175,51 @@ async def test_one_person_in_two_tabs(hall: Any) -> None:
     await panel.see('.current-xmpp-contact[data-status="online"]', 30)
     other = await dora.another()
     await other.connected()
-    resources: dict[str, str] = {}
 
-    def seen(count: int, kind: str) -> Any:
-        """Whether bob sees so many of dora's connections, all with this show."""
+    def seen(count: int, kind: str, before: int = 0) -> Any:
+        """Whether so many of dora's connections, all with this show, are what bob sees after his first events."""
+        resources: dict[str, str] = {}
+        number = 0
+
         def look(event: dict[str, Any]) -> bool:
-            if event.get("event") == "presence" and event["sender"] == f"dora@{DOMAIN}":
+            nonlocal number
+            number += 1
+            if number > before and event.get("event") == "presence" and event["sender"] == f"dora@{DOMAIN}":
                 resources[event["resource"]] = event["type"]
             there = [one for one in resources.values() if one != "unavailable"]
             return len(there) == count and set(there) <= {kind}
-        resources.clear()
         return bob.process.wait_for(look, 60)
 
+    def comes(count: int, kind: str) -> Any:
+        """The same, of what he sees from now on."""
+        return seen(count, kind, len(bob.process.events))
+
     await seen(2, "available")
+    # -- away where nobody is at either tab, and back at once
+    second = other.page.inside("iframe")
+    away = comes(1, "away")
+    await panel.eval(LATER)
+    await away
+    back = comes(1, "available")
+    await other.page.keyboard("press", "Shift")
+    await back
+    for one in (panel, second):
+        away = comes(1, "away")
+        await one.eval(LATER)
+        await away
+    back = comes(3, "available")
+    third = await dora.another()
+    await third.connected()
+    await third.page.call("hover", selector=BUTTON)
+    await back
+    await third.page.close()
+    # -- a status
     await panel.click(".change-status")
     await panel.click("#set-xmpp-status label[for=radio-busy]")
     await panel.fill("#set-xmpp-status input[name=status_message]", "Writing the offer")
+    busy = comes(2, "dnd")
     await panel.click("#set-xmpp-status button[type=submit]")
-    await seen(2, "dnd")
+    await busy
     await other.open()
     for tab in (dora, other):
         await tab.page.see(f'{FRAME}.userinfo:has-text("Writing the offer")', 30)

@@ -6,6 +6,7 @@ import { acceptContact, addContact, emptyRoster, notYetAccepted, presenceAfterRe
 import { daysInWords } from './days.js';
 import { fileCards } from './filecards.js';
 import { dropFiles, fileProgress, ownUpload, sendFiles } from './files.js';
+import { idleByTheClock } from './idle.js';
 import { meetingCards } from './meetingcards.js';
 import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
@@ -26,7 +27,7 @@ import { TEXT } from './strings.js';
 
 const FEATURES = [
     emptyRoster, organisationGroups, addContact, acceptContact, notYetAccepted, presenceAfterReconnect, unreadInTitle, noticesButton, noOwnLogIn,
-    nothingForeign, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme, daysInWords,
+    nothingForeign, idleByTheClock, emojiWithoutPep, keysOfDialogs, iconsOfTheScheme, daysInWords,
     ownRoomsService, sharedRooms, roomsMenu, joinRoom, findRooms, inviteToRoom, takeInvitations, oneCloseButton, questions,
     roomDetails, configureRoom, destroyRoom, roomPeople, refusals, outsideViews, roomRequests, oneParticipant, plainInfo,
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, recordingCards,

@@ -71,6 +71,8 @@ export function settingsFor(config, assets) {
         enable_smacks: true,
         csi_waiting_time: 60,
         auto_away: 600,
+        // Being away elsewhere is not being away here, and who shows away by that would never be told to be. Tabs agree by tabs.js.
+        synchronize_availability: false,
         loglevel: 'error',
     };
 }

@@ -14,6 +14,7 @@ export class Tabs {
     #hear;
     #last = 0;
     #isTaking = false;
+    #isByClock = false; // the status is away because nobody has moved
 
     /**
      * @param {object} inner Converse's inner parts, logged in
@@ -66,12 +67,19 @@ export class Tabs {
 
     #statusChanged(profile) {
         const changed = SHARED.filter((name) => profile.hasChanged(name));
-        if (this.#isTaking || !changed.length || this.#inner.api.user.idle.get().seconds > HUMAN_S) return;
-        this.tell({ status: this.#status() });
+        if (!changed.length) return;
+        this.#isByClock = !this.#isTaking && this.#inner.api.user.idle.get().seconds > HUMAN_S;
+        if (!this.#isTaking && !this.#isByClock) this.tell({ status: this.#status() });
     }
 
     #count() {
         this.#hear.unread(this.#inner.state.chatboxes.models.reduce((sum, chat) => sum + (chat.get('num_unread') || 0), 0));
+    }
+
+    /** Tells a tab that was just opened the status, but not that nobody is here: somebody has opened it. */
+    #welcome() {
+        const status = { ...this.#status(), ...(this.#isByClock && { show: '' }) };
+        if (Object.values(status).some(Boolean)) this.tell({ status });
     }
 
     /** What another tab has told. */
@@ -81,7 +89,7 @@ export class Tabs {
         try {
             if (data.active) this.active(true);
             if (data.left) this.#hear.left();
-            if (data.hello && this.#status().show) this.tell({ status: this.#status() }); // a tab just opened
+            if (data.hello) this.#welcome();
             if (typeof data.read === 'string') this.#inner.state.chatboxes.get(data.read)?.save({ num_unread: 0 });
             if (data.status) {
                 const { show, status_message: message } = data.status;
