@@ -241,15 +241,18 @@ async def test_one_person_in_two_tabs(hall: Any) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_message_on_a_phone(hall: Any) -> None:
-    """It is counted, and the mail stays in sight; the chat is shown when opened, and put away on the next page."""
+    """It is counted, and all of the mail but a corner stays in sight; its chat is among the contacts, and put away on
+    the next page."""
     frida = await hall.at_webmail("frida-phone", width=390, height=780)
     bob = await hall.elsewhere("bob")
     await frida.connected()
     await bob.send("frida", "Hello")
     await frida.page.until("chatd.unread === 1 && document.title === '(1) Inbox'", 30)
     assert not await frida.page.call("isVisible", selector=f"{FRAME}.chat-textarea >> nth=0")
-    await frida.met([60, 140, "BUTTON"], [200, 400, "HTML"])
-    await frida.page.click(f"{FRAME}.restore-chat >> nth=0")
+    await frida.met([60, 140, "BUTTON"], [200, 400, "HTML"], [60, 770, "HTML"], [350, 770, "HTML"],
+                    [350, 680, "IFRAME"])
+    await frida.page.click(BUTTON)
+    await frida.page.click(f'{FRAME}.open-chat[data-jid="bob@{DOMAIN}"] >> nth=0')
     await frida.reads("Hello")
     await frida.page.until("chatd.unread === 0", 30)
     await frida.page.reload()
