@@ -108,6 +108,13 @@ async def test_webmail_by_plain_http(tabs: Any, webmail: LittleWebmail, daemon: 
     await connected(anna)
     assert await meeting.count(".tile") == 1
     await meeting.close()
+    # Whoever wants it here nevertheless is told before what that means.
+    panel = await start_meeting(anna, "Lunch")
+    await panel.see("dialog.question p:has-text('without camera and microphone')")
+    assert await panel.focused() == "BUTTON" and await panel.eval(
+        "document.activeElement.classList.contains('question__yes')")
+    await panel.click("dialog.question button:has-text('Stay here without them')")
+    await panel.see('.meetingwindow[data-size="normal"]', 30)
 
 
 @pytest.mark.long

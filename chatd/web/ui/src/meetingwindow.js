@@ -79,7 +79,7 @@ class MeetingWindow extends EventTarget {
             ticket = await meeting.ticket;
         } catch { /* then the page asks for a name, if the site takes guests */ }
         if (turn !== this.#turn) return undefined; // another one was opened meanwhile
-        if (this.prefersTab && await ask(WORDS.ask.tab)) {
+        if (this.prefersTab && await ask({ ...(isSecureContext ? WORDS.ask.tab : WORDS.ask.plain), isAdvised: true })) {
             if (window.open(this.#address({}, { ...meeting, ticket }), '_blank')) return undefined;
         }
         if (turn !== this.#turn) return undefined;

@@ -92,6 +92,12 @@ export default {
             yes: 'Verlassen und teilnehmen',
             no: 'Hier bleiben',
         },
+        plain: {
+            title: 'Die Besprechung in einem Tab öffnen?',
+            text: 'Hier wären Sie ohne Kamera und Mikrofon dabei: Browser geben sie nur Seiten, die mit https geöffnet wurden, und diese Seite von Webmail wurde es nicht. In einem eigenen Tab hat die Besprechung beides und geht weiter, wenn Sie eine andere Seite öffnen.',
+            yes: 'Tab öffnen',
+            no: 'Ohne beides hier bleiben',
+        },
         tab: {
             title: 'Die Besprechung in einem Tab öffnen?',
             text: 'Diese Seite von Webmail wird neu geladen, wenn Sie auf eine andere gehen, und die Besprechung darin wäre zu Ende. In einem eigenen Tab geht sie weiter.',

@@ -96,6 +96,12 @@ export default {
             yes: 'Leave and join',
             no: 'Stay here',
         },
+        plain: {
+            title: 'Open the meeting in a tab?',
+            text: 'Here you would be without camera and microphone: browsers give them only to pages that were opened by https, and this page of Webmail was not. In a tab of its own the meeting has both, and goes on when you open another page.',
+            yes: 'Open a tab',
+            no: 'Stay here without them',
+        },
         tab: {
             title: 'Open the meeting in a tab?',
             text: 'This page of Webmail is loaded anew when you go on to another one, and the meeting in it would end. In a tab of its own it goes on.',

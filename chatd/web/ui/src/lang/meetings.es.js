@@ -92,6 +92,12 @@ export default {
             yes: 'Salir y entrar',
             no: 'Quedarme aquí',
         },
+        plain: {
+            title: '¿Abrir la reunión en una pestaña?',
+            text: 'Aquí estaría sin cámara ni micrófono: los navegadores solo los dan a páginas abiertas con https, y esta página del correo web no lo está. En una pestaña propia la reunión tiene ambos y continúa cuando abre otra página.',
+            yes: 'Abrir una pestaña',
+            no: 'Quedarme aquí sin ellos',
+        },
         tab: {
             title: '¿Abrir la reunión en una pestaña?',
             text: 'Esta página del correo web se carga de nuevo cuando pasa a otra, y la reunión terminaría con ella. En una pestaña propia continúa.',

@@ -92,6 +92,12 @@ export default {
             yes: 'Quitter et rejoindre',
             no: 'Rester ici',
         },
+        plain: {
+            title: 'Ouvrir la réunion dans un onglet ?',
+            text: 'Ici, vous seriez sans caméra ni micro : les navigateurs ne les donnent qu’aux pages ouvertes en https, et cette page du webmail ne l’est pas. Dans son propre onglet, la réunion a les deux et continue quand vous ouvrez une autre page.',
+            yes: 'Ouvrir un onglet',
+            no: 'Rester ici sans eux',
+        },
         tab: {
             title: 'Ouvrir la réunion dans un onglet ?',
             text: 'Cette page du webmail est rechargée quand vous passez à une autre, et la réunion s’arrêterait avec elle. Dans son propre onglet, elle continue.',
