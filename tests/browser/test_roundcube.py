@@ -224,6 +224,52 @@ async def test_a_session_that_is_over_gives_the_whole_tab_the_log_in_page(reader
 
 @pytest.mark.long
 @pytest_twisted.ensureDeferred
+async def test_somebody_else_logs_in_in_another_tab(readers: Readers, webmail: Webmail) -> None:
+    """This tab then has their mail and their chat, however often it was loaded anew just before."""
+    alice = await readers.logged_in("alice")
+    await alice.tab.until("window.chatd?.state === 'connected'", 30)
+    other = Reader(await alice.tab.tab(f"{webmail.https}/?_task=mail"), "bob", webmail)
+    await other.log_out()
+    await other.log_in()
+    await alice.tab.eval("void sessionStorage.setItem('chatd.reloads', JSON.stringify(Array(3).fill(Date.now())))")
+    await alice.ready()
+    await alice.mail.click("#taskmenu a.contacts")
+    await alice.mail.until(f"rcmail.env.chatd.address === 'bob@{DOMAIN}'", 30)
+    await alice.chat.page.see("#launcher", 60)
+    assert "bob@" in await alice.chat.page.eval("sessionStorage.getItem('chatd.framed')")
+    assert await alice.chat.page.count('.userinfo:has-text("alice")') == 0
+    await other.tab.close()
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_the_shell_asks_for_webmail_at_once(readers: Readers) -> None:
+    """Its frame does not wait for a script, nobody sees what marks its address, and the chat comes after it."""
+    alice = await readers.logged_in("alice")
+    await alice.go("contacts")
+    await alice.go("settings")
+    for step in ("reload", "goBack", "goForward"):
+        await alice.tab.call(step)
+        await alice.mail.see("#directorylist, #settings-menu")
+        await alice.ready()
+        await same(alice)
+        assert "_chatd" not in await alice.tab.eval("location.href") + await alice.mail.eval("document.URL")
+    await alice.tab.goto(f"{alice.webmail.https}/?_task=mail&_mbox=INBOX")
+    await alice.tab.until("window.chatd?.state === 'connected'", 30)
+    starts = await alice.tab.eval("""['_chatd=1', '/embed.js', '/embed?'].map((part) =>
+        performance.getEntriesByType('resource').find((one) => one.name.includes(part)).startTime)""")
+    drawn = await alice.mail.eval("performance.timeOrigin - parent.performance.timeOrigin "
+                                  "+ performance.getEntriesByType('navigation')[0].domContentLoadedEventStart")
+    assert starts[0] < drawn <= starts[1] < starts[2]
+    # An ended session: what was asked for comes back after the log-in, without the mark.
+    alice.webmail.forget_sessions()
+    await alice.tab.reload()
+    await alice.tab.see("#login-form")
+    assert "_chatd" not in await alice.tab.eval("document.querySelector('#login-form input[name=_url]').value")
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
 async def test_an_unsaved_mail_is_not_left_without_a_question(readers: Readers) -> None:
     alice = await readers.logged_in("alice")
     for task in ("contacts", "logout"):

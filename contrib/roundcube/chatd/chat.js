@@ -6,7 +6,10 @@
  *     promise of it where it is still loading; on: listeners for chatd.on, by event; more: for
  *     chatd.start
  */
-window.chatdConnect = ({ url, tokenUrl, page, on = {}, ...more }) => {
+window.chatdConnect = async ({ url, tokenUrl, page, on = {}, ...more }) => {
+    const FIRST_PAUSE_MS = 1_000;
+    const LONGEST_PAUSE_MS = 60_000;
+
     class Ended extends Error {
         name = 'Ended'; // tells embed.js that there is nobody to chat as
     }
@@ -24,13 +27,23 @@ window.chatdConnect = ({ url, tokenUrl, page, on = {}, ...more }) => {
         return answer.json();
     };
 
-    const script = document.createElement('script');
-    Object.assign(script, {
-        src: `${url}/embed.js`, async: true,
-        onload: () => {
-            for (const [name, listener] of Object.entries(on)) window.chatd.on(name, listener);
-            window.chatd.start({ token, ...more });
-        },
-    });
-    document.head.append(script);
+    const load = (pauseMs = FIRST_PAUSE_MS) => {
+        const script = document.createElement('script');
+        Object.assign(script, {
+            src: `${url}/embed.js`, async: true,
+            onload: () => {
+                for (const [name, listener] of Object.entries(on)) window.chatd.on(name, listener);
+                window.chatd.start({ token, ...more });
+            },
+            // The shell stays for hours, and would have no chat all that time.
+            onerror: () => {
+                script.remove();
+                setTimeout(load, pauseMs * (0.5 + Math.random() / 2), Math.min(LONGEST_PAUSE_MS, pauseMs * 2));
+            },
+        });
+        document.head.append(script);
+    };
+
+    await page(); // Webmail comes first
+    load();
 };

@@ -26,6 +26,9 @@ class chatd extends rcube_plugin
     /** Parameters of pop-ups, frames, background requests and downloads. */
     private const NO_SCREEN_PARAMS = ['_extwin', '_framed', '_remote', '_download', '_unlock'];
 
+    /** What the shell's frame has more in its address than the tab: no browser shows a page in a frame of the same address. */
+    private const MARK = '_chatd';
+
     /** @var rcmail */
     private $rc;
 
@@ -37,6 +40,7 @@ class chatd extends rcube_plugin
         $this->rc = rcmail::get_instance();
         $this->load_config();
         require_once __DIR__ . '/lib/chatd_signon.php';
+        self::forget_mark();
 
         $this->add_hook('startup', [$this, 'startup']);
         $this->add_hook('common_headers', [$this, 'common_headers']);
@@ -71,7 +75,7 @@ class chatd extends rcube_plugin
             // Roundcube itself looks at the cookie only later, and an ended session is to get the log-in page
             && $this->rc->session->check_auth()
         ) {
-            exit($this->shell());
+            $this->send_shell();
         }
 
         return $args;
@@ -106,6 +110,10 @@ class chatd extends rcube_plugin
         }
 
         $is_framed = (bool) $this->rc->output->get_env('framed');
+
+        if ($this->rc->task == 'login' && self::fetched('Dest') == 'document' && $this->has_shell()) {
+            $this->fetch_ahead();
+        }
 
         // A request with a token does something, and the frame would have it done once more
         if (!$is_framed && empty($_GET['_token']) && $this->wants_shell()) {
@@ -256,6 +264,21 @@ class chatd extends rcube_plugin
     }
 
     /**
+     * What the first page after the log-in needs of ours comes while people type
+     */
+    private function fetch_ahead()
+    {
+        foreach (['shell.css', 'chat.js', 'shell.js'] as $name) {
+            $this->rc->output->add_header(html::tag('link',
+                ['rel' => 'prefetch', 'href' => $this->assets() . $name . '?v=' . self::version(), 'nl' => true]));
+        }
+
+        foreach (['page.css', 'page.js'] as $name) {
+            $this->rc->output->add_header(html::tag('link', ['rel' => 'prefetch', 'href' => "plugins/chatd/$name", 'nl' => true]));
+        }
+    }
+
+    /**
      * Whether this request wants the shell
      */
     private function wants_shell()
@@ -265,8 +288,28 @@ class chatd extends rcube_plugin
             && !array_intersect_key(array_filter($_GET), array_flip(self::NO_SCREEN_PARAMS))
             && !in_array($this->rc->task, ['login', 'logout', 'utils', 'cli'])
             && !in_array($this->rc->action, self::NO_SCREENS)
-            && $this->rc->config->get('chatd_shell', true)
+            && $this->has_shell()
             && $this->is_on();
+    }
+
+    /**
+     * Ends the request with the shell, which does not wait for Roundcube to write its session
+     */
+    private function send_shell()
+    {
+        echo $this->shell();
+
+        while (ob_get_level() > 0 && ob_end_flush()) {
+            continue;
+        }
+
+        flush();
+
+        if (function_exists('fastcgi_finish_request')) {
+            fastcgi_finish_request();
+        }
+
+        exit;
     }
 
     /**
@@ -293,6 +336,7 @@ class chatd extends rcube_plugin
             '{version}'   => self::version(),
             '{chat}'      => rcube::Q($chat),
             '{token_url}' => rcube::Q($this->token_url()),
+            '{frame}'     => rcube::Q(self::frame_url()),
         ]);
     }
 
@@ -356,6 +400,11 @@ class chatd extends rcube_plugin
         return !empty($this->rc->user->ID) && $this->is_configured() && $this->rc->config->get('chatd_enabled', true);
     }
 
+    private function has_shell()
+    {
+        return $this->is_configured() && $this->rc->config->get('chatd_shell', true);
+    }
+
     private function is_configured()
     {
         return $this->chat_url() !== '' && $this->rc->config->get('chatd_key_file', '') != '';
@@ -386,6 +435,30 @@ class chatd extends rcube_plugin
     private function assets()
     {
         return $this->rc->output->asset_url('plugins/chatd/', true);
+    }
+
+    /**
+     * Where the shell's frame finds Roundcube: the address of the tab, whatever proxies have made of its path, with the mark
+     */
+    private static function frame_url()
+    {
+        $query = strstr((string) ($_SERVER['REQUEST_URI'] ?? ''), '?');
+
+        return ($query === false || $query === '?' ? '?' : "$query&") . self::MARK . '=1';
+    }
+
+    /**
+     * Roundcube is not to see the mark, which would go on into the addresses that it makes
+     */
+    private static function forget_mark()
+    {
+        if (isset($_GET[self::MARK])) {
+            unset($_GET[self::MARK], $_REQUEST[self::MARK]);
+
+            foreach (['QUERY_STRING', 'REQUEST_URI'] as $name) {
+                $_SERVER[$name] = preg_replace('/[?&]?' . self::MARK . '=1$/', '', (string) ($_SERVER[$name] ?? ''));
+            }
+        }
     }
 
     /**

@@ -40,9 +40,14 @@
         }, { capture: true, passive: true });
     }
 
+    // The shell's frame is asked for with a mark in its address (chatd.php), which nobody is to see from here on.
+    const marked = /[?&]_chatd=1(?=#|$)/;
+    if (marked.test(location.href)) history.replaceState(history.state, '', location.href.replace(marked, '') || location.pathname);
+
     const { rcmail } = window;
     const shell = around(window).map((one) => one.chatdShell).find(Boolean);
     if (shell) shell.attach(window);
+    else if (window.frameElement && window.frameElement.id === 'webmail') window.parent.chatdEarly = window; // its script still loads
     if (!rcmail) return;
 
     const chatWith = (text) => {

@@ -5,8 +5,9 @@
 (() => {
     const frame = document.getElementById('webmail');
     const { chat, tokenUrl } = document.currentScript.dataset;
-    const AGAIN = 'chatd.again'; // when the tab was last asked for once more
-    const AGAIN_MS = 10_000; // not sooner than this, or it might go on for ever
+    const AGAIN = 'chatd.reloads'; // when the tab was asked for once more
+    const AGAIN_MS = 30_000; // in this time,
+    const AGAIN_TIMES = 3; // not more often than so, or it might go on for ever
     const END_MS = 5_000; // so long the chat's end may take
     const FOCUS_MS = 1_000; // so long after its load a page of Roundcube may still take the focus
     let isLeaving = false;
@@ -39,21 +40,29 @@
         else location.href = url;
     };
 
-    /** The whole tab asks for what it shows once more. */
-    const again = () => {
-        if (Date.now() - Number(sessionStorage.getItem(AGAIN)) < AGAIN_MS) return;
-        sessionStorage.setItem(AGAIN, String(Date.now()));
+    const reload = () => {
         isLeaving = true;
         location.reload();
     };
 
-    /** Somebody else has logged in. The chat goes first: with a meeting in it the browser would ask before it lets the page go. */
+    /** The whole tab asks for what it shows once more. */
+    const again = () => {
+        const times = JSON.parse(sessionStorage.getItem(AGAIN) ?? '[]').filter((time) => Date.now() - time < AGAIN_MS);
+        if (times.length >= AGAIN_TIMES) return;
+        sessionStorage.setItem(AGAIN, JSON.stringify([...times, Date.now()]));
+        reload();
+    };
+
+    /**
+     * Somebody else has logged in, and never stays with the chat of who was there before. That goes first: with a meeting in it the
+     * browser would ask before it lets the page go. What is loaded then knows of one person only, so this cannot go on for ever.
+     */
     const anew = () => {
         const isOver = () => !window.chatd || ['off', 'ended', 'signed-out'].includes(window.chatd.state);
-        if (isOver()) return again();
-        window.chatd.on('state', () => { if (isOver()) again(); });
+        if (isOver()) return reload();
+        window.chatd.on('state', () => { if (isOver()) reload(); });
         window.chatd.signOut();
-        setTimeout(again, END_MS);
+        setTimeout(reload, END_MS);
         return undefined;
     };
 
@@ -159,21 +168,25 @@
                 };
             }
             for (const name of ['hashchange', 'popstate', 'pageshow']) page.addEventListener(name, () => follow(page));
-            page.document.addEventListener('DOMContentLoaded', () => drawn(page));
             if (page.rcmail) watchLogOut(page.rcmail);
             keepFocus(page);
             follow(page);
+            // The first page may have come before this script.
+            if (page.document.readyState === 'loading') page.document.addEventListener('DOMContentLoaded', () => drawn(page));
+            else drawn(page);
         },
     };
 
     // What is not ours (an outside log-in, an error page of the browser) cannot live in the frame: the tab goes there.
-    frame.addEventListener('load', () => {
+    const loaded = () => {
         let isOurs = false;
         try {
             isOurs = Boolean(frame.contentWindow.location.href);
         } catch { /* another origin */ }
         if (!isOurs && !isLeaving && !isInMeeting()) again();
-    });
+    };
+    frame.addEventListener('load', loaded);
+    loaded();
 
     /** The page in the frame, when somebody is logged in there: in a meeting that may be somewhat later. */
     const page = () => (isShown && frame.contentWindow.rcmail && frame.contentWindow.rcmail.env.request_token
@@ -195,6 +208,5 @@
         },
     });
 
-    // replace() makes no entry in the history, and is not refused as "a frame with the address of its parent".
-    frame.contentWindow.location.replace(location.href);
+    if (window.chatdEarly) window.chatdShell.attach(window.chatdEarly);
 })();
