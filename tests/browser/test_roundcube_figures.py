@@ -34,7 +34,7 @@ CONNECTED = """new Promise((done) => {
     look();
 })"""
 LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
-WAIT_S = 1.5
+WAIT_S = 1.0
 CONNECTED_S = 10.0
 
 
