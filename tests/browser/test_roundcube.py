@@ -256,8 +256,10 @@ async def test_the_shell_asks_for_webmail_at_once(readers: Readers) -> None:
         assert "_chatd" not in await alice.tab.eval("location.href") + await alice.mail.eval("document.URL")
     await alice.tab.goto(f"{alice.webmail.https}/?_task=mail&_mbox=INBOX")
     await alice.tab.until("window.chatd?.state === 'connected'", 30)
-    starts = await alice.tab.eval("""['_chatd=1', '/embed.js', '/embed?'].map((part) =>
-        performance.getEntriesByType('resource').find((one) => one.name.includes(part)).startTime)""")
+    parts = """['_chatd=1', '/embed.js', '/embed?'].map((part) =>
+        performance.getEntriesByType('resource').find((one) => one.name.includes(part))?.startTime)"""
+    await alice.tab.until(f"{parts}.every((start) => start !== undefined)")  # written down when a frame has loaded
+    starts = await alice.tab.eval(parts)
     drawn = await alice.mail.eval("performance.timeOrigin - parent.performance.timeOrigin "
                                   "+ performance.getEntriesByType('navigation')[0].domContentLoadedEventStart")
     assert starts[0] < drawn <= starts[1] < starts[2]

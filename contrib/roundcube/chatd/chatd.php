@@ -466,7 +466,7 @@ class chatd extends rcube_plugin
      */
     private static function version()
     {
-        return (string) max(array_map('filemtime', glob(__DIR__ . '/*.{js,css}', GLOB_BRACE)));
+        return (string) max(array_map('filemtime', array_merge(glob(__DIR__ . '/*.js'), glob(__DIR__ . '/*.css'))));
     }
 
     /**

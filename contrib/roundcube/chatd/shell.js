@@ -47,7 +47,7 @@
 
     /** The whole tab asks for what it shows once more. */
     const again = () => {
-        const times = JSON.parse(sessionStorage.getItem(AGAIN) ?? '[]').filter((time) => Date.now() - time < AGAIN_MS);
+        const times = JSON.parse(sessionStorage.getItem(AGAIN) || '[]').filter((time) => Date.now() - time < AGAIN_MS);
         if (times.length >= AGAIN_TIMES) return;
         sessionStorage.setItem(AGAIN, JSON.stringify([...times, Date.now()]));
         reload();
