@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 
+import pytest
 import pytest_twisted
 
 from chatd.web.site import STATIC_DIR
@@ -57,6 +58,30 @@ def test_every_word_that_is_asked_for_exists() -> None:
                 break
             assert isinstance(found, dict) and part in found, (name, key)
             found = found[part]
+
+
+LOCALES = """
+globalThis.location = { search: '%s' };
+Object.defineProperty(globalThis, 'navigator', { value: { languages: %s } });
+const { LANGUAGE, LOCALE } = await import('%s/words.js');
+console.log(JSON.stringify([LANGUAGE, LOCALE, new Intl.DateTimeFormat(LOCALE).format(0)]));
+"""
+
+
+@pytest.mark.parametrize(("asked", "languages", "found"), [
+    ("", ["de-AT", "de", "en"], ["de", "de-AT"]),
+    ("", ["en-US@posix"], ["en", "en-US"]),
+    ("", ["est", "es-MX"], ["es", "es-MX"]),
+    ("", ["de_!", "en"], ["de", "de"]),
+    ("?lang=fr", ["en-GB"], ["fr", "fr"]),
+    ("", ["it"], ["", None]),
+])
+def test_whatever_browsers_call_their_language(asked: str, languages: list[str], found: list[str | None]) -> None:
+    """Dates can be written with it: one name that Intl does not take would stop the panel."""
+    node, _, environment = node_commands()
+    done = subprocess.run([*node, "--input-type=module", "-e", LOCALES % (asked, json.dumps(languages), SOURCES)],
+                          env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)[:2] == found
 
 
 @pytest_twisted.ensureDeferred

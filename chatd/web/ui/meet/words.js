@@ -29,7 +29,15 @@ export const useWords = () => useSyncExternalStore(
     (listener) => { listeners.add(listener); return () => listeners.delete(listener); }, () => words);
 
 /** How dates and numbers are written: as in the browser's own kind of the page's language, if it has one. */
-export const locale = () => (navigator.languages ?? []).find((one) => one.split('-')[0] === document.documentElement.lang) ?? document.documentElement.lang;
+export function locale() {
+    const { lang } = document.documentElement;
+    const found = (navigator.languages ?? []).find((one) => one.split(/[-_@]/)[0] === lang) ?? lang;
+    try {
+        return Intl.getCanonicalLocales(found.replace(/@.*/, ''))[0]; // browsers give names such as "en-US@posix", too
+    } catch {
+        return lang;
+    }
+}
 
 /** The sentence of this key, with {words} filled in from `values`. */
 export function t(key, values = {}) {

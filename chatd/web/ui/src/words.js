@@ -14,11 +14,23 @@ function chosen() {
 
 const wanted = [new URLSearchParams(location.search).get('lang') ?? '', chosen(), ...(navigator.languages ?? [])];
 
+const languageOf = (locale) => locale.split(/[-_@]/)[0].toLowerCase();
+
 /** One of ours, or '' where the person reads none of them. */
-export const LANGUAGE = wanted.map((one) => one.split(/[-_]/)[0].toLowerCase()).find((one) => ALL.includes(one)) ?? '';
+export const LANGUAGE = wanted.map(languageOf).find((one) => ALL.includes(one)) ?? '';
+
+/** As Intl takes it; undefined where it is none: browsers give names such as "en-US@posix", too. */
+function localeOf(name) {
+    try {
+        return Intl.getCanonicalLocales(name.replace(/@.*/, ''))[0];
+    } catch {
+        return undefined;
+    }
+}
 
 /** The same with the country's ways, where the browser names one: for dates and numbers. */
-export const LOCALE = (navigator.languages ?? []).find((one) => LANGUAGE && one.toLowerCase().startsWith(LANGUAGE)) ?? (LANGUAGE || undefined);
+export const LOCALE = (navigator.languages ?? []).filter((one) => languageOf(one) === LANGUAGE).map(localeOf).find(Boolean)
+    ?? (LANGUAGE || undefined);
 
 /** The words of one part of the panel (`lang/PART.LANGUAGE.js`); English stands in for what cannot be loaded. */
 export async function wordsOf(part, english) {
