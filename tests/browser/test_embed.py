@@ -268,6 +268,8 @@ async def test_signing_out_in_one_tab_ends_all(hall: Any, webmail: LittleWebmail
     other = await emil.another()
     await other.connected()
     await emil.page.eval("chatd.signOut()")
+    # At once, however long the end takes: somebody else may be about to read mail here.
+    assert await emil.page.eval("['hidden', undefined].includes(document.querySelector('iframe')?.style.visibility)")
     for tab in (emil, other):
         await tab.page.until("chatd.state === 'signed-out' && !document.querySelector('iframe')", 30)
     ended = await deferToThread(webmail.log_out, "emil-bye")

@@ -256,8 +256,12 @@
         /** Ends the chat in all tabs; call it before Webmail's own log-out. */
         signOut() {
             if (!frame) return;
-            if (isReady) tell({ chatd: 'sign-out' });
-            else end('signed-out');
+            if (!isReady) {
+                end('signed-out');
+                return;
+            }
+            style({ visibility: 'hidden' }); // at once: who comes next sees nothing of it, however long the end takes
+            tell({ chatd: 'sign-out' });
         },
         /** Somebody is at the page: for what happens in its own frames, of which the page itself hears nothing. */
         active,
