@@ -77,12 +77,14 @@ OWN = """(width, height, count) => {
 }"""
 NAME_LEFT, NAME_BOTTOM, NAME_TOP = 8, 8, 36
 """Of a name in its tile, in pixels from the left and from the bottom."""
+BUTTON_FROM, BUTTON_TO = 6, 42
+"""Of the button that pins, from the top and from the side."""
 
 
 @pytest.mark.parametrize("place", [(1408, 764), (828, 300), (374, 690), (374, 320), (828, 240), (900, 760), (560, 400)],
                          ids=lambda place: "x".join(map(str, place)))
 def test_nobodys_name_is_under_ones_own_picture(place: tuple[int, int]) -> None:
-    """Wherever it goes: it is inside the place, and so are the tiles; all names keep at least 100 pixels."""
+    """Nor a button, wherever it goes: it is inside the place, so are the tiles; all names keep at least 100 pixels."""
     width, height = place
     made = run(f"Array.from({{ length: 30 }}, (_, at) => ({OWN})({width}, {height}, at + 1))")
     for page in [page for pages in made for page in pages]:
@@ -105,6 +107,11 @@ def test_nobodys_name_is_under_ones_own_picture(place: tuple[int, int]) -> None:
             is_apart = (name_x + most <= x or name_x >= x + own["width"] or bottom - NAME_BOTTOM <= y
                         or name_y >= y + own["height"])
             assert is_apart, (page, at)
+            is_left = own["isOver"] and at == shown - 1
+            button_x = tile_x + (BUTTON_FROM if is_left else grid["width"] - BUTTON_TO)
+            button_y = bottom - grid["height"] + BUTTON_TO
+            assert (button_x + BUTTON_TO - BUTTON_FROM <= x or button_x >= x + own["width"] or button_y <= y
+                    or button_y - BUTTON_TO >= y + own["height"]), (page, at)
 
 
 def person(key: str, **more: Any) -> dict[str, Any]:

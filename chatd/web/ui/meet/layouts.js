@@ -40,7 +40,8 @@ export function gridOf(count, { width, height, gap = 12, least = 200 }) {
  * Where one's own picture goes, so that nobody's name is under it: beside a short last row, below all or right of all where
  * there is room (`below` and `beside`: so much of the place is kept for it, and the tiles move), else over the last tile; there
  * it leaves `name` pixels to that tile's name, or stands above it where that would be too little.
- * {width, height, right, bottom, below, beside, name}; name is 0 where it has all its room.
+ * {width, height, right, bottom, below, beside, name, isOver}; name is 0 where it has all its room. Where it is over the last
+ * tile (`isOver`), that tile has its buttons on the left.
  */
 export function cornerOf(shown, grid, { width, height, gap, wide }) {
     const own = sized(wide);
@@ -50,12 +51,12 @@ export function cornerOf(shown, grid, { width, height, gap, wide }) {
     const edge = { right: free.width / 2, bottom: free.height / 2 }; // of the tiles
     const least = { width: own.width + gap, height: own.height + gap };
     const tail = shown - (rows - 1) * grid.columns;
-    const room = { ...edge, below: 0, beside: 0, name: 0 };
+    const room = { ...edge, below: 0, beside: 0, name: 0, isOver: false };
     if ((across(grid.columns) - across(tail)) / 2 >= least.width && own.height <= grid.height) return { ...own, ...room };
     if (free.height >= least.height) return { ...own, ...room, bottom: 0, below: Math.max(0, 2 * least.height - free.height) };
     if (free.width >= least.width) return { ...own, ...room, right: 0, beside: Math.max(0, 2 * least.width - free.width) };
     const small = sized(Math.min(wide, grid.width * OVER));
-    const over = { ...small, ...room, right: edge.right + gap, bottom: edge.bottom + gap };
+    const over = { ...small, ...room, isOver: true, right: edge.right + gap, bottom: edge.bottom + gap };
     const left = (width + across(tail)) / 2 - grid.width; // of the last tile
     const name = Math.floor(Math.min(grid.width, width - over.right - small.width - left) - 2 * NAME.edge);
     return name < NAME.least ? { ...over, bottom: edge.bottom + NAME.height } : { ...over, name };

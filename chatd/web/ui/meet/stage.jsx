@@ -90,7 +90,7 @@ function Grid({ tiles, self, large }) {
     const moved = { paddingLeft: Math.max(0, (spare - beside) / 2), paddingRight: Math.min(spare, (spare + beside) / 2), paddingBottom: own?.below ?? 0 };
     if (own?.name) moved['--last-name'] = `${own.name}px`;
     return (
-        <div className="grid">
+        <div className={`grid ${own?.isOver ? 'grid--under' : ''}`}>
             <div className="grid__tiles" ref={element} style={{ ...measures, ...moved }}>
                 {shown.map((one) => <Tile key={one.key} one={one} onPin={() => large.toggle(one)} />)}
             </div>
