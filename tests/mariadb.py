@@ -37,7 +37,7 @@ class MariaDB:
             if self.user:
                 os.chown(data, pwd.getpwnam("nobody").pw_uid, -1)
         return ["--no-defaults", f"--datadir={data}", f"--socket={self.socket}", "--skip-networking",
-                "--innodb-flush-log-at-trx-commit=0", *self.user]
+                "--innodb-flush-log-at-trx-commit=2", *self.user]
 
     def start(self) -> None:
         """Returns when it answers."""
@@ -66,7 +66,7 @@ class MariaDB:
                 cursor.execute(command)
 
     def stop(self) -> None:
-        """Ends it. Nothing of it is wanted any more, and an orderly end waits for connections."""
+        """Ends it, by force: an orderly end waits for connections. What was written is there after the next start."""
         if self.process is not None:
             self.process.kill()
             self.process.wait(60)
