@@ -96,6 +96,21 @@ def test_who_uses_no_stream_management_is_answered_all_the_same(site: Abroad, ha
     assert bodies(wire.read()) == ["waits"]
 
 
+def test_who_closes_over_what_it_cannot_take_gets_the_rest(site: Abroad) -> None:
+    """It says what it has, and why it closes; nothing can be resumed."""
+    for body in ("poison", "later"):
+        site.send(body)
+    for attempt in range(4):
+        wire = OurWire(site.federation)
+        assert bodies(wire.believe()) == ["poison", "later"], attempt
+        wire.write(f"<enabled xmlns='{SM}'/><a xmlns='{SM}' h='0'/><stream:error><policy-violation xmlns="
+                   "'urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>")
+        assert wire.is_ended
+    assert site.errors() == [("poison", "remote-server-timeout")]
+    wire = OurWire(site.federation)
+    assert bodies(wire.believe()) == ["later"]
+
+
 # -- ours
 def up(site: Abroad) -> OurWire:
     wire = OurWire(site.federation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from chatd.server.s2s.attempt import Attempt, NoWay
@@ -205,12 +206,38 @@ def test_what_makes_them_close_again_and_again_goes_back(site: Abroad) -> None:
     assert sent(stream) == ["later"]
 
 
+def test_a_count_without_news_is_no_reason_to_send_it_for_ever(site: Abroad) -> None:
+    """As a server says it that closes over what it cannot take: what it has, which is nothing, and an error."""
+    for body in ("poison", "later"):
+        site.send(body)
+    for _ in range(4):
+        stream = PaperStream()
+        site.attempts[-1].done.callback(stream)
+        assert sent(stream) == ["poison", "later"]
+        stream.link.acknowledged(0)
+        stream.link.lost(stream, stream.sent, is_counted=True)
+        site.clock.pump([1.1] * 8)
+    assert site.errors() == [("poison", "remote-server-timeout")]
+    stream = PaperStream()
+    site.attempts[-1].done.callback(stream)
+    assert sent(stream) == ["later"] and len(site.answers) == 1
+
+
+def test_what_is_too_large_for_them_goes_back_at_once(site: Abroad) -> None:
+    """Which id and body are together here."""
+    most = site.federation.stanza_bytes
+    site.send("x" * (most // 3))
+    assert not site.answers and len(site.attempts) == 1
+    site.send("x" * (most // 2))
+    assert [kind for _, kind in site.errors()] == ["policy-violation"] and site.federation.waiting_bytes < most
+
+
 def test_restarts_in_a_row_are_no_reason_as_long_as_something_is_acknowledged(site: Abroad) -> None:
     for number in range(6):
         site.send(str(number))
         stream = PaperStream()
         site.attempts[-1].done.callback(stream)
-        stream.link.acknowledged()
+        stream.link.acknowledged(1)
         stream.link.lost(stream, stream.sent[-1:])
         site.clock.advance(1.1)
     assert not site.answers
@@ -218,6 +245,7 @@ def test_restarts_in_a_row_are_no_reason_as_long_as_something_is_acknowledged(si
 
 def test_what_waits_is_bounded_in_bytes_for_one_domain_and_for_all(site: Abroad) -> None:
     large, count = "x" * (1 << 20), BYTES_MOST >> 20
+    site.federation.limits = attrs.evolve(site.federation.limits, stanza_bytes=2 << 20)
     for _ in range(count):
         site.send(large)
     assert site.errors()[-1:] == [(large, "resource-constraint")] and len(site.answers) == 1

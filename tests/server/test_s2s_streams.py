@@ -308,8 +308,8 @@ def test_sizes_before_and_after_authentication() -> None:
     assert ends_with(wire.write(header() + "<x>" + "x" * 11_000), "policy-violation")
     wire = PeerWire(Abroad().federation)
     wire.authenticate()
-    assert wire.write(message(body="x" * 100_000)) == ""
-    assert ends_with(wire.write(message(body="x" * 300_000)), "policy-violation")
+    assert wire.write(message(body="x" * 500_000)) == ""
+    assert ends_with(wire.write(message(body="x" * 530_000)), "policy-violation")
 
 
 def test_what_comes_behind_starttls_in_the_clear_counts_for_nothing() -> None:
@@ -384,6 +384,29 @@ def test_a_mistake_of_ours_behind_a_stanza_that_waited_ends_the_stream() -> None
     assert not wire.is_ended
     first.callback(None)
     assert ends_with(wire.read(), "internal-server-error")
+
+
+def test_a_mistake_of_ours_does_not_lose_what_stands_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is counted, it would not be sent again."""
+    site = Abroad()
+    wire = PeerWire(site.federation)
+    wire.authenticate()
+    first: Deferred[None] = Deferred()
+    routed: list[str] = []
+
+    def route(stanza: Any, from_: Any, to: Any) -> Any:
+        routed.append(str(stanza.element.body))
+        if routed[-1] == "1":
+            raise ValueError("a mistake of ours")
+        return first if routed[-1] == "0" else None
+
+    monkeypatch.setattr(site.router, "route", route)
+    wire.write("".join(message(body=body) for body in "0123"))
+    settled: list[bool] = []
+    wire.stream.settled(lambda: settled.append(True))
+    first.callback(None)
+    assert ends_with(wire.read(), "internal-server-error")
+    assert routed == list("0123") and settled == [True]
 
 
 def test_what_has_fired_and_waits_for_another_is_waited_for() -> None:

@@ -56,6 +56,15 @@ _ASKING_MOST: Final = ATTEMPTS_MOST // 2
 _REMEMBERED_S: Final = 600.0
 """How long it is known that a domain could not be reached."""
 VERIFY_S: Final = 30.0
+_BYTES_TIMES: Final = 2
+"""A client's stanza grows on its way, by its sender's address and what rooms and archives add: the other server is not
+to be the one that finds it too large."""
+_DEPTH_MORE: Final = 16
+"""Archives wrap what they give."""
+_BYTES_BESIDES: Final = 500
+"""A stanza's names, at most."""
+_ESCAPED_MOST: Final = 6
+"""Bytes that a character of an attribute can take."""
 _ENDED: Final = NoWay("remote-server-timeout", "The server was shut down before this could be sent.")
 _random = SystemRandom()
 
@@ -178,6 +187,16 @@ class Federation:
         return is_service and name not in router.visits.domains
 
     @property
+    def stanza_bytes(self) -> int:
+        """The largest stanza, in bytes, either way."""
+        return _BYTES_TIMES * self.limits.stanza_bytes
+
+    @property
+    def depth(self) -> int:
+        """How deep what comes may nest."""
+        return self.limits.depth + _DEPTH_MORE
+
+    @property
     def is_busy(self) -> bool:
         """Are so many being tried that further ones have to wait?"""
         return self.attempting >= ATTEMPTS_MOST
@@ -192,7 +211,14 @@ class Federation:
         from_ = JID.parse(stanza.attrs["from"])
         if not self.hosts(from_.domain):
             raise StanzaError("not-allowed", text="Guests reach meetings here and nobody elsewhere.")
+        if self._is_too_large(stanza):
+            # The other server would close the connection over it, again and again.
+            raise StanzaError("policy-violation", "modify", text="It is too large for another server.")
         self.link(from_.domain, to.domain).send(stanza)
+
+    def _is_too_large(self, stanza: Stanza) -> bool:
+        at_most = len(stanza.inner) + _ESCAPED_MOST * sum(map(len, stanza.attrs.values())) + _BYTES_BESIDES
+        return at_most > self.stanza_bytes and len(stanza.to_bytes()) > self.stanza_bytes
 
     def link(self, local: str, domain: str) -> Link:
         """The way from a domain of ours to another; raises StanzaError."""

@@ -142,7 +142,7 @@ class Incoming(ServerStream):
             return
         self._by_sasl = True
         self.transport.write(xml.SUCCESS)
-        self.restart(self.federation.limits.stanza_bytes)
+        self.restart(self.federation.stanza_bytes)
         self.proved(self.remote, self.local, "its certificate")
 
     def take_bidi(self, element: Stanza) -> None:

@@ -121,9 +121,10 @@ class Link:
         if stream is None:
             self._connect()
 
-    def acknowledged(self) -> None:
-        """The other side has taken something."""
-        self._losses = 0
+    def acknowledged(self, news: int) -> None:
+        """The other side has counted; news: how many stanzas more than when it did so before."""
+        if news:
+            self._losses = 0
         self.flush()
 
     def flush(self) -> None:
@@ -176,13 +177,11 @@ class Link:
         self.attempt = None
         self.remote.reached()
         self._settle(stream)
-        self._take(stream)
 
     def resumed(self, stream: ServerStream) -> None:
         """They have come back, and go on where their connection was cut."""
         self.remote.reached()
         self._settle(stream)
-        self._take(stream)
 
     def offered(self, stream: ServerStream) -> None:
         """A connection of theirs that we may answer on (XEP-0288)."""
@@ -212,27 +211,34 @@ class Link:
         """There is no former connection any more: `stream` goes on where it was, or what it had not acknowledged goes
         first over whatever comes next."""
         former, self.former = self.former, None
-        if former is None:
-            return
+        offered, self._offered = self._offered, None
+        given_up = self._sort_out(former, stream) if former is not None else []
+        if stream is None and offered is not None and not offered.is_closing:
+            stream = offered
+        if stream is not None:
+            self._take(stream)
+        # Last, because who hears of it may want to send something.
+        self._return(given_up)
+
+    def _sort_out(self, former: ServerStream, stream: ServerStream | None) -> list[Stanza]:
+        """Gives what is not sent again."""
         unsure, self._unsure = self._unsure, []
         for one in unsure:
             self._count(one, -1)
         smacks = former.smacks
         left = smacks.unacknowledged() if smacks is not None else []
+        given_up: list[Stanza] = []
         if len(left) < len(unsure):
             self._losses = 0
         elif self._losses > _LOSSES_MOST:
             # Nobody has said how much of it they have got, so it may be any of it that makes them close.
             self._losses = 0
-            self._return(left)
-            left = []
+            given_up, left = left, []
         if stream is None or stream.is_closing or stream.smacks is not smacks:
             self._put_first(left)
         if smacks is not None and (stream is None or stream.smacks is not smacks):
             smacks.forget()             # the former is kept for its count a while, and they are counted here
-        offered, self._offered = self._offered, None
-        if stream is None and offered is not None and self.stream is None and not offered.is_closing:
-            self._take(offered)
+        return given_up
 
     def counted(self, former: ServerStream) -> None:
         """They have said how much they have got over `former`, before any of the rest is sent again."""
@@ -271,9 +277,10 @@ class Link:
                 retry.cancel()
             self.flush()
 
-    def lost(self, stream: ServerStream, unacknowledged: list[Stanza], may_resume: bool = False) -> None:
+    def lost(self, stream: ServerStream, unacknowledged: list[Stanza], may_resume: bool = False,
+             is_counted: bool = False) -> None:
         """The connection has ended.  Where it cannot be resumed, what it did not acknowledge goes first over the
-        next."""
+        next.  is_counted: they have said that they do not have it."""
         if self.stream is stream:
             self.stream = None
         if self._is_over or self.federation.is_stopping:
@@ -285,8 +292,10 @@ class Link:
                 self.remote.failed(self._again_and_again(), now, self.federation.chance())
             if self._losses > _LOSSES_MOST and not may_resume:
                 self._losses = 0
-                self._return(unacknowledged)
-                unacknowledged = []
+                # It is the first that they do not get past, or, where they have counted nothing, any of it.
+                given_up = unacknowledged[:1] if is_counted else unacknowledged
+                unacknowledged = unacknowledged[len(given_up):]
+                self._return(given_up)
         # Where nothing is open either way, a new connection does as well.
         if may_resume and (unacknowledged or stream.answers_here):
             self.former, self._unsure = stream, unacknowledged

@@ -68,7 +68,18 @@ class Order:
             log.failure("a stanza of {stream!r} could not be worked off", failure, stream=self._stream)
 
     def _go_on(self, _: Any) -> None:
-        self._stream.guarded(self._work_off)
+        stream, is_through = self._stream, False
+
+        def work_off() -> None:
+            nonlocal is_through
+            self._work_off()
+            is_through = True
+
+        while not is_through:
+            stream.guarded(work_off)
+            if not is_through and stream.smacks is not None and self._waiting is not None:
+                # The stream ends by a mistake of ours.  What stands behind it is not counted, so it will come again.
+                self._waiting.clear()
 
     def _work_off(self) -> None:
         waiting = self._waiting

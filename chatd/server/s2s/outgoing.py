@@ -243,7 +243,7 @@ class Outgoing(ServerStream):
     def _up(self, by: str) -> None:
         self._at = "managing"
         self.is_authenticated = True
-        self._framer.max_bytes = self.federation.limits.stanza_bytes
+        self._framer.max_bytes = self.federation.stanza_bytes
         if self.answers_here:
             self.pairs.add((self.remote, self.local))
         self._note("authentication", f"we are believed by {by}" + (", one connection for both ways"

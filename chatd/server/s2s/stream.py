@@ -96,7 +96,7 @@ class ServerStream:
         self.smacks: StreamManagement | None = None
         self.heard_s = self.used_s = now
         self._has_header = False
-        self._framer = Framer(limits.preauth_stanza_bytes, limits.depth)
+        self._framer = Framer(limits.preauth_stanza_bytes, federation.depth)
         self.order = Order(self)
         self.management = Management(self)
         self._questions = Questions(self)
@@ -223,13 +223,13 @@ class ServerStream:
     def restart(self, max_bytes: int) -> None:
         """A new header follows."""
         self._has_header = False
-        self._framer = Framer(max_bytes, self.federation.limits.depth)
+        self._framer = Framer(max_bytes, self.federation.depth)
 
     def authenticated(self, remote: str, local: str) -> None:
         """The pair is proved: larger stanzas are welcome, and the time for it is over."""
         self.is_authenticated = True
         self.pairs.add((remote, local))
-        self._framer.max_bytes = self.federation.limits.stanza_bytes
+        self._framer.max_bytes = self.federation.stanza_bytes
         self._in_time()
 
     # -- stanzas
@@ -471,7 +471,8 @@ class ServerStream:
         self.over(why)
         link, self.link = self.link, None
         if link is not None:
-            link.lost(self, self.smacks.unacknowledged() if self.smacks is not None else [], self.may_resume)
+            link.lost(self, self.smacks.unacknowledged() if self.smacks is not None else [], self.may_resume,
+                      self.management.is_counted)
 
     def look_over(self, now: float) -> None:
         """Now and then: asks for acknowledgements, cuts who has stopped to answer, closes what nobody uses."""

@@ -38,6 +38,7 @@ class Management:
     def __init__(self, stream: ServerStream) -> None:
         self._stream = stream
         self._asked_s = 0.0             # since when an answer is due
+        self._left: int | None = None   # how many they did not have when they counted last
 
     def begin(self, token: str = "", resume_s: int = 0, is_confirmed: bool = True) -> None:
         """It is on from here: what is sent is counted; what comes too, once it is confirmed that the peer does so."""
@@ -89,10 +90,17 @@ class Management:
 
     def take_answer(self, element: Stanza) -> None:
         """<a/>."""
-        self._on().acknowledge(parse_h(element))
+        smacks = self._on()
+        news = smacks.acknowledge(parse_h(element))
+        self._left = len(smacks)
         self._asked_s = 0.0
         if self._stream.link is not None:
-            self._stream.link.acknowledged()
+            self._stream.link.acknowledged(news)
+
+    @property
+    def is_counted(self) -> bool:
+        """Nothing was sent since they counted last, as they do before an end in order."""
+        return self._stream.smacks is not None and self._left == len(self._stream.smacks)
 
     def _on(self) -> StreamManagement:
         smacks = self._stream.smacks
