@@ -25,6 +25,7 @@ class IClientStream(Interface):
 
     session = Attribute("The ISession bound to it, or None.")
     address = Attribute("The client's IP address, as text.")
+    is_congested = Attribute("It takes less than it is sent.")
 
     def send_stanza(stanza: Stanza) -> None:
         """Sends a stanza."""

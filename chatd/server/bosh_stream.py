@@ -37,6 +37,7 @@ HOLD_MOST: Final = 2
 INACTIVITY_S: Final = 60        # without any request; a laptop's browser may be asleep that long
 POLLING_S: Final = 2            # between the empty requests of a client that polls
 MAXPAUSE_S: Final = 120
+_OWED_BYTES: Final = 1 << 16    # beyond, it fetches less than it is sent
 VERSION: Final = (1, 11)
 
 
@@ -286,6 +287,11 @@ class BoshStream(ClientStream):
             self.abort()
         elif self._flushing is None and not self.is_closing:
             self._flushing = self.streams.clock.callLater(0, self._flush_later)
+
+    @property
+    def is_congested(self) -> bool:
+        """See IClientStream."""
+        return self._owed_bytes > _OWED_BYTES
 
     def _flush_later(self) -> None:
         self._flushing = None

@@ -247,6 +247,11 @@ class ClientStream:
         elif not self._held & _FOR_OUTPUT:
             self._hold(_FOR_OUTPUT)
 
+    @property
+    def is_congested(self) -> bool:
+        """See IClientStream."""
+        return bool(self._held & _FOR_OUTPUT)
+
     def uncongested(self) -> None:
         """It has taken what waited."""
         self._let(_FOR_OUTPUT)

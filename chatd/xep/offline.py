@@ -5,9 +5,9 @@ client does not do that; so a crash in between costs nothing but a second copy. 
 the time it came (XEP-0203) and with the stanza-id it has in the archive, by which a client that reads
 the archive too knows it again.
 
-They are read from the store page by page, each when the one before has been acknowledged, so that much that waits is
-never in memory at once.  How many wait is known in memory; where it is not yet, the store is asked and the message
-taken meanwhile.
+They are read from the store page by page, each when the one before has been acknowledged, or has gone out to a client
+that acknowledges nothing, so that much that waits is never in memory at once.  How many wait is known in memory; where
+it is not yet, the store is asked and the message taken meanwhile.
 """
 
 from __future__ import annotations
@@ -220,10 +220,14 @@ class Offline(Module):
             self._look(queue, session)
 
     def _look(self, queue: _Queue, session: Any) -> None:
-        """Has the page been acknowledged?  Then it is deleted, and the next one goes out."""
+        """Has the page been acknowledged, or else gone out?  Then it is deleted, and the next one follows."""
         queue.look = None
-        smacks = session.smacks
-        if smacks is not None and any(stanza is queue.last for stanza in smacks.unacknowledged()):
+        smacks, stream = session.smacks, session.stream
+        if smacks is not None:
+            waits = any(stanza is queue.last for stanza in smacks.unacknowledged())
+        else:
+            waits = stream is not None and stream.is_congested
+        if waits:
             queue.look = self.api.clock.callLater(queue.look_s, self._look, queue, session)
             queue.look_s = min(2 * queue.look_s, _LOOK_LAST_S)
             return
@@ -249,11 +253,13 @@ class Offline(Module):
         queue.handed = 0
 
     def _closed(self, session: ISession) -> None:
-        """What it had not acknowledged comes back by the router and is kept anew, so the old rows go."""
+        """What it had not acknowledged comes back by the router and is kept anew, so the old rows go.  Of a client that
+        acknowledges nothing, what it did not take any more stays."""
         queue = session.account.state.get("offline")
         if queue is None or queue.session is not session:
             return
-        self._delete(queue, session.account)
+        if session.smacks is not None:
+            self._delete(queue, session.account)
         self._rest(queue)
         for other in session.account.available():
             if other is not session and other.priority >= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 import pytest_twisted
 from twisted.internet.task import Clock
 
@@ -203,6 +204,30 @@ async def test_page_by_page(world: World, monkeypatch: Any) -> None:
         await look(world)
         assert len(await waiting(world)) == left
     assert queue.session is None and queue.count == 0
+
+
+@pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("ends", [False, True])
+async def test_who_takes_less_than_is_sent_and_acknowledges_nothing(world: World, monkeypatch: Any, ends: bool) -> None:
+    """The next page waits until this one has gone out; where it never does, it stays in the store."""
+    monkeypatch.setattr(offline, "_PAGE_ROWS", 2)
+    alice = await world.client(ALICE + "/a")
+    await away(world)
+    await say(alice, *"12345")
+    bob = await world.client(BOB + "/b", available=False)
+    stream: Any = bob.s.stream
+    stream.is_congested = True
+    await bob.send_xml("<presence/>")
+    await look(world)
+    assert texts(bob.take()) == list("12") and len(await waiting(world)) == 5
+    if ends:
+        bob.s.close()
+        assert len(await waiting(world)) == 5
+        return
+    stream.is_congested = False
+    for _ in range(3):
+        await look(world)
+    assert texts(bob.take()) == list("345") and await waiting(world) == []
 
 
 @pytest_twisted.ensureDeferred

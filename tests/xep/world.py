@@ -39,6 +39,8 @@ class Client:
         self.session: Session | None = session
 
     # IClientStream
+    is_congested = False
+
     def send_stanza(self, stanza: Stanza) -> None:
         """Keeps it."""
         self.got.append(stanza)
