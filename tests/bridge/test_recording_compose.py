@@ -289,6 +289,19 @@ def test_who_is_there_from_the_beginning_is_seen_from_the_beginning(tmp_path: Pa
     assert at(0.5, "c") < 120 and at(1.2, "c") > 200, "not while it was muted"
 
 
+def test_a_camera_that_is_changed_is_seen_until_the_other_one_moves(tmp_path: Path) -> None:
+    made = Made(tmp_path / "r", 6.0)
+    made.person("PA_a", "")
+    made.sound("TM_a", "PA_a")
+    made.video("TR_old", "PA_a", until=3.0, luma=120, size=(320, 180))
+    made.video("TR_new", "PA_a", at=3.0, luma=235, size=(320, 180))
+    found = made.end()
+    found.track("TR_new").published_s = 1.0
+    seen = Seen(compose(found, made.directory, Output(tmp_path / "a.webm", 320, 180, 10)).path, 2)
+    old, changing, new = (int(seen.frames[round(when * 10)][20, 80]) for when in (0.5, 2.0, 4.0))
+    assert abs(old - changing) < 20 and new > changing + 60
+
+
 def test_sound_follows_holes_and_a_clock_that_runs_too_fast(tmp_path: Path) -> None:
     made = Made(tmp_path / "r", 8.0)
     made.person("PA_a", "Ann")

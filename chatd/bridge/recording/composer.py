@@ -231,8 +231,8 @@ class _Composition:
         found: tuple[PictureTrack | None, av.VideoFrame | None] = (None, None)
         for camera in person.cameras:
             frame = camera.at(now)
-            if frame is not None:
-                # The newest: somebody who changed the camera has both for a moment.
+            # The newest: somebody who changed the camera has both for a moment. One that moves rather than a still.
+            if frame is not None and (found[0] is None or found[0].is_early or not camera.is_early):
                 found = (camera, frame)
         return found
 

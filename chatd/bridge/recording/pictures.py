@@ -20,12 +20,14 @@ LEAD_S = 3.0
 class PictureTrack:
     """`at(t)` for rising times: the frame that is to be seen, None if none is (not published, muted, ended, cut off).
 
-    `serial` changes with every new frame. A file that ends early or cannot be read has no more frames.
+    `serial` changes with every new frame; `is_early`: what is seen is before its time. A file that ends early or cannot
+    be read has no more frames.
     """
 
     def __init__(self, directory: Path, track: Track) -> None:
         self.track = track
         self.serial = 0
+        self.is_early = False
         self._clock = track.clock()
         self._end_s = track.unpublished_s if track.unpublished_s is not None else float("inf")
         self._now: av.VideoFrame | None = None
@@ -40,7 +42,8 @@ class PictureTrack:
             self.serial += 1
             self._next = next(self._frames, None)
         shown, shown_s = self._now, self._now_s
-        if shown is None and self._next is not None and self.track.published_s <= time_s >= self._next[0] - LEAD_S:
+        self.is_early = shown is None
+        if self.is_early and self._next is not None and self.track.published_s <= time_s >= self._next[0] - LEAD_S:
             shown_s, shown = self._next
         if shown is None or time_s > self._end_s + 0.1:
             return None
