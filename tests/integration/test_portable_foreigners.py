@@ -130,9 +130,10 @@ OLD = """return { ["jid"] = "tea-time@conference.example.com"; ["_affiliations"]
   ["reserved_nickname"] = "Bobby"; }; }; ["_data"] = { ["name"] = "Tea \\"time\\""; ["persistent"] = true;
   ["description"] = "Milk \\226\\128\\147 sugar"; ["hidden"] = true; ["members_only"] = true; ["password"] = "hush";
   ["whois"] = "anyone"; ["changesubject"] = true; ["history_length"] = 400; ["subject"] = "Cups";
-  ["subject_from"] = "tea-time@conference.example.com/Anna/B"; ["subject_time"] = 1700000000; }; };"""
+  ["subject_from"] = "tea-time@conference.example.com/Anna/B"; ["subject_time"] = 1700000000; ["archiving"] = false;
+  ["presence_broadcast"] = { ["moderator"] = true; ["visitor"] = false; ["none"] = true; }; }; };"""
 NEW = """return { ["_jid"] = "attic@conference.example.com"; ["anna@example.com"] = "owner"; ["_data"] = {
-  ["persistent"] = true; ["password"] = ""; }; };"""
+  ["persistent"] = true; ["password"] = ""; ["presence_broadcast"] = { }; }; };"""
 GONE = """return { ["_jid"] = "gone@conference.example.com"; ["_data"] = { }; };"""
 
 
@@ -148,11 +149,13 @@ def test_rooms_of_prosody(tmp_path: Path) -> None:
     assert skipped == [] and (tea.local, attic.local) == ("tea-time", "attic")
     assert tea.config == {
         "name": 'Tea "time"', "description": "Milk \u2013 sugar", "public": False, "members_only": True,
-        "password": "hush", "protected": True, "whois": "anyone", "change_subject": True, "history": 100}
+        "password": "hush", "protected": True, "whois": "anyone", "change_subject": True, "history": 100,
+        "archive": False, "broadcast": ["moderator"]}
     assert {one.jid: (one.affiliation, one.nick) for one in tea.affiliates} == {
         "anna@example.com": ("owner", ""), "bob@example.com": ("member", "Bobby"), "spam.example": ("outcast", "")}
     assert (tea.subject, tea.subject_nick, tea.subject_ms) == ("Cups", "Anna/B", 1_700_000_000_000)
-    assert attic.config == {} and attic.persistent and [one.jid for one in attic.affiliates] == ["anna@example.com"]
+    assert attic.config == {"broadcast": []} and attic.persistent
+    assert [one.jid for one in attic.affiliates] == ["anna@example.com"]
     assert len(tea.secret) == 32 and tea.secret != attic.secret
 
 
