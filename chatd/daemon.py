@@ -349,7 +349,7 @@ class Daemon(MultiService):
         """Return what meetings have on the web site, by path."""
         signatures = Signatures(lambda: self.settings.api.keys, self.store.webmail.spend, time.time)
         return {
-            MEETINGS_PATH: MeetingsResource(meetings, signatures),
+            MEETINGS_PATH: MeetingsResource(meetings, signatures, self.reactor.seconds),
             PAGE_PATH: MeetingPage(StaticFiles(STATIC_DIR)),
             RECORDINGS_PATH: RecordingsResource(meetings),
         }

@@ -6,7 +6,7 @@ link is. docs/protocol.md has the words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from twisted.logger import Logger
@@ -15,6 +15,7 @@ from twisted.web.server import Request
 
 from chatd.core.errors import StanzaError
 from chatd.core.jid import JID, InvalidJID
+from chatd.core.limits import TokenBuckets
 from chatd.core.stamp import InvalidStamp, parse_stamp
 from chatd.core.stanza import is_fit
 from chatd.interfaces import IMeetings
@@ -40,10 +41,13 @@ log = Logger()
 class MeetingsResource(Resource):
     """/api/v1/meetings, and a meeting's id below it."""
 
-    def __init__(self, meetings: IMeetings, signatures: Signatures) -> None:
+    def __init__(self, meetings: IMeetings, signatures: Signatures, seconds: Callable[[], float]) -> None:
+        """seconds: the time of a clock that is never set."""
         super().__init__()
         self._meetings = meetings
         self._signatures = signatures
+        self._seconds = seconds
+        self._refused = TokenBuckets(1.0, 20.0)
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         """The meeting of this id. Pages of other hosts may read the answer too: the id is the secret."""
@@ -68,8 +72,11 @@ class MeetingsResource(Resource):
         try:
             asker = await self._signatures.check(request, body)
         except Unsigned as wrong:
-            log.warn("a request for a meeting from {address} was refused: {reason}",
-                     address=getattr(request.getClientAddress(), "host", "?"), reason=str(wrong))
+            address = getattr(request.getClientAddress(), "host", "?")
+            # Who floods us from one address does not fill the log.
+            if self._refused.is_too_fast(address, self._seconds()):
+                return error_body(request, 429)
+            log.warn("a request for a meeting from {address} was refused: {reason}", address=address, reason=str(wrong))
             return error_body(request, 401, str(wrong))
         try:
             values = _values(body)

@@ -71,7 +71,8 @@ class Site:
         self.spent: dict[tuple[str, str], int] = {}
         signatures = Signatures(lambda: KEYS if keys is None else keys, self.spend, lambda: self.now)
         self.site = site_of(folder, mounts={
-            MEETINGS_PATH: MeetingsResource(self.meetings, signatures), PAGE_PATH: MeetingPage(StaticFiles(folder)),
+            MEETINGS_PATH: MeetingsResource(self.meetings, signatures, lambda: 0.0),
+            PAGE_PATH: MeetingPage(StaticFiles(folder)),
             RECORDINGS_PATH: RecordingsResource(self.meetings)})
         self.nonces = 0
 
@@ -126,6 +127,11 @@ def test_unsigned(site: Site, changed: dict[str, Any]) -> None:
 
 def test_without_authorization(site: Site) -> None:
     assert ask(site.site, MEETINGS_PATH, "POST", body=json.dumps(BODY).encode()).code == 401
+
+
+def test_who_floods_without_a_signature_is_not_heard(site: Site) -> None:
+    codes = [site.make(secret="x" * 32).code for _ in range(30)]
+    assert codes == [401] * 20 + [429] * 10 and site.make().code == 201
 
 
 def test_a_request_is_good_once(site: Site) -> None:
