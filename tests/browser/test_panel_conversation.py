@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -274,6 +275,11 @@ async def test_a_groupchat_read_elsewhere_has_fewer_unread(people: People) -> No
         await mark_read(other, room, room, id_)
         await page.until(f"{counts} === '{left}'")
     await page.gone(".available-chatroom.unread-msgs")
+    # A nickname that looks like a regular expression is none.
+    said = "{ get: (name) => name === 'body' ? 'Hi *anna, and (b, and beat' : [] }"
+    is_mentioned = f"(nick) => {model}.isUserMentioned.call({{ get: () => nick }}, {said})"
+    for nick, expected in (("*anna", True), ("(b", True), ("*ann", False), ("bea", False)):
+        assert await page.eval(f"({is_mentioned})({json.dumps(nick)})") is expected, nick
 
 
 @pytest.mark.long
@@ -300,6 +306,15 @@ async def test_unread_beyond_the_recent_messages_is_counted_at_log_in(people: Pe
     for name, count in (("Carol", "3"), ("Bob", "99+")):
         await emil.page.see(f'converse-roster-contact:has-text("{name}") .msgs-indicator:text-is("{count}")')
     await emil.page.until("document.title === '(99+) Chat'")
+    # The next time only what is new is looked at, and what was known stays.
+    await emil.page.until("sessionStorage.getItem('chatd-caught-up')")
+    here = await emil.page.eval("location.href")
+    await emil.page.goto("about:blank")
+    await senders["carol"].send("emil", "Few 3")
+    await other.receive("Few 3")
+    await emil.page.goto(here)
+    for name, count in (("Carol", "4"), ("Bob", "99+")):
+        await emil.page.see(f'converse-roster-contact:has-text("{name}") .msgs-indicator:text-is("{count}")')
     await emil.open_chat("carol")
     await emil.reads("Few 2")
     await emil.open_chat("bob")

@@ -79,3 +79,15 @@ export function noticesButton(converse, { api }) {
     recall();
     show();
 }
+
+/** COMPAT(Converse 14.0.0): takes a nickname for a regular expression, so that one such as "*anna" stops whatever asks. */
+export function mentions(converse, _converse) {
+    const { MUC } = _converse.exports;
+    const isMentioned = MUC.prototype.isUserMentioned;
+    MUC.prototype.isUserMentioned = function isUserMentioned(message) {
+        const nick = this.get('nick') ?? '';
+        if (message.get('references').length || /^\w+$/.test(nick)) return isMentioned.call(this, message);
+        const literal = nick.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+        return Boolean(nick) && new RegExp(`(?<![\\p{L}\\p{N}_])${literal}(?![\\p{L}\\p{N}_])`, 'u').test(message.get('body'));
+    };
+}

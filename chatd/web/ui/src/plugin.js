@@ -11,7 +11,7 @@ import { meetingCards } from './meetingcards.js';
 import { startMeeting } from './meetingdialogs.js';
 import { meetingList } from './meetinglist.js';
 import { cameraButton, logOutOfMeetings, meetingLinks, meetingService, meetingsSection } from './meetings.js';
-import { noticesButton, noticesOfHiddenChats, unreadInTitle } from './notices.js';
+import { mentions, noticesButton, noticesOfHiddenChats, unreadInTitle } from './notices.js';
 import { organisationGroups } from './organisation.js';
 import { readMarks } from './readmarks.js';
 import { recordingCards } from './recordingcards.js';
@@ -33,7 +33,7 @@ const FEATURES = [
     topicOfRoom, meetingService, cameraButton, meetingsSection, meetingLinks, meetingCards, startMeeting, meetingList, recordingCards,
     logOutOfMeetings,
     sendFiles, ownUpload, fileProgress, dropFiles, fileCards, searchButton,
-    noticesOfHiddenChats, contactMenu, editContact, removeContact, blockContact, blockedPeople, blockedInChat, readMarks,
+    noticesOfHiddenChats, mentions, contactMenu, editContact, removeContact, blockContact, blockedPeople, blockedInChat, readMarks,
 ];
 
 /**

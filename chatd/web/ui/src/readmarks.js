@@ -6,6 +6,7 @@ const SID = 'urn:xmpp:sid:0';
 const PAUSE_MS = 1_000; // so that quick reading is told once
 const RECENT = 200; // messages of all chats that are looked through at log-in
 const FAR_CHATS = 50; // whose last read message is further back: so many are asked for, those with new messages first
+const CAUGHT_UP = 'chatd-caught-up'; // [whose archive, id of its last message] when all that is unread was known
 const FAR_MOST = 100; // messages fetched of such a chat; Converse shows 99+ for as many unread ones
 
 /** Tells what is read here, and takes what was read elsewhere. */
@@ -14,6 +15,7 @@ export function readMarks(converse, _converse) {
     const { stx, Strophe } = converse.env;
     const told = new Map(); // of a chat the id of the last message that is known to be read
     const timers = new Map();
+    let catches = 0;
     const ownerOf = (chat) => (chat.get('type') === 'chatroom' ? chat.get('jid') : _converse.session.get('bare_jid'));
     const idOf = (chat, message) => message.get(`stanza_id ${ownerOf(chat)}`);
     /** What Converse counts: in a groupchat all messages, and beside them those that mention the person. */
@@ -96,6 +98,7 @@ export function readMarks(converse, _converse) {
 
     /** What was written and read while nobody was here: Converse counts nothing that it has from the archive. */
     async function catchUp() {
+        const mine = ++catches;
         await Promise.all(['chatBoxesFetched', 'rosterContactsFetched'].map((event) => api.waitUntil(event)));
         const archive = new Archive(converse, _converse);
         let marks;
@@ -112,18 +115,34 @@ export function readMarks(converse, _converse) {
             return; // nothing was ever read, or the connection is gone again
         }
         const talks = talksOf(recent.stanzas);
+        const fresh = newIn(recent.stanzas);
         const far = [];
         for (const [jid, mark] of marks) {
             const talk = talks.get(jid) ?? [];
             const at = talk.findIndex(({ id }) => id === mark);
-            if (at < 0 && !recent.complete && !talk.some(({ isMine }) => isMine)) far.push(jid);
-            else if (talk.length) await recountIfNew(jid, mark, talk.slice(Math.max(at, 0)));
+            if (at < 0 && !recent.complete && !talk.some(({ isMine }) => isMine)) {
+                const isNew = !fresh || talk.some(({ id }) => fresh.has(id)) || unreadOf(_converse.state.chatboxes.get(jid));
+                if (isNew) far.push(jid);
+            } else if (talk.length) await recountIfNew(jid, mark, talk.slice(Math.max(at, 0)));
         }
         far.reverse().sort((one, other) => talks.has(other) - talks.has(one));
         for (const jid of far.slice(0, FAR_CHATS)) {
             const mark = marks.get(jid);
             await catchUpFar(archive, jid, mark).catch(() => recountIfNew(jid, mark, talks.get(jid) ?? []));
         }
+        if (mine === catches && api.connection.connected()) caughtUp(recent.stanzas);
+    }
+
+    /** The ids of those that came since the last time in this tab; null where that is too long ago, and for the first time. */
+    function newIn(stanzas) {
+        const [own, last] = JSON.parse(sessionStorage.getItem(CAUGHT_UP) ?? '[]');
+        const ids = stanzas.map((stanza) => resultOf(stanza).id);
+        return own === _converse.session.get('bare_jid') && ids.includes(last) ? new Set(ids.slice(ids.indexOf(last) + 1)) : null;
+    }
+
+    function caughtUp(stanzas) {
+        if (!stanzas.length) return;
+        sessionStorage.setItem(CAUGHT_UP, JSON.stringify([_converse.session.get('bare_jid'), resultOf(stanzas.at(-1)).id]));
     }
 
     /** The same for a chat that was last read before all the recent messages; rejects where the archive has forgotten that. */
@@ -181,6 +200,7 @@ export function readMarks(converse, _converse) {
     }
 
     api.listen.on('addClientFeatures', () => api.disco.own.features.add(`${NODE}+notify`));
+    api.listen.on('clearSession', () => sessionStorage.removeItem(CAUGHT_UP));
     api.listen.on('connected', listen);
     api.listen.on('reconnected', listen);
     api.listen.on('chatBoxesInitialized', () => {
