@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import pytest_twisted
 
 from tests.browser.people import People
 from tests.daemon import DOMAIN
 
+UNACKNOWLEDGED = """Object.values(sessionStorage)
+    .map((one) => { try { return JSON.parse(one); } catch { return null; } })
+    .find((one) => one?.unacked_stanzas)?.unacked_stanzas.length"""
+"""Of how many stanzas the server has not said that it has them."""
 LOST = "Connection lost. Trying to connect again…"
 
 INVALID = "Invalid value for the name and XMPP address. Please use the format 'Name <username@example.org>'"
@@ -166,6 +171,45 @@ async def test_a_cut_line_loses_and_doubles_nothing(people: People) -> None:
     heard = [event["body"] for event in bob.process.events if event.get("event") == "message"]
     assert heard == ["before the cut", "after cut 0", "after cut 1"]
     await fritz.page.see('.current-xmpp-contact[data-status="online"]')
+
+
+@pytest.mark.long
+@pytest_twisted.ensureDeferred
+async def test_what_was_on_the_way_when_a_session_ended_arrives(people: People) -> None:
+    """The line swallows two messages, and the daemon restarts, which knows nothing of the session: both come, once."""
+    people.expect("WebSocket|Websocket|ERR_|Bad Gateway|request|status")
+    bob = await people.elsewhere("bob")
+    room = await bob.make_room("Platform", persistentroom="1")
+    link = people.link()
+    emil = await people.at_panel("emil", link)
+    page = emil.page
+    await emil.log_in()
+    await emil.add_contact("bob", "Bob")
+    await emil.find_room(room)
+    await emil.say("all here")
+    await emil.open_chat("bob")
+    await emil.say("before")
+    await bob.receive("before")
+    await page.until(f"{UNACKNOWLEDGED} === 0")
+    for end in link.ends:
+        end.dataReceived = lambda data: None  # type: ignore[method-assign]
+    await emil.say("to Bob")
+    await page.click(".available-chatroom a.open-room")
+    await emil.say("to all")
+    await page.until(f"{UNACKNOWLEDGED} >= 2")
+    await link.cut()
+    people.daemon.stop()
+    people.daemon.start()
+    back = await people.elsewhere("bob")
+    await back.process.ask("enter", room=room, nick="bob")
+    link.mend()
+    await back.receive("to Bob")
+    await back.process.wait_for(lambda event: event.get("event") == "told" and event["body"] == "to all")
+    await page.until(f"{UNACKNOWLEDGED} === 0")
+    heard = [event["body"] for event in back.process.events if event.get("event") in ("message", "told")]
+    assert [heard.count(text) for text in ("before", "to Bob", "to all")] == [0, 1, 1]
+    for text in ("all here", "to all"):
+        assert await page.count(f".chat-msg__text:has-text('{text}')") == 1
 
 
 @pytest_twisted.ensureDeferred

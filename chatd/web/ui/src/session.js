@@ -1,6 +1,7 @@
 // One person's chat session: loads Converse.js, logs in over WebSocket or else BOSH, and says in a word how it goes.
 import { panelPlugin } from './plugin.js';
 import { settingsFor } from './settings.js';
+import { sendAgain } from './unacknowledged.js';
 
 const SILENCE_MS = 8_000; // without a sign of life from the server a way in counts as closed
 const CLEARED_AWAY_MS = 250;
@@ -86,13 +87,14 @@ export class Session {
         this.#converse = _converse;
         this.#api = api;
         this.#more.extend?.(converse, _converse);
+        sendAgain(converse, _converse);
         _converse.state.config.set('trusted', false);
         api.listen.on('connectionInitialized', () => {
             const connection = api.connection.get();
             connection.maxRetries = BOSH_RETRIES;
             this.#watch(connection);
         });
-        api.listen.on('afterResourceBinding', () => this.#withoutAcknowledgements(converse));
+        api.listen.on('afterResourceBinding', () => this.#withoutAcknowledgements());
         api.listen.on('connfeedback', (feedback) => {
             // Kept keys that no longer fit are refused on our side: no server has given a condition then.
             const isRefused = feedback.get('connection_status') === converse.env.Strophe.Status.AUTHFAIL;
@@ -199,20 +201,16 @@ export class Session {
 
     /**
      * COMPAT(Converse 14.0.0): after a change from the web socket to BOSH, where there is no stream management, it goes
-     * on asking for acknowledgements, which ends the stream, again and again. What was not acknowledged is sent anew.
+     * on asking for acknowledgements, which ends the stream, again and again. What was not acknowledged is sent anew
+     * (unacknowledged.js).
      */
-    #withoutAcknowledgements({ env }) {
+    #withoutAcknowledgements() {
         const { session } = this.#converse;
         if (!this.#api.connection.isType('bosh') || !session.get('smacks_enabled')) return;
-        const unknown = session.get('unacked_stanzas') ?? [];
         session.save({
             smacks_enabled: false, smacks_stream_id: null, num_stanzas_handled: 0, num_stanzas_handled_by_server: 0,
             num_stanzas_since_last_ack: 0, unacked_stanzas: [],
         });
-        for (const stanza of unknown.map((xml) => env.u.toStanza(xml))) {
-            stanza.removeAttribute('from'); // the address of the former session, for which the server ends this one
-            if (stanza.nodeName === 'message' && stanza.getAttribute('type') !== 'groupchat') this.#api.send(stanza);
-        }
     }
 
     #disconnected() {

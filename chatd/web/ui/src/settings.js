@@ -69,6 +69,7 @@ export function settingsFor(config, assets) {
         show_self_in_roster: false,
         allow_non_roster_messaging: true,
         enable_smacks: true,
+        smacks_max_unacked_stanzas: 1, // what is sent again after a session that ended was really on the way (unacknowledged.js)
         csi_waiting_time: 60,
         auto_away: 600,
         // Being away elsewhere is not being away here, and who shows away by that would never be told to be. Tabs agree by tabs.js.
