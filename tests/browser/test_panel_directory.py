@@ -176,6 +176,16 @@ async def test_whom_the_organisation_keeps_cannot_be_removed(people: People) -> 
     await page.click(f"{row} converse-dropdown button >> nth=0")
     await page.see(f"{row} .chatd-block")
     assert await page.count(f"{row} .remove-xmpp-contact") == 0
+    await page.click(f"{row} .dropdown-item:has-text('Details')")
+    await carol.dialog_shown()
+    await page.see(f"{SHOWN} .chatd-kept")
+    await page.click(f"{SHOWN} #edit-tab")
+    await page.see(f"{SHOWN} #edit-tabpanel form")
+    assert await page.count(f"{SHOWN} .remove-contact") == 1
+    assert await page.count(f"{SHOWN} .remove-contact:visible") == 0
+    await page.key("Escape")
+    await page.gone(SHOWN)
+    await page.click(f"{row} converse-dropdown button >> nth=0")
     await page.click(f"{row} .chatd-edit")
     await carol.dialog_shown()
     assert "keeps Dora Brandt in your contacts (Support)" in await page.text(f"{SHOWN} .chatd-kept")
