@@ -3,6 +3,7 @@ import { Archive, resultOf } from './archive.js';
 import { icon, make } from './elements.js';
 import { snippet } from './snippet.js';
 import { TEXT } from './strings.js';
+import { LOCALE } from './words.js';
 
 const words = TEXT.search;
 const LETTERS_LEAST = 2;
@@ -186,8 +187,8 @@ class Search {
         const body = [...message.children].find((child) => child.localName === 'body')?.textContent ?? '';
         const time = new Date(stamp);
         const isToday = time.toDateString() === new Date().toDateString();
-        const shown = isToday ? time.toLocaleTimeString(undefined, { timeStyle: 'short' })
-            : time.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+        const shown = isToday ? time.toLocaleTimeString(LOCALE, { timeStyle: 'short' })
+            : time.toLocaleString(LOCALE, { dateStyle: 'medium', timeStyle: 'short' });
         const instead = [...message.children].find((child) => child.localName === 'replace')?.getAttribute('id');
         return make('li', {}, make('button', { type: 'button', class: 'chatd-search__one', 'data-id': id, onclick: () => this.#show(id, instead ?? message.getAttribute('id')) },
             make('span', { class: 'chatd-search__who' }, make('strong', {}, this.#nameOf(message)), make('time', { datetime: stamp }, shown)),
