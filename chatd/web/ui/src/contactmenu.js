@@ -1,6 +1,8 @@
 // What can be done with a contact: name and groups, removing, blocking with or without a report; and the list of those blocked.
 import { buttons, nameAndGroups, readNameAndGroups } from './contacts.js';
+import { WORDS as MEETINGS } from './meetingstrings.js';
 import { keptSentence, organisationsOf } from './organisation.js';
+import { isSender } from './recordingcards.js';
 import { TEXT } from './strings.js';
 
 const words = TEXT.contact;
@@ -35,6 +37,11 @@ export function contactMenu(converse, _converse) {
             super.updated?.(changed);
             const menu = this.querySelector('converse-dropdown');
             if (!menu || menu.items.isOurs || this.model.get('jid') === _converse.session.get('bare_jid')) return;
+            if (isSender(_converse, this.model.get('jid'))) {
+                menu.items = menu.items.slice(-1); // it can be taken out of the list
+                menu.items.isOurs = true;
+                return;
+            }
             const isSaved = Boolean(this.model.get('subscription')) && !this.model.get('requesting');
             const isRemovable = isSaved && !organisationsOf(this.model).length;
             const entry = (name, icon, text, dialog) => html`<a class="dropdown-item ${name}" role="button"
@@ -58,6 +65,7 @@ export function contactMenu(converse, _converse) {
     class Details extends api.elements.registry['converse-user-details-modal'] {
         renderModal() {
             const contact = this.getContact();
+            if (isSender(_converse, this.model.get('jid'))) return html`<p class="chatd-form">${MEETINGS.recordings.noAnswer}</p>`;
             return html`${super.renderModal()}${kept(html, contact)}`;
         }
         removeContact(event) {

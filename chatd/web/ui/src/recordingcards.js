@@ -6,6 +6,10 @@ import { WORDS } from './meetingstrings.js';
 import { dayOf, lengthOf, momentOf, sizeOf } from './recordingwords.js';
 
 const MEET = 'urn:chatd:meet:0';
+
+/** Is this the address that such messages come from? Nobody reads answers there, and it is nobody whom one adds to the contacts. */
+export const isSender = (_converse, jid) => jid === `meetings@meet.${_converse.session.get('domain')}`;
+
 const words = WORDS.recordings;
 
 /** The sentence that stands for the whole: in notifications, in the list of chats, where the text is copied. */
@@ -15,12 +19,11 @@ const titleOf = ({ name, since }) => words.told(name || WORDS.unnamed, momentOf(
 export function recordingCards(converse, _converse) {
     const { api } = _converse;
     const { html } = converse.env;
-    const sender = () => `meetings@meet.${_converse.session.get('domain')}`;
-    const isOurs = (model) => model?.get('jid') === sender();
+    const isOurs = (model) => Boolean(model) && isSender(_converse, model.get('jid'));
 
     api.listen.on('parseMessage', (stanza, attrs) => {
         const said = [...stanza.children].find((one) => one.localName === 'recorded' && one.namespaceURI === MEET);
-        if (!said || attrs.from?.split('/')[0] !== sender()) return attrs; // anybody can write such an element
+        if (!said || !isSender(_converse, attrs.from?.split('/')[0])) return attrs; // anybody can write such an element
         const recorded = Object.fromEntries([...said.attributes].map((one) => [one.name, one.value]));
         const text = recorded.state === 'failed' ? `${titleOf(recorded)}. ${words.failed}` : titleOf(recorded);
         return { ...attrs, recorded, body: text, message: text };
@@ -28,20 +31,32 @@ export function recordingCards(converse, _converse) {
 
     class Card extends HTMLElement {
         connectedCallback() {
-            this.#draw('');
+            this.#draw();
         }
-        #draw(problem) {
+        #draw() {
             const { name, since } = this.recorded;
-            const line = (text, role) => make('span', { class: 'chatd-card__facts', role }, text);
+            const line = (text) => make('span', { class: 'chatd-card__facts' }, text);
             const button = (text, onclick) => make('button', {
                 type: 'button', class: 'btn btn-secondary', onclick, 'aria-label': `${text}: ${titleOf(this.recorded)}`,
             }, text);
-            const isThere = this.recorded.state !== 'failed' && !problem;
             this.replaceChildren(icon('camera', 24),
                 make('span', { class: 'chatd-card__words' }, make('strong', { class: 'chatd-card__name' }, name || WORDS.unnamed),
-                    line(words.player(momentOf(since))), problem ? line(problem, 'alert') : line(this.#facts())),
-                ...(isThere ? [make('span', { class: 'chatd-card__buttons' },
-                    button(words.play, () => this.#play()), button(words.save, () => this.#save()))] : []));
+                    line(words.player(momentOf(since))), line(this.#facts())),
+                ...(this.recorded.state === 'failed' ? [] : [make('span', { class: 'chatd-card__buttons' },
+                    button(words.play, () => this.#play()), button(words.save, () => this.#save()))]));
+        }
+        /** What hinders; '' when it is over. The buttons stay for another try, unless the recording is gone. */
+        #tell(problem) {
+            this.querySelector('[role=alert]')?.remove();
+            if (!problem) return;
+            const hasFocus = this.contains(document.activeElement);
+            if (problem === words.gone) {
+                for (const one of this.querySelectorAll('.chatd-card__buttons, video, .chatd-card__facts + .chatd-card__facts')) one.remove();
+            }
+            this.querySelector('.chatd-card__words').append(make('span', { class: 'chatd-card__facts', role: 'alert' }, problem));
+            if (!hasFocus || this.contains(document.activeElement)) return;
+            this.tabIndex = -1;
+            this.focus();
         }
         #facts() {
             const { state, condition, seconds, bytes, expires } = this.recorded;
@@ -53,12 +68,12 @@ export function recordingCards(converse, _converse) {
         async #address() {
             try {
                 const found = (await meetings().recordings(this.recorded.room)).find((one) => one.id === this.recorded.id);
-                if (found?.url) return found.url;
-                this.#draw(words.gone);
+                this.#tell(found?.url ? '' : words.gone);
+                return found?.url ?? '';
             } catch (error) {
-                this.#draw(error.condition === 'item-not-found' ? words.gone : error.message);
+                this.#tell(error.condition === 'item-not-found' ? words.gone : error.message);
+                return '';
             }
-            return '';
         }
         async #play() {
             const src = await this.#address();
@@ -84,7 +99,6 @@ export function recordingCards(converse, _converse) {
     }
     api.elements.define('converse-chat-message-body', MessageBody);
 
-    /** Nobody reads answers, and it is nobody whom one adds to the contacts. */
     class BottomPanel extends api.elements.registry['converse-chat-bottom-panel'] {
         render() {
             return isOurs(this.model) ? html`<p class="chatd-noanswer">${words.noAnswer}</p>` : super.render();
@@ -97,6 +111,15 @@ export function recordingCards(converse, _converse) {
         }
     }
     api.elements.define('converse-contact-approval-alert', Alert);
+
+    /** Of what can be done with a message, copying is left. */
+    class Actions extends api.elements.registry['converse-message-actions'] {
+        async getActionButtons() {
+            const found = await super.getActionButtons();
+            return isOurs(this.model.collection?.chatbox) ? found.filter(({ name }) => name === 'copy') : found;
+        }
+    }
+    api.elements.define('converse-message-actions', Actions);
 
     const { VCard } = _converse.exports;
     const nameOf = VCard.prototype.getDisplayName;
