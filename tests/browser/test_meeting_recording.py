@@ -19,6 +19,8 @@ from tests.daemon import DOMAIN
 from tests.integration.visitors import fetch
 from tests.media_daemon import MediaDaemon, running_media
 
+LOST = "What had been recorded is not there any more."
+
 pytestmark = pytest.mark.long  # real media in several browsers
 
 
@@ -160,10 +162,10 @@ async def test_one_of_which_no_file_can_be_made(party: Party) -> None:
     await alice.see(".recorded--failed >> text=This recording could not be made; there is no file.")
     await bea.see(".recorded--failed >> text=Diese Aufzeichnung ist fehlgeschlagen; es gibt keine Datei.")
     assert await ada.count(".recorded--failed small") == 1, "a guest is not told why"
-    await alice.until("document.querySelectorAll('.recorded--failed small').length === 2")
+    await alice.see(f".recorded--failed small:text-is('{LOST}')")
     for page in (alice, ada):
         assert await page.axe() == [] and await page.count(".recorded >> text=Watch") == 0
     assert not await ada.count("text=The recording could not be made. The chat")
     # The next one says what happened to the last.
     await alice.click("button[aria-label='Start recording']")
-    await alice.see("dialog:has-text('The last recording failed.')")
+    await alice.see(f"dialog:has-text('The last recording failed.'):has-text('{LOST}')")
