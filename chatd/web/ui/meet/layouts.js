@@ -2,6 +2,7 @@
 
 const SHAPE = 16 / 9;
 const NAME = { edge: 8, height: 44, least: 112 }; // in a tile's lower left: from its edges, from the bottom to above it
+const BUTTONS = 44; // in a tile's upper right: from its top to below them
 const OVER = 0.6; // of a tile's width, at most, is under one's own picture
 const UPRIGHT_SHAPE = 1; // on a phone held upright tiles may be as high as wide
 
@@ -41,7 +42,7 @@ export function gridOf(count, { width, height, gap = 12, least = 200 }) {
  * there is room (`below` and `beside`: so much of the place is kept for it, and the tiles move), else over the last tile; there
  * it leaves `name` pixels to that tile's name, or stands above it where that would be too little.
  * {width, height, right, bottom, below, beside, name, isOver}; name is 0 where it has all its room. Where it is over the last
- * tile (`isOver`), that tile has its buttons on the left.
+ * tile's buttons (`isOver`), that tile has them on the left.
  */
 export function cornerOf(shown, grid, { width, height, gap, wide }) {
     const own = sized(wide);
@@ -56,10 +57,13 @@ export function cornerOf(shown, grid, { width, height, gap, wide }) {
     if (free.height >= least.height) return { ...own, ...room, bottom: 0, below: Math.max(0, 2 * least.height - free.height) };
     if (free.width >= least.width) return { ...own, ...room, right: 0, beside: Math.max(0, 2 * least.width - free.width) };
     const small = sized(Math.min(wide, grid.width * OVER));
-    const over = { ...small, ...room, isOver: true, right: edge.right + gap, bottom: edge.bottom + gap };
+    const right = edge.right + gap;
     const left = (width + across(tail)) / 2 - grid.width; // of the last tile
-    const name = Math.floor(Math.min(grid.width, width - over.right - small.width - left) - 2 * NAME.edge);
-    return name < NAME.least ? { ...over, bottom: edge.bottom + NAME.height } : { ...over, name };
+    const name = Math.floor(Math.min(grid.width, width - right - small.width - left) - 2 * NAME.edge);
+    const isAbove = name < NAME.least;
+    const up = isAbove ? NAME.height : gap;
+    const isOver = up + small.height > grid.height - BUTTONS;
+    return { ...small, ...room, right, bottom: edge.bottom + up, name: isAbove ? 0 : name, isOver };
 }
 
 /** How many tiles of a strip fit into `length` pixels, each `size` long; at least one. */
