@@ -46,8 +46,8 @@ class _Queue:
     count: how many are in the store, None while unknown; change: by how many it changed while they are counted.
     kept: how many have been put into the store so far.
     session: whom they are handed to, None for nobody.  up_to, handed, last: the id of the last one handed out, how many
-    are not deleted yet, and the last of them as it was delivered.  has_more: there may be another page.  dropping:
-    fires when what the archive has as well is out of the store.
+    are not deleted yet, and the last of them as it was delivered.  stream: the one that takes them slowly.  has_more:
+    there may be another page.  dropping: fires when what the archive has as well is out of the store.
     """
 
     count: int | None = None
@@ -58,6 +58,7 @@ class _Queue:
     up_to: int = 0
     handed: int = 0
     last: Stanza | None = None
+    stream: Any = None
     dropping: Any = None
     look: Any = None
     look_s: float = _LOOK_FIRST_S
@@ -227,6 +228,7 @@ class Offline(Module):
             waits = any(stanza is queue.last for stanza in smacks.unacknowledged())
         else:
             waits = stream is not None and stream.is_congested
+            queue.stream = stream
         if waits:
             queue.look = self.api.clock.callLater(queue.look_s, self._look, queue, session)
             queue.look_s = min(2 * queue.look_s, _LOOK_LAST_S)
@@ -249,16 +251,16 @@ class Offline(Module):
         self._handing.discard(queue)
         if queue.look is not None and queue.look.active():
             queue.look.cancel()
-        queue.look = queue.session = queue.last = None
+        queue.look = queue.session = queue.stream = queue.last = None
         queue.handed = 0
 
     def _closed(self, session: ISession) -> None:
         """What it had not acknowledged comes back by the router and is kept anew, so the old rows go.  Of a client that
-        acknowledges nothing, what it did not take any more stays."""
+        acknowledges nothing, they stay where it did not take what it was sent."""
         queue = session.account.state.get("offline")
         if queue is None or queue.session is not session:
             return
-        if session.smacks is not None:
+        if session.smacks is not None or queue.stream is None or not queue.stream.is_congested:
             self._delete(queue, session.account)
         self._rest(queue)
         for other in session.account.available():
