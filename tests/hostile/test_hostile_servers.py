@@ -122,8 +122,8 @@ def test_questions_whose_answers_nobody_reads(world: World) -> None:
 
 
 @pytest.mark.parametrize(("xml", "condition"), [
-    (message("x" * 300_000), "policy-violation"), ("<message>" + "<a>" * 80, "policy-violation"),
-    (f"<message from='x@{EVIL}' " + "".join(f"a{number}='' " for number in range(50_000)), "policy-violation"),
+    (message("x" * 600_000), "policy-violation"), ("<message>" + "<a>" * 100, "policy-violation"),
+    (f"<message from='x@{EVIL}' " + "".join(f"a{number}='' " for number in range(100_000)), "policy-violation"),
     ("<!DOCTYPE a [<!ENTITY b 'c'>]>", "not-well-formed"),
     (f"<message from='x@{EVIL}' to='victim@{HERE}'><body>&x;</body></message>", "restricted-xml"),
     (f"<iq type='get' from='x@{EVIL}' to='{HERE}'/>" * 30 + "<nonsense/>", "unsupported-stanza-type"),
