@@ -27,6 +27,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{title}</title>
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
 <style>
 :root{{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}}
 body{{margin:0;min-height:100vh;display:grid;place-content:center;padding:1.5rem;text-align:center;

@@ -33,6 +33,7 @@ _PAGE: Final = """<!doctype html>
 <html lang="{lang}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><meta name="robots" content="noindex"><title>{title}</title>
+<link rel="icon" href="/favicon.svg" type="image/svg+xml">
 <style>
 :root{{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif;--page:#eef2f5;--card:#fff;--text:#1b2733;
 --soft:#54626f;--line:#8797a5;--key:#0b5c7a;--on:#fff;--bad:#a3221b}}
