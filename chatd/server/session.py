@@ -95,8 +95,11 @@ class Session:
         was_full = waiting is not None and len(waiting) >= _WAITING_MOST
         while waiting:
             stanza = waiting.popleft()
-            if self.is_closed and stanza.name == "presence" and stanza.type is None:
-                continue                        # whoever saw it come now would never see it go
+            if self.is_closed and (stanza.name not in STANZA_NAMES
+                                   or (stanza.name == "presence" and stanza.type is None)):
+                # What is between client and stream has no stream any more; and whoever saw somebody come now would
+                # never see them go.
+                continue
             try:
                 result = self.router.from_session(self, stanza)
             except StreamError as error:

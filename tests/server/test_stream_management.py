@@ -6,6 +6,7 @@ import random
 import re
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from chatd.core.errors import StreamError
 from chatd.core.smacks import ASK_EVERY
@@ -574,3 +575,20 @@ def test_a_sweep_looks_at_each_stream_once_and_in_parts():
         for _ in range(SWEEP_SLICES - 1):
             site.streams.sweep(1)
         assert {stream.times for stream in streams} == {1}
+
+
+def test_the_last_words_of_who_leaves_at_once_arrive() -> None:
+    """They stand behind what takes its time, and behind an <r/> that nobody waits for any more."""
+    site = Site()
+    bob = site.tcp().log_in("bob")
+    bob.write("<presence/>")
+    alice = site.tcp().log_in()
+    enabled(alice)
+    answer: Deferred[bytes] = Deferred()
+    site.router.hooks.iqs["domain", "get", "x y"] = (lambda request: answer, False)
+    bob.read()
+    alice.write(f"<iq type='get' to='{DOMAIN}' id='1'><y xmlns='x'/></iq>{ASK}" + message(BOB, "one") + ASK
+                + ack(0) + message(BOB, "two") + END)
+    assert alice.is_ended and bodies(bob.read()) == []
+    answer.callback(b"")
+    assert bodies(bob.read()) == ["one", "two"]
