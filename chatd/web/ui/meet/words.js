@@ -1,5 +1,6 @@
 // Words in the person's language. A language is one file in lang/; English stands in for what cannot be loaded.
 import { useSyncExternalStore } from 'react';
+import { localeIn } from '../src/locale.js';
 import { onChoice, recall } from './choices.js';
 import english from './lang/en.js';
 
@@ -29,15 +30,7 @@ export const useWords = () => useSyncExternalStore(
     (listener) => { listeners.add(listener); return () => listeners.delete(listener); }, () => words);
 
 /** How dates and numbers are written: as in the browser's own kind of the page's language, if it has one. */
-export function locale() {
-    const { lang } = document.documentElement;
-    const found = (navigator.languages ?? []).find((one) => one.split(/[-_@]/)[0] === lang) ?? lang;
-    try {
-        return Intl.getCanonicalLocales(found.replace(/@.*/, ''))[0]; // browsers give names such as "en-US@posix", too
-    } catch {
-        return lang;
-    }
-}
+export const locale = () => localeIn(document.documentElement.lang);
 
 /** The sentence of this key, with {words} filled in from `values`. */
 export function t(key, values = {}) {

@@ -1,5 +1,7 @@
 // In which language the panel speaks: what the page around it asks for, else what was chosen in a meeting's settings, else the
 // first of the browser's languages that there is.
+import { languageOf, localeIn } from './locale.js';
+
 const ALL = ['de', 'en', 'es', 'fr'];
 const CHOSEN = 'chatd-meeting'; // where the meeting page keeps what was chosen there
 
@@ -14,23 +16,11 @@ function chosen() {
 
 const wanted = [new URLSearchParams(location.search).get('lang') ?? '', chosen(), ...(navigator.languages ?? [])];
 
-const languageOf = (locale) => locale.split(/[-_@]/)[0].toLowerCase();
-
 /** One of ours, or '' where the person reads none of them. */
 export const LANGUAGE = wanted.map(languageOf).find((one) => ALL.includes(one)) ?? '';
 
-/** As Intl takes it; undefined where it is none: browsers give names such as "en-US@posix", too. */
-function localeOf(name) {
-    try {
-        return Intl.getCanonicalLocales(name.replace(/@.*/, ''))[0];
-    } catch {
-        return undefined;
-    }
-}
-
 /** The same with the country's ways, where the browser names one: for dates and numbers. */
-export const LOCALE = (navigator.languages ?? []).filter((one) => languageOf(one) === LANGUAGE).map(localeOf).find(Boolean)
-    ?? (LANGUAGE || undefined);
+export const LOCALE = localeIn(LANGUAGE);
 
 /** The words of one part of the panel (`lang/PART.LANGUAGE.js`); English stands in for what cannot be loaded. */
 export async function wordsOf(part, english) {
