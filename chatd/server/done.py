@@ -8,16 +8,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["is_done", "takes_time"]
-
-
-def is_done(result: Deferred[Any]) -> bool:
-    """Has it fired, and does it wait for no other one?"""
-    return result.called and not result.paused and not isinstance(result.result, Deferred)
+__all__ = ["takes_time"]
 
 
 def takes_time(result: Deferred[Any], failed: Callable[[Failure], None]) -> bool:
-    """Is it not done yet?  `failed` gets its failure, also one that is there already, which who only looks after what
-    takes time would never hear of."""
+    """Has it not fired yet, or does it wait for another one?  `failed` gets its failure, also one that is there
+    already, which who only looks after what takes time would never hear of."""
     result.addErrback(failed)
-    return not is_done(result)
+    return not result.called or bool(result.paused) or isinstance(result.result, Deferred)
