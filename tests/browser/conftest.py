@@ -15,11 +15,13 @@ import pytest_twisted
 from chatd.web.site import STATIC_DIR
 from tests.bridge.places import Place
 from tests.browser.harness import Browser
+from tests.browser.mail import Readers
 from tests.browser.party import Party
 from tests.browser.people import NAMES, People
 from tests.browser.webmail_page import LittleWebmail
 from tests.daemon import DOMAIN, Daemon, running
 from tests.media_daemon import MediaDaemon, running_media
+from tests.roundcube import Webmail
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +68,14 @@ def webmail() -> Iterator[LittleWebmail]:
     made = LittleWebmail()
     yield made
     made.stop()
+
+
+@pytest_twisted.async_yield_fixture
+async def readers(browser: Browser, webmail: Webmail) -> AsyncIterator[Readers]:
+    """Who reads mail; for files whose `webmail` is a Roundcube."""
+    everybody = Readers(browser, webmail)
+    yield everybody
+    await everybody.leave()
 
 
 @pytest.fixture

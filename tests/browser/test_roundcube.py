@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser
 from tests.browser.mail import CHAT, SHELL, Reader, Readers
 from tests.daemon import DOMAIN, PASSWORD, Daemon, running
 from tests.roundcube import Webmail
@@ -31,13 +30,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Webmail, D
 @pytest.fixture
 def webmail(place: tuple[Webmail, Daemon]) -> Webmail:
     return place[0]
-
-
-@pytest_twisted.async_yield_fixture
-async def readers(browser: Browser, webmail: Webmail) -> AsyncIterator[Readers]:
-    everybody = Readers(browser, webmail)
-    yield everybody
-    await everybody.leave()
 
 
 async def same(reader: Reader) -> None:

@@ -5,7 +5,7 @@ The mail server knows the passwords, a file who there is; no account of chatd is
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 from tests.browser.flow import comes, longest_gap_s, watch
-from tests.browser.harness import Browser
 from tests.browser.mail import Readers
 from tests.daemon import DOMAIN, PASSWORD
 from tests.interop.test_profanity import Terminal, profanity, shows_history
@@ -49,11 +48,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Webmail, M
         yield webmail, daemon
 
 
-@pytest_twisted.async_yield_fixture
-async def readers(browser: Browser, place: tuple[Webmail, MediaDaemon]) -> AsyncIterator[Readers]:
-    everybody = Readers(browser, place[0])
-    yield everybody
-    await everybody.leave()
+@pytest.fixture(scope="module")
+def webmail(place: tuple[Webmail, MediaDaemon]) -> Webmail:
+    return place[0]
 
 
 @pytest.mark.long

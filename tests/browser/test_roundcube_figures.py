@@ -8,14 +8,14 @@ that mean something the machine has nothing else to do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser, Page
+from tests.browser.harness import Page
 from tests.browser.mail import SHELL, Readers
 from tests.daemon import DOMAIN, PASSWORD, Daemon, running
 from tests.roundcube import Webmail
@@ -46,11 +46,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Webmail, D
         yield webmail, daemon
 
 
-@pytest_twisted.async_yield_fixture
-async def readers(browser: Browser, place: tuple[Webmail, Daemon]) -> AsyncIterator[Readers]:
-    everybody = Readers(browser, place[0])
-    yield everybody
-    await everybody.leave()
+@pytest.fixture(scope="module")
+def webmail(place: tuple[Webmail, Daemon]) -> Webmail:
+    return place[0]
 
 
 async def painted_s(tab: Page, page: Page) -> float:

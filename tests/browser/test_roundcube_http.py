@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser
 from tests.browser.mail import SHELL, Readers
 from tests.browser.people import Friend
 from tests.daemon import DOMAIN, PASSWORD
@@ -27,11 +26,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Webmail, M
         yield server, daemon
 
 
-@pytest_twisted.async_yield_fixture
-async def readers(browser: Browser, place: tuple[Webmail, MediaDaemon]) -> AsyncIterator[Readers]:
-    everybody = Readers(browser, place[0])
-    yield everybody
-    await everybody.leave()
+@pytest.fixture(scope="module")
+def webmail(place: tuple[Webmail, MediaDaemon]) -> Webmail:
+    return place[0]
 
 
 @pytest.mark.long

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
 
-from tests.browser.harness import Browser
 from tests.browser.mail import SHELL, Reader, Readers
 from tests.daemon import DOMAIN, PASSWORD
 from tests.media_daemon import running_media
@@ -25,13 +24,6 @@ def webmail(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webmail]:
             running_media(tmp_path_factory.mktemp("chatd"), extra=server.table(DOMAIN)) as daemon:
         server.know(daemon)
         yield server
-
-
-@pytest_twisted.async_yield_fixture
-async def readers(browser: Browser, webmail: Webmail) -> AsyncIterator[Readers]:
-    everybody = Readers(browser, webmail)
-    yield everybody
-    await everybody.leave()
 
 
 @pytest.mark.long
